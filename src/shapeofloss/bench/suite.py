@@ -1,0 +1,99 @@
+"""Measure ratios of times against a named baseline, and keep them in `data/benchmarks.json`."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shapeofloss import workspace
+from shapeofloss.bench import runner_overhead
+from shapeofloss.errors import unknown
+from shapeofloss.files import lock, read_json, write_rows
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Two ways of doing the same: ours and the baseline, each a function that does it once."""
+
+    name: str
+    baseline: str
+    ours: Callable[[], None]
+    reference: Callable[[], None]
+    repeats: int
+
+
+# One line for each benchmark; a part adds its module here.
+SUITE = {
+    "runner-overhead": Benchmark(
+        "runner-overhead", "papermill alone", runner_overhead.with_runner, runner_overhead.with_papermill, 7
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A row of `data/benchmarks.json`: `ratio` is ours over baseline, so below 1 is faster.
+
+    `spread` is half the distance between the quartiles of the ratios.
+    """
+
+    name: str
+    baseline: str
+    ratio: float
+    spread: float
+    seconds: float
+    baseline_seconds: float
+    repeats: int
+    threads: int
+
+
+def measure(benchmark: Benchmark) -> Measurement:
+    """Run both sides in turn and return the median of the ratios of neighbouring runs.
+
+    Neighbours share the state of the machine, so a ratio is steadier than either time. One run of each warms up.
+    """
+
+    def seconds(function: Callable[[], None]) -> float:
+        began = time.perf_counter()
+        function()
+        return time.perf_counter() - began
+
+    seconds(benchmark.ours), seconds(benchmark.reference)
+    times = [(seconds(benchmark.ours), seconds(benchmark.reference)) for _ in range(benchmark.repeats)]
+    ratios = [ours / reference for ours, reference in times]
+    low, _, high = statistics.quantiles(ratios, n=4)
+    ours, reference = (statistics.median(column) for column in zip(*times, strict=True))
+    return Measurement(
+        benchmark.name,
+        benchmark.baseline,
+        round(statistics.median(ratios), 3),
+        round((high - low) / 2, 3),
+        round(ours, 4),
+        round(reference, 4),
+        benchmark.repeats,
+        threads=1,
+    )
+
+
+def path() -> Path:
+    """Return where the measurements are kept."""
+    return workspace.root() / "data" / "benchmarks.json"
+
+
+def run(names: list[str]) -> list[Measurement]:
+    """Run the named benchmarks, or all of them, and write their rows.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    for name in names:
+        if name not in SUITE:
+            raise unknown("benchmark", name, SUITE)
+    results = [measure(SUITE[name]) for name in names or SUITE]
+    with lock(workspace.runs() / "benchmarks.lock"):
+        fresh = {result.name for result in results}
+        kept = [row for row in read_json(path(), []) if row["name"] in SUITE and row["name"] not in fresh]
+        rows = kept + [asdict(result) for result in results]
+        write_rows(path(), sorted(rows, key=lambda row: row["name"]))
+    return results

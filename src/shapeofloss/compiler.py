@@ -1,0 +1,24 @@
+"""Whether KeOps will be able to compile here. Standard library only: the set-up asks too."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+
+def missing() -> str:
+    """Compile one line that includes Python.h, as KeOps does; return what to do if that fails, else an empty text."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None or shutil.which(compiler) is None:
+        return "KeOps needs a C++ compiler: install g++ (Debian: apt install g++; macOS: xcode-select --install)."
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.cpp"
+        source.write_text("#include <Python.h>\n")
+        command = [compiler, f"-I{sysconfig.get_path('include')}", "-c", str(source), "-o", str(source.with_suffix(".o"))]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return ""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"KeOps needs the headers of Python {version}: install python{version}-dev, or set CXX to a working compiler."

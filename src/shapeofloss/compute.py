@@ -1,0 +1,79 @@
+"""Independent heavy tasks, each with its own stored result."""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+from shapeofloss import store, workspace
+
+
+def workers() -> int:
+    """Return the number of processes that a map may use: what the runner allots, else what the machine has."""
+    return int(os.environ.get(workspace.WORKERS) or workspace.cores())
+
+
+def map(
+    function: Callable[..., store.Result], settings: Iterable[Mapping[str, Any]], *, label: str = "tasks"
+) -> list[store.Result]:
+    """Return the stored result of `function(**setting)` for every setting, computing what is missing in parallel.
+
+    Files are the only truth: a call that was interrupted goes on where it stopped, and the number of processes has no
+    influence on a result. Each task runs on one thread.
+
+    Args:
+        function: As for `store.get_or_compute`.
+        settings: Keyword arguments, one mapping for each task.
+        label: What the tasks are, for the progress on stderr.
+    Returns:
+        The results, in the order of the settings.
+    """
+    tasks = [dict(setting) for setting in settings]
+    missing = [task for task in tasks if not store.path_of(function, task).is_file()]
+    if missing:
+        _compute(function, missing, label)
+    return [store.get_or_compute(function, task) for task in tasks]
+
+
+def _compute(function: Callable[..., store.Result], tasks: list[dict[str, Any]], label: str) -> None:
+    began, count = time.monotonic(), len(tasks)
+    # Spawned, not forked: forking a process that runs threads (a kernel does) may lock up.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers(), count), mp_context=context, initializer=_begin_worker)
+    try:
+        futures = [pool.submit(store.get_or_compute, function, task) for task in tasks]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            left = (time.monotonic() - began) / done * (count - done)
+            _report(f"{done} of {count} {label}, about {left:.0f} s left" if done < count else "")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _report(text: str) -> None:
+    """Show progress as one line that is written over; the runner takes such lines out of a notebook's print."""
+    print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _begin_worker() -> None:
+    """Fix the threads at one, and end with the parent: an idle worker would outlive a killed one."""
+    os.environ.update(workspace.ONE_THREAD)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)

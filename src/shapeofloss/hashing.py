@@ -1,0 +1,94 @@
+"""One hash for what a result depends on: code, numbers and numerical pins.
+
+The runner uses it to decide what is up to date, the store to find an earlier result. Comments and docstrings of
+modules do not count, so that a better sentence never costs an hour of training.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shapeofloss import workspace
+
+PACKAGE = "shapeofloss"
+NUMERICAL_END = "# --- tools"
+
+
+def digest(*parts: Any) -> str:
+    """Return the hexadecimal SHA-256 of JSON-able parts.
+
+    Example:
+        >>> digest("a", {"x": 1, "y": 2}) == digest("a", {"y": 2, "x": 1})
+        True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def numerical_pins() -> list[str]:
+    """Return the pins of packages that can change a number: the first block of `pins.txt`."""
+    lines = (workspace.root() / "pins.txt").read_text().split(NUMERICAL_END)[0].splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def code_of(source: str) -> dict[str, str]:
+    """Return, for Python source, every package module that it imports, directly or not, with its code.
+
+    Imports inside functions count too. Docstrings and comments are left out of the code.
+    """
+    found: dict[str, str] = {}
+    waiting = list(_imports(source, PACKAGE))
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name)
+        if name in found or path is None:
+            continue
+        text = path.read_text()
+        found[name] = _bare(text)
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += _imports(text, package)
+    return dict(sorted(found.items()))
+
+
+def code_of_module(name: str) -> dict[str, str]:
+    """Return the code of a package module and of all that it imports."""
+    return code_of(f"import {name}")
+
+
+@cache
+def _file_of(name: str) -> Path | None:
+    place = Path(__file__).parents[1].joinpath(*name.split("."))
+    files = (place / "__init__.py", place.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _imports(source: str, package: str) -> Iterable[str]:
+    """Yield the dotted names under this package that the source may import, parents included."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                base = ".".join(parents[: len(parents) - node.level + 1] + ([node.module] if node.module else []))
+            # `from package import name` may name a module or an attribute: _file_of tells them apart.
+            names = [base] + [f"{base}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == PACKAGE:
+                yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+
+
+def _bare(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.body and ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -1,0 +1,105 @@
+"""Make the pinned environment in `.venv`: standard library only, since nothing else is there yet."""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shapeofloss import compiler
+from shapeofloss.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = ROOT / ".venv"
+STAMP = ENVIRONMENT / "shapeofloss.stamp"
+PINS = ROOT / "pins.txt"
+# PyTorch's own index of builds without CUDA: asked only where the usual index offers none.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def install() -> None:
+    """Make `.venv` if it is not there and install the pins; return at once if nothing changed since.
+
+    Raises:
+        UserError: If the venv module is missing, or a package cannot be installed.
+    """
+    wanted = fingerprint()
+    if STAMP.is_file() and STAMP.read_text() == wanted and (ENVIRONMENT / "bin" / "python").exists():
+        return
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            raise UserError(f"This Python lacks the {module} module: install python{version}-venv and run the command again.")
+    with _alone():
+        if STAMP.is_file() and STAMP.read_text() == wanted:
+            return  # another run has just done it
+        print("Making the environment in .venv: about 3 minutes and 1.6 GB, once.", flush=True)
+        STAMP.unlink(missing_ok=True)
+        _run([sys.executable, "-m", "venv", str(ENVIRONMENT)], "The environment .venv cannot be made")
+        _install_torch()
+        _pip(["-c", str(PINS), "-e", f"{ROOT}[all]"], "The pinned packages cannot be installed")
+        STAMP.write_text(wanted)
+    if sentence := compiler.missing():
+        print(f"Notebooks that use KeOps will be refused. {sentence}", flush=True)
+
+
+def fingerprint() -> str:
+    """Return the hash of what an environment is made from: pins, requirements, interpreter, and where the checkout is."""
+    parts = [PINS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA driver is there."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
+def torch_attempts(torch: str) -> list[list[str]]:
+    """Return what to ask pip for, in turn, until one works.
+
+    On Linux without a GPU the plain wheel would pull gigabytes of CUDA, so only builds without it are asked for.
+
+    Args:
+        torch: The pin, for example `torch==2.13.0`.
+    """
+    if platform.system() == "Linux" and not has_gpu():
+        return [[f"{torch}+cpu"], [f"{torch}+cpu", "--extra-index-url", CPU_INDEX]]
+    return [[torch]]
+
+
+def _install_torch() -> None:
+    pin = next(line for line in PINS.read_text().splitlines() if line.startswith("torch=="))
+    attempts = torch_attempts(pin)
+    for number, arguments in enumerate(attempts, start=1):
+        try:
+            _pip(arguments, f"{pin} cannot be installed")
+            return
+        except UserError:
+            if number == len(attempts):
+                raise
+
+
+def _pip(arguments: list[str], failure: str) -> None:
+    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*command, *arguments], failure)
+
+
+def _run(command: list[str], failure: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        last = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()][-3:]
+        raise UserError(f"{failure}: check the network and the disk, then run the command again. It said: {' / '.join(last)}")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time make the environment; the lock goes with its owner."""
+    (ROOT / "runs").mkdir(exist_ok=True)
+    with (ROOT / "runs" / "setup.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,83 @@
+"""The claims of the four sources, read from `data/claims.toml`."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shapeofloss import workspace
+from shapeofloss.errors import UserError
+from shapeofloss.ledger.rules import Rule
+
+PARTS = ("landscape", "sign_loss", "transport", "adversarial", "together")
+# What an accepted measurement is called; the other kinds are empirical.
+EXACT = {"theorem": "holds", "erratum": "corrected"}
+KINDS = (*EXACT, "number", "ordering", "trend", "picture")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One clause of a source that can fail alone.
+
+    Attributes:
+        id: Unique name, beginning with the part.
+        part: `landscape`, `sign_loss`, `transport`, `adversarial` or `together`.
+        kind: `theorem` and `erratum` are exact; `number`, `ordering`, `trend` and `picture` are empirical.
+        notebook: The one notebook that records it.
+        source, place: The source and the section, table, figure or slide.
+        statement: The claim in our own words.
+        source_value: What the source prints, for an erratum the value to be corrected.
+        measure: What one measured value is, with its unit.
+        rule: What turns the measurement into a verdict.
+        refuted_by: A made-up measurement that the rule must reject.
+        timing: Whether the measurement is a time, a memory size or a ratio of them.
+        trained: Whether an exact claim needs training, so that a smoke run cannot judge it.
+        not_testable: Why a laptop cannot test it; empty if it can.
+    """
+
+    id: str
+    part: str
+    kind: str
+    notebook: str
+    source: str
+    place: str
+    statement: str
+    source_value: Any
+    measure: str
+    rule: Rule | None = None
+    refuted_by: Any = None
+    timing: bool = False
+    trained: bool = False
+    not_testable: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether a failure is a defect of ours, and not a finding."""
+        return self.kind in EXACT
+
+
+def load_claims() -> dict[str, Claim]:
+    """Return every claim by its identifier.
+
+    Raises:
+        UserError: If a claim is incomplete, repeats an identifier, or has a rule that cannot be read.
+    """
+    return _load(workspace.root() / "data" / "claims.toml")
+
+
+@cache
+def _load(path: Path) -> dict[str, Claim]:
+    claims: dict[str, Claim] = {}
+    for table in tomllib.loads(path.read_text())["claim"]:
+        name = table.get("id", "without id")
+        try:
+            claim = Claim(**{**table, "rule": Rule.parse(table["rule"]) if "rule" in table else None})
+            if claim.rule is None and not claim.not_testable:
+                raise UserError("it has neither a rule nor a reason why it is not testable.")
+        except (KeyError, TypeError, UserError) as error:
+            raise UserError(f"Claim {name} in {path.name} cannot be read: {error}") from None
+        if name in claims or claim.part not in PARTS or claim.kind not in KINDS:
+            raise UserError(f"Claim {name} in {path.name} repeats an id, or has an unknown part or kind.")
+        claims[name] = claim
+    return claims

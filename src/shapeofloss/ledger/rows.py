@@ -1,0 +1,197 @@
+"""Rows of the ledger: a claim, what was measured for it, and the verdict of its rule."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from statistics import stdev
+from typing import Any
+
+from shapeofloss import workspace
+from shapeofloss.errors import unknown
+from shapeofloss.files import read_json, write_rows
+from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims
+from shapeofloss.ledger.rules import Measured
+
+VERDICTS = ("holds", "corrected", "reproduced", "in trend", "not reproduced", "not testable here", "open")
+
+
+class ClaimFailed(AssertionError):
+    """Raised when a theorem or an erratum does not hold: the mistake is then ours."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the ledger, as it stands in `data/ledger/laptop.json`."""
+
+    id: str
+    part: str
+    kind: str
+    statement: str
+    source: str
+    place: str
+    source_value: Any
+    measure: str
+    measured: float | dict[str, float | None] | None
+    per_seed: list[float | None] | dict[str, list[float | None]] | None
+    spread: float | dict[str, float | None] | None
+    verdict: str
+    notebook: str
+    figure: str | None
+    timing: bool
+    note: str
+
+    def _repr_markdown_(self) -> str:
+        """Show the row under a notebook cell."""
+        measured = "not measured" if self.measured is None else _shown(self.measured)
+        return (
+            f"**{self.verdict}** · {self.statement}  \n"
+            f"Source ({self.place}): {_shown(self.source_value)}. Measured: {measured}"
+            f"{f', spread {_shown(self.spread)}' if self.spread is not None else ''} ({self.measure})."
+            f"{f'  {chr(10)}{self.note}' if self.note else ''}"
+        )
+
+
+def verdict(claim: Claim, measured: Measured | None, *, judged: bool = True) -> str:
+    """Return the verdict of the claim's rule on a measurement.
+
+    Args:
+        claim: The claim.
+        measured: What `Rule.read` returned, or None where nothing was measured.
+        judged: False where the run is too small to judge (smoke).
+    Raises:
+        ClaimFailed: If a theorem or an erratum does not hold.
+    """
+    if claim.not_testable:
+        return "not testable here"
+    if measured is None:
+        return "open"
+    if not judged:
+        return "not judged"
+    outcome = claim.rule.judge(measured)
+    if claim.exact:
+        if outcome != "accept":
+            raise ClaimFailed(
+                f"{claim.id} does not hold: {claim.measure} is {claim.rule.reduce(measured)}, "
+                f"and the rule asks for {claim.rule.accept or claim.rule.pairs}."
+            )
+        return EXACT[claim.kind]
+    return {"accept": "reproduced", "trend": "in trend", "reject": "not reproduced"}[outcome]
+
+
+def row(
+    claim: Claim, measured: Measured | None, *, judged: bool = True, figure: str | None = None, note: str = ""
+) -> Row:
+    """Return the claim's row for a measurement; None leaves it open."""
+    reduced = spread = None
+    if measured is not None:
+        reduced = claim.rule.reduce(measured)
+        if isinstance(measured, dict):
+            spread = {name: _spread(values) for name, values in measured.items()}
+        else:
+            spread = _spread(measured)
+    return Row(
+        claim.id,
+        claim.part,
+        claim.kind,
+        claim.statement,
+        claim.source,
+        claim.place,
+        claim.source_value,
+        claim.measure,
+        _finite(reduced),
+        _finite(measured),
+        _finite(spread),
+        verdict(claim, measured, judged=judged),
+        claim.notebook,
+        figure,
+        claim.timing,
+        note or claim.not_testable,
+    )
+
+
+def record(id: str, measured: Any, *, figure: str | None = None, note: str = "") -> Row:
+    """Hand over what was measured for a claim; its rule passes the verdict.
+
+    Args:
+        id: The claim's identifier in `data/claims.toml`.
+        measured: One number per seed (a number, a sequence, an array), or for a rule that orders groups a mapping of
+            each group's name to its values, paired by seed. Units are those of the claim's `measure`.
+        figure: The name of the figure of this notebook that shows it.
+        note: A remark for the reader.
+    Returns:
+        The row; as the last expression of a cell it is shown with its verdict.
+    Raises:
+        UserError: If the claim is unknown, belongs to another notebook, or the measurement has another shape.
+        ClaimFailed: If a theorem or an erratum does not hold.
+    """
+    claims, run = load_claims(), workspace.current()
+    own = {name for name, claim in claims.items() if claim.notebook == run.notebook}
+    if id not in own:
+        raise unknown(f"claim of {run.notebook}", id, own)
+    claim = claims[id]
+    # A smoke run trains too little to judge a finding; identities must hold at any size.
+    judged = run.profile != "smoke" or (claim.exact and not claim.trained)
+    values = claim.rule.read(measured, complete=judged)
+    result = row(claim, values, judged=judged, figure=figure, note=note)
+    path = run.folder / "ledger.json"
+    others = [entry for entry in read_json(path, []) if entry["id"] != id]
+    write_rows(path, sorted([*others, asdict(result)], key=lambda entry: entry["id"]))
+    return result
+
+
+def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a complete ledger: one row per claim, judged again from earlier rows, sorted by identifier.
+
+    A row of a claim that is no longer listed, or that another notebook records now, is left out.
+    """
+    measured = {entry["id"]: entry for entry in measurements if entry["per_seed"] is not None}
+    rows = []
+    for claim in load_claims().values():
+        entry = measured.get(claim.id)
+        if entry is None or entry["notebook"] != claim.notebook:
+            rows.append(row(claim, None))
+        else:
+            values = claim.rule.read(_with_nan(entry["per_seed"]))
+            rows.append(row(claim, values, figure=entry["figure"], note=entry["note"]))
+    return [asdict(entry) for entry in sorted(rows, key=lambda entry: (PARTS.index(entry.part), entry.id))]
+
+
+def summary(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a Markdown table of verdicts by part."""
+    counts = Counter((entry["part"], entry["verdict"]) for entry in rows)
+    lines = ["| part | " + " | ".join(VERDICTS) + " | rows |", "|---|" + "---:|" * (len(VERDICTS) + 1)]
+    for part in (*PARTS, "all"):
+        numbers = [sum(n for (p, v), n in counts.items() if part in (p, "all") and v == verdict) for verdict in VERDICTS]
+        if sum(numbers):
+            lines.append(f"| {part.replace('_', ' ')} | " + " | ".join(map(str, [*numbers, sum(numbers)])) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> float | None:
+    """Return the standard deviation over seeds; None for a single value."""
+    return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with every number that is not finite as None, as JSON has it."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_nan(part) for name, part in value.items()}
+    return [math.nan if number is None else number for number in value]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else json.dumps(value)

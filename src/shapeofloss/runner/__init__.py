@@ -1,0 +1,1 @@
+"""Run notebooks headlessly, and move what ended well into its committed place."""

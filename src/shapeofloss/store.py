@@ -1,0 +1,106 @@
+"""Heavy results on disk, computed once.
+
+A result is a flat mapping of names to NumPy arrays and JSON values. Arrays go into an `.npz` without pickle, everything
+else into a `.json` that also holds the checksum of the arrays and is moved into place last: an entry is whole or absent.
+"""
+
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shapeofloss import workspace
+from shapeofloss.errors import UserError
+from shapeofloss.files import lock, read_json, sha256, write_atomically
+from shapeofloss.hashing import PACKAGE, code_of_module, digest, numerical_pins
+
+Result = dict[str, Any]
+
+
+def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
+    """Return the hash of a call: the function, its arguments, the code that it can reach, and the numerical pins.
+
+    Raises:
+        UserError: If the function does not live in this package, or an argument is not JSON-able.
+    """
+    name = f"{function.__module__}.{function.__qualname__}"
+    if not name.startswith(f"{PACKAGE}.") or "<" in name:
+        raise UserError(f"{name} cannot be stored: move the function into a module of {PACKAGE}, so that its code is known.")
+    try:
+        return digest(name, dict(arguments), code_of_module(function.__module__), numerical_pins())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The arguments of {name} must be finite JSON values, so that they can be a key: {error}.") from None
+
+
+def path_of(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Path:
+    """Return the path of the entry's `.json`; the arrays lie beside it."""
+    return workspace.data() / "store" / function.__qualname__ / f"{key(function, arguments)[:32]}.json"
+
+
+def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Result:
+    """Return the stored result of `function(**arguments)`, computing and storing it if there is none.
+
+    Two processes that want the same result compute it once: the second waits for the first, and takes over if the first
+    dies. A damaged entry is reported on stderr and computed again.
+
+    Args:
+        function: A function of a module of this package that returns a mapping of names to arrays and JSON values.
+        arguments: Its keyword arguments, all JSON-able.
+    Returns:
+        The result, always as read back from disk, so that a first and a later call agree to the last bit.
+    Raises:
+        UserError: If the function or its arguments cannot be a key, or a value cannot be stored.
+    """
+    path = path_of(function, arguments)
+    result = _read(path)
+    if result is not None:
+        return result
+    with lock(path.with_suffix(".lock")):
+        result = _read(path)  # another process may have been first
+        if result is None:
+            for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
+                leftover.unlink()  # of a writer that was killed: we hold the lock
+            _write(path, function(**arguments), dict(arguments))
+            result = _read(path)
+    assert result is not None
+    return result
+
+
+def _write(path: Path, result: Result, arguments: Mapping[str, Any]) -> None:
+    arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
+    values = {name: value for name, value in result.items() if name not in arrays}
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise UserError("An array of objects cannot be stored: it would need pickle. Use numbers or fixed-width text.")
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    packed = buffer.getvalue()
+    record = {"arguments": arguments, "values": values, "sha256": hashlib.sha256(packed).hexdigest()}
+    try:
+        text = json.dumps({**record, "check": digest(record)}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Only arrays and finite JSON values can be stored: {error}.") from None
+    write_atomically(path.with_suffix(".npz"), packed)
+    write_atomically(path, text)
+
+
+def _read(path: Path) -> Result | None:
+    """Return a whole entry; None if there is none or it is damaged."""
+    arrays = path.with_suffix(".npz")
+    if not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+        whole = record.pop("check") == digest(record) and sha256(arrays) == record["sha256"]
+    except (UserError, OSError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        print(f"The stored result {path.name} is damaged and is computed again.", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        return None
+    with np.load(arrays, allow_pickle=False) as stored:
+        return {**record["values"], **{name: stored[name] for name in stored.files}}
