@@ -103,28 +103,36 @@ for t, style in ((0, "-"), (2, "--"), (6, ":")):
     left.plot(x, bump(t), style, color=figures.SOURCE if t == 0 else figures.TARGET, label=rf"$\theta = {t}$")
 left.set(xlabel="position $x$", ylabel="height", xlim=(-5, 10))
 left.legend()
-for (name, curve), color in zip(curves.items(), figures.PALETTE[2:], strict=False):
-    right.plot(theta, np.asarray(curve) / np.max(curve), "--" if "noisy" in name else "-", label=name, color=color)
+styles = {
+    "squared error": {"color": figures.PALETTE[2]},
+    "Jensen-Shannon": {"color": figures.PALETTE[3]},
+    "Wasserstein": {"color": figures.PALETTE[4], "linewidth": 5, "alpha": 0.5},
+    "sign mismatch": {"color": "black", "linestyle": "--"},
+    "sign mismatch, noisy": {"color": figures.PALETTE[7], "linewidth": 1},
+}
+for name, curve in curves.items():
+    right.plot(theta, np.asarray(curve) / np.max(curve), label=name, **styles[name])
 right.set(xlabel=r"shift $\theta$", ylabel="loss / its largest value", ylim=(0, 1.45), yticks=[0, 0.5, 1])
 right.legend(ncols=2, fontsize="small", loc="upper center")
 figures.save(
     figure,
     "four_losses",
     alt="Left: a bump and two shifted copies. Right: five loss curves over the shift. Squared error and Jensen-Shannon "
-    "form a narrow well with flat plains on both sides; Wasserstein and the exact sign mismatch are straight V shapes; "
-    "with noise the sign mismatch turns into a narrow well too.",
+    "form a narrow well with flat plains on both sides; Wasserstein and the exact sign mismatch are the same straight V; "
+    "with noise on both bumps the sign mismatch is a jagged plain with a shallow dip at the right answer.",
     data={"theta": theta, **curves},
 )
 
 # %% [markdown]
-# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well about four widths of the bump across. Outside it
+# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well that ends about four standard deviations from the answer. Outside it
 # they are flat: two bumps that do not overlap are equally wrong at a distance of 6 and of 60, and no gradient tells you
 # which way to go. The Wasserstein distance is a straight V: its slope points home from everywhere.
 #
 # **What surprised us.** The exact sign mismatch, which knows nothing of distances, draws the same straight V. It ignores
-# *how much* a signal rises, so the faintest tail of the bump still votes. That is also its weakness: one per cent of noise
-# outvotes the tails, and the V becomes a narrow well on a plain. Which of two losses is better shaped is not a
-# property of the loss alone; it depends on the data. Keep this in mind whenever a source says that its loss is better.
+# *how much* a signal rises, so the faintest tail of the bump still votes. That is also its weakness: with one per cent of
+# noise on both signals, noise casts nearly all the votes, and what is left of the V is a shallow dip on a jagged plain.
+# Which of two losses is better shaped is not a property of the loss alone; it depends on the data. Keep this in mind
+# whenever a source says that its loss is better.
 #
 # Two checks: the Wasserstein distance of a shift is the shift, and the Jensen-Shannon divergence saturates at $\log 2$.
 

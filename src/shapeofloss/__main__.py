@@ -9,6 +9,6 @@ if sys.version_info < (3, 11):
         % sys.version_info[:2]
     )
 
-from shapeofloss.cli import main  # noqa: E402
+from shapeofloss.cli import main
 
 sys.exit(main())

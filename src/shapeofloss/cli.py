@@ -130,12 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     command("setup", _setup, "make .venv with the pinned environment, if it is not there")
 
     figures = command("figures", _figures, "run notebooks and regenerate their figures and ledger rows")
-    figures.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="names such as 11_jump_and_retrain; all if none")
+    figures.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="names such as 11_jump_and_retrain; all if none"
+    )
     figures.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
     figures.add_argument("--jobs", type=int, default=workspace.cores(), help="notebooks at once (default: cores)")
     figures.add_argument("--force", action="store_true", help="run even what is up to date")
     figures.add_argument("--limit", type=float, help="seconds per notebook, instead of its own limit")
-    figures.add_argument("-p", dest="parameter", action="append", default=[], metavar="NAME=VALUE", help="override a parameter")
+    figures.add_argument(
+        "-p", dest="parameter", action="append", default=[], metavar="NAME=VALUE", help="override a parameter"
+    )
 
     listing = command("list", _list, "show the notebooks: source, expected minutes, needs, state")
     listing.add_argument("--profile", default="laptop")

@@ -17,8 +17,17 @@ def missing() -> str:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.cpp"
         source.write_text("#include <Python.h>\n")
-        command = [compiler, f"-I{sysconfig.get_path('include')}", "-c", str(source), "-o", str(source.with_suffix(".o"))]
+        command = [
+            compiler,
+            f"-I{sysconfig.get_path('include')}",
+            "-c",
+            str(source),
+            "-o",
+            str(source.with_suffix(".o")),
+        ]
         if subprocess.run(command, capture_output=True).returncode == 0:
             return ""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f"KeOps needs the headers of Python {version}: install python{version}-dev, or set CXX to a working compiler."
+    return (
+        f"KeOps needs the headers of Python {version}: install python{version}-dev, or set CXX to a working compiler."
+    )

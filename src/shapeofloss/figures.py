@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.collections import Collection
@@ -90,10 +91,11 @@ def save(
     path = run.folder / "figures" / f"{name}.{kind}"
     write_atomically(path, image)
     write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
+    description = " ".join(alt.split())
     entry = {
         "notebook": run.notebook,
         "figure": path.name,
-        "alt": " ".join(alt.split()),
+        "alt": description,
         "answers": answers,
         "profile": run.profile,
         "timing": timing,
@@ -103,7 +105,7 @@ def save(
     index = run.folder / "figures.json"
     others = [old for old in read_json(index, []) if Path(old["figure"]).stem != name]
     write_rows(index, sorted([*others, entry], key=lambda row: row["figure"]))
-    _show(image, kind, entry["alt"], width=round(figure.get_figwidth() * 100))
+    _show(image, kind, description, width=round(figure.get_figwidth() * 100))
 
 
 def render(figure: Figure, kind: str) -> bytes:
@@ -123,9 +125,11 @@ def _marks(figure: Figure) -> float:
             if isinstance(artist, AxesImage):
                 return float("inf")
             if isinstance(artist, Line2D):
-                total += len(artist.get_xydata())
+                total += np.size(artist.get_xdata())
             elif isinstance(artist, Collection):
-                total += max(len(artist.get_offsets()), sum(len(path.vertices) for path in artist.get_paths()))
+                total += max(
+                    np.size(artist.get_offsets()) // 2, sum(np.size(path.vertices) // 2 for path in artist.get_paths())
+                )
     return total
 
 

@@ -24,8 +24,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes private files; results are ordinary ones
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)  # mkstemp makes private files; results are ordinary ones
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -50,7 +50,9 @@ def read_json(path: Path, default: Any = None) -> Any:
     except FileNotFoundError:
         return default
     except ValueError as error:
-        raise UserError(f"{path.name} is not valid JSON ({error}). Restore it with git, or delete it and rerun.") from None
+        raise UserError(
+            f"{path.name} is not valid JSON ({error}). Restore it with git, or delete it and rerun."
+        ) from None
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

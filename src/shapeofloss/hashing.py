@@ -7,6 +7,7 @@ modules do not count, so that a better sentence never costs an hour of training.
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -55,8 +56,16 @@ def code_of(source: str) -> dict[str, str]:
 
 
 def code_of_module(name: str) -> dict[str, str]:
-    """Return the code of a package module and of all that it imports."""
-    return code_of(f"import {name}")
+    """Return the code of an imported module, of this package or not, and of all package modules that it imports.
+
+    Raises:
+        ValueError: If the module has no file, as in a notebook.
+    """
+    file = getattr(sys.modules[name], "__file__", None)
+    if name == "__main__" or file is None:
+        raise ValueError(f"{name} is no module with a file")
+    source = Path(file).read_text()
+    return {**code_of(source), name: _bare(source)}
 
 
 @cache
@@ -88,7 +97,8 @@ def _imports(source: str, package: str) -> Iterable[str]:
 def _bare(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.body and ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                if ast.get_docstring(node, clean=False) is not None:
+                    node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

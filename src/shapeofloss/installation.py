@@ -34,7 +34,9 @@ def install() -> None:
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            raise UserError(f"This Python lacks the {module} module: install python{version}-venv and run the command again.")
+            raise UserError(
+                f"This Python lacks the {module} module: install python{version}-venv and run the command again."
+            )
     with _alone():
         if STAMP.is_file() and STAMP.read_text() == wanted:
             return  # another run has just done it
@@ -49,7 +51,7 @@ def install() -> None:
 
 
 def fingerprint() -> str:
-    """Return the hash of what an environment is made from: pins, requirements, interpreter, and where the checkout is."""
+    """Return the hash of what an environment depends on: pins, requirements, interpreter, and the checkout's place."""
     parts = [PINS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -93,7 +95,9 @@ def _run(command: list[str], failure: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         last = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()][-3:]
-        raise UserError(f"{failure}: check the network and the disk, then run the command again. It said: {' / '.join(last)}")
+        raise UserError(
+            f"{failure}: check the network and the disk, then run the command again. It said: {' / '.join(last)}"
+        )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Heavy results on disk, computed once.
 
-A result is a flat mapping of names to NumPy arrays and JSON values. Arrays go into an `.npz` without pickle, everything
-else into a `.json` that also holds the checksum of the arrays and is moved into place last: an entry is whole or absent.
+A result is a flat mapping of names to NumPy arrays and JSON values. Arrays go into an `.npz` without pickle, the rest
+into a `.json` that also holds the checksum of the arrays and is moved into place last: an entry is whole or absent.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, sha256, write_atomically
-from shapeofloss.hashing import PACKAGE, code_of_module, digest, numerical_pins
+from shapeofloss.hashing import code_of_module, digest, numerical_pins
 
 Result = dict[str, Any]
 
@@ -26,15 +26,21 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     """Return the hash of a call: the function, its arguments, the code that it can reach, and the numerical pins.
 
     Raises:
-        UserError: If the function does not live in this package, or an argument is not JSON-able.
+        UserError: If the function does not live in a module, or an argument is not JSON-able.
     """
     name = f"{function.__module__}.{function.__qualname__}"
-    if not name.startswith(f"{PACKAGE}.") or "<" in name:
-        raise UserError(f"{name} cannot be stored: move the function into a module of {PACKAGE}, so that its code is known.")
     try:
-        return digest(name, dict(arguments), code_of_module(function.__module__), numerical_pins())
+        code = code_of_module(function.__module__)
+    except ValueError:
+        code = {}
+    if not code or "<" in name:
+        raise UserError(f"{name} cannot be stored: move the function into a module, so that its code is known.")
+    try:
+        return digest(name, dict(arguments), code, numerical_pins())
     except (TypeError, ValueError) as error:
-        raise UserError(f"The arguments of {name} must be finite JSON values, so that they can be a key: {error}.") from None
+        raise UserError(
+            f"The arguments of {name} must be finite JSON values, so that they can be a key: {error}."
+        ) from None
 
 
 def path_of(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Path:
@@ -49,7 +55,7 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
     dies. A damaged entry is reported on stderr and computed again.
 
     Args:
-        function: A function of a module of this package that returns a mapping of names to arrays and JSON values.
+        function: A function of a module (not of a notebook) that returns a mapping of names to arrays and JSON values.
         arguments: Its keyword arguments, all JSON-able.
     Returns:
         The result, always as read back from disk, so that a first and a later call agree to the last bit.

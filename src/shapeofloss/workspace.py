@@ -18,16 +18,8 @@ FOLDER = "SHAPEOFLOSS_FOLDER"
 WORKERS = "SHAPEOFLOSS_WORKERS"
 
 # One thread per task: sums in another order give other last bits, and parallelism comes from tasks.
-ONE_THREAD = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-    )
-}
+THREADS = "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMBA_NUM_THREADS VECLIB_MAXIMUM_THREADS"
+ONE_THREAD = dict.fromkeys(THREADS.split(), "1")
 
 
 @dataclass(frozen=True)

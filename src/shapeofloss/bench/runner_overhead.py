@@ -1,14 +1,13 @@
 """What the runner costs beside bare papermill: the same small notebook, executed by both."""
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
-SCRIPT = '''# ---
+HEADER = """# ---
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -22,44 +21,53 @@ SCRIPT = '''# ---
 # %% tags=["parameters"]
 seed = 0  # of nothing
 
-# %%
-sum(range(10))
-'''
-CATALOGUE = """[01_small]
+"""
+ENTRY = """
+[{name}]
 part = "small"
-question = "How long does nothing take?"
+question = "What does the runner do with it?"
 source = "none"
-minutes = { smoke = 0.1, laptop = 0.1, paper = 0.1 }
+minutes = {{ smoke = 0.1, laptop = 0.1, paper = 0.1 }}
 paper_gigabytes = 0.0
-
-[01_small.numbers]
-seed = { smoke = 0, laptop = 0, paper = 0, source = "none", why = "none" }
+{more}
+[{name}.numbers]
+seed = {{ smoke = 0, laptop = 0, paper = 0, source = "none", why = "none" }}
 """
 
 
-@contextlib.contextmanager
-def checkout() -> Iterator[Path]:
-    """Make a throw-away checkout with one small notebook and no claims."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for name in ("notebooks", "data"):
-            (root / name).mkdir()
-        (root / "notebooks" / "01_small.py").write_text(SCRIPT)
-        (root / "notebooks" / "profiles.toml").write_text(CATALOGUE)
-        (root / "data" / "claims.toml").write_text("claim = []\n")
-        (root / "pins.txt").write_text("")
-        yield root
+def make_checkout(root: Path, bodies: Mapping[str, str], *, more: str = "", claims: str = "claim = []\n") -> Path:
+    """Make a checkout of small notebooks, for benchmarks and tests.
+
+    Args:
+        root: An empty folder.
+        bodies: By notebook name, the cells below the parameters cell.
+        more: Further lines for every notebook's entry in `profiles.toml`.
+        claims: What `data/claims.toml` holds.
+    Returns:
+        The root.
+    """
+    for folder in ("notebooks", "data"):
+        (root / folder).mkdir()
+    for name, body in bodies.items():
+        (root / "notebooks" / f"{name}.py").write_text(HEADER + body)
+    entries = "".join(ENTRY.format(name=name, more=more) for name in bodies)
+    (root / "notebooks" / "profiles.toml").write_text(entries)
+    (root / "data" / "claims.toml").write_text(claims)
+    (root / "pins.txt").write_text("")
+    return root
 
 
 def with_runner() -> None:
     """Run the notebook through the runner, as `make figures` does."""
-    with checkout() as root:
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_checkout(Path(folder), {"01_small": "# %%\nsum(range(10))\n"})
         _call("-m", "shapeofloss", "figures", "--profile", "smoke", root=root)
 
 
 def with_papermill() -> None:
     """Convert the script and run it with papermill's own command."""
-    with checkout() as root:
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_checkout(Path(folder), {"01_small": "# %%\nsum(range(10))\n"})
         script = root / "notebooks" / "01_small.py"
         _call("-m", "jupytext", "--quiet", "--to", "ipynb", str(script), root=root)
         notebook = str(script.with_suffix(".ipynb"))

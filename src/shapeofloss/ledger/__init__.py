@@ -5,7 +5,7 @@ measured with `record`; the rule alone passes the verdict.
 """
 
 from shapeofloss.ledger.claims import Claim, load_claims
-from shapeofloss.ledger.rows import ClaimFailed, Row, record, summary
+from shapeofloss.ledger.rows import ClaimFailedError, Row, record, summary
 from shapeofloss.ledger.rules import Rule
 
-__all__ = ["Claim", "ClaimFailed", "Row", "Rule", "load_claims", "record", "summary"]
+__all__ = ["Claim", "ClaimFailedError", "Row", "Rule", "load_claims", "record", "summary"]

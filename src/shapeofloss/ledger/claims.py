@@ -13,6 +13,7 @@ from shapeofloss.ledger.rules import Rule
 PARTS = ("landscape", "sign_loss", "transport", "adversarial", "together")
 # What an accepted measurement is called; the other kinds are empirical.
 EXACT = {"theorem": "holds", "erratum": "corrected"}
+NO_RULE = Rule(seeds=0)  # of a claim that no laptop can test
 KINDS = (*EXACT, "number", "ordering", "trend", "picture")
 
 
@@ -45,7 +46,7 @@ class Claim:
     statement: str
     source_value: Any
     measure: str
-    rule: Rule | None = None
+    rule: Rule = NO_RULE
     refuted_by: Any = None
     timing: bool = False
     trained: bool = False
@@ -72,8 +73,8 @@ def _load(path: Path) -> dict[str, Claim]:
     for table in tomllib.loads(path.read_text())["claim"]:
         name = table.get("id", "without id")
         try:
-            claim = Claim(**{**table, "rule": Rule.parse(table["rule"]) if "rule" in table else None})
-            if claim.rule is None and not claim.not_testable:
+            claim = Claim(**{**table, "rule": Rule.parse(table["rule"]) if "rule" in table else NO_RULE})
+            if claim.rule is NO_RULE and not claim.not_testable:
                 raise UserError("it has neither a rule nor a reason why it is not testable.")
         except (KeyError, TypeError, UserError) as error:
             raise UserError(f"Claim {name} in {path.name} cannot be read: {error}") from None

@@ -17,7 +17,7 @@ from shapeofloss.ledger.rules import Measured
 VERDICTS = ("holds", "corrected", "reproduced", "in trend", "not reproduced", "not testable here", "open")
 
 
-class ClaimFailed(AssertionError):
+class ClaimFailedError(AssertionError):
     """Raised when a theorem or an erratum does not hold: the mistake is then ours."""
 
 
@@ -61,7 +61,7 @@ def verdict(claim: Claim, measured: Measured | None, *, judged: bool = True) -> 
         measured: What `Rule.read` returned, or None where nothing was measured.
         judged: False where the run is too small to judge (smoke).
     Raises:
-        ClaimFailed: If a theorem or an erratum does not hold.
+        ClaimFailedError: If a theorem or an erratum does not hold.
     """
     if claim.not_testable:
         return "not testable here"
@@ -72,7 +72,7 @@ def verdict(claim: Claim, measured: Measured | None, *, judged: bool = True) -> 
     outcome = claim.rule.judge(measured)
     if claim.exact:
         if outcome != "accept":
-            raise ClaimFailed(
+            raise ClaimFailedError(
                 f"{claim.id} does not hold: {claim.measure} is {claim.rule.reduce(measured)}, "
                 f"and the rule asks for {claim.rule.accept or claim.rule.pairs}."
             )
@@ -84,13 +84,11 @@ def row(
     claim: Claim, measured: Measured | None, *, judged: bool = True, figure: str | None = None, note: str = ""
 ) -> Row:
     """Return the claim's row for a measurement; None leaves it open."""
-    reduced = spread = None
+    reduced: Any = None
+    spread: Any = None
     if measured is not None:
         reduced = claim.rule.reduce(measured)
-        if isinstance(measured, dict):
-            spread = {name: _spread(values) for name, values in measured.items()}
-        else:
-            spread = _spread(measured)
+        spread = _spread(measured)
     return Row(
         claim.id,
         claim.part,
@@ -124,7 +122,7 @@ def record(id: str, measured: Any, *, figure: str | None = None, note: str = "")
         The row; as the last expression of a cell it is shown with its verdict.
     Raises:
         UserError: If the claim is unknown, belongs to another notebook, or the measurement has another shape.
-        ClaimFailed: If a theorem or an erratum does not hold.
+        ClaimFailedError: If a theorem or an erratum does not hold.
     """
     claims, run = load_claims(), workspace.current()
     own = {name for name, claim in claims.items() if claim.notebook == run.notebook}
@@ -163,14 +161,18 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> str:
     counts = Counter((entry["part"], entry["verdict"]) for entry in rows)
     lines = ["| part | " + " | ".join(VERDICTS) + " | rows |", "|---|" + "---:|" * (len(VERDICTS) + 1)]
     for part in (*PARTS, "all"):
-        numbers = [sum(n for (p, v), n in counts.items() if part in (p, "all") and v == verdict) for verdict in VERDICTS]
+        numbers = [
+            sum(n for (p, v), n in counts.items() if part in (p, "all") and v == verdict) for verdict in VERDICTS
+        ]
         if sum(numbers):
             lines.append(f"| {part.replace('_', ' ')} | " + " | ".join(map(str, [*numbers, sum(numbers)])) + " |")
     return "\n".join(lines)
 
 
-def _spread(values: list[float]) -> float | None:
-    """Return the standard deviation over seeds; None for a single value."""
+def _spread(values: Measured) -> Any:
+    """Return the standard deviation over seeds, of each group if there are groups; None for a single value."""
+    if isinstance(values, dict):
+        return {name: _spread(group) for name, group in values.items()}
     return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
 
 

@@ -6,7 +6,7 @@ value per seed for each of several named groups and asks which group lies above 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median, stdev
@@ -30,7 +30,7 @@ def standard_error(values: Sequence[float]) -> float:
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
-STATISTICS = {
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": fmean,
     "median": median,
     "min": min,
@@ -140,6 +140,8 @@ class Rule:
         Raises:
             UserError: If a group is missing, values are too few, or groups differ in length.
         """
+        if not self.seeds:
+            raise UserError("This claim has no rule, because it cannot be tested here: record nothing for it.")
         if not self.pairs:
             if isinstance(measured, Mapping):
                 raise UserError("This claim takes one list of values, not groups.")

@@ -26,6 +26,8 @@ def run() -> int:
             command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as f; f()"]
         if subprocess.run(command, cwd=workspace.root()).returncode:
             failed.append(name)
-        print(f"== {name}: {'FAILED' if name in failed else 'passed'} after {time.monotonic() - began:.0f} s", flush=True)
+        print(
+            f"== {name}: {'FAILED' if name in failed else 'passed'} after {time.monotonic() - began:.0f} s", flush=True
+        )
     print(f"Failed: {', '.join(failed)}." if failed else "All checks passed.")
     return int(bool(failed))

@@ -28,13 +28,17 @@ def compare(first: str, second: str, *, tolerance: float = 0.0) -> list[str]:
 def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
     place = Path(name) if Path(name).is_dir() else workspace.runs() / name
     if (place / "figures" / "index.json").is_file():
-        folders = {row["notebook"]: place / "figures" / row["notebook"] for row in read_json(place / "figures" / "index.json")}
+        folders = {
+            row["notebook"]: place / "figures" / row["notebook"] for row in read_json(place / "figures" / "index.json")
+        }
         entries = read_json(place / "figures" / "index.json")
         ledger = read_json(place / "data" / "ledger" / "laptop.json", [])
     else:
         runs = [path for path in sorted(place.glob("*")) if (path / "stamp.json").is_file()]
         if not runs:
-            raise UserError(f"'{name}' holds no finished run. Give a checkout, a folder like runs/smoke, or a profile that was run.")
+            raise UserError(
+                f"'{name}' holds no finished run. Give a checkout, a folder like runs/smoke, or a profile that was run."
+            )
         folders = {path.name: path / "figures" for path in runs}
         entries = [row for path in runs for row in read_json(path / "figures.json", [])]
         ledger = [row for path in runs for row in read_json(path / "ledger.json", [])]

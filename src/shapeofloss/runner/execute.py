@@ -20,6 +20,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from shapeofloss import workspace
 from shapeofloss.files import write_atomically
 from shapeofloss.runner.prints import KERNEL, normalised
 
@@ -28,13 +29,14 @@ PARTIAL = "partial.ipynb"
 FAILURE = "failure.json"
 
 
-class OutputLimit(Exception):
-    """Raised when a notebook prints more than a reader could open."""
-
-
 def report(**event: Any) -> None:
     """Tell the runner what happened."""
     print(json.dumps(event), flush=True)
+
+
+def fail(folder: Path, cell: int | None, error: list[str]) -> None:
+    """Leave for the runner which cell failed, and the last lines of its error."""
+    write_atomically(folder / FAILURE, json.dumps({"cell": cell, "error": error}))
 
 
 class _Client(PapermillNotebookClient):
@@ -48,8 +50,10 @@ class _Client(PapermillNotebookClient):
             report(progress=re.sub(r"\033\[K", "", content["text"]).rpartition("\r")[2])
             return None
         self.received += len(content.get("text", "")) + sum(len(str(part)) for part in content.get("data", {}).values())
-        if self.received > OUTPUT_LIMIT:
-            raise OutputLimit(f"The notebook's outputs exceed {OUTPUT_LIMIT:,} characters: print less, or save to a file.")
+        if self.received > OUTPUT_LIMIT:  # an exception would be lost here: messages come on a task of their own
+            reason = f"Its outputs exceed {OUTPUT_LIMIT:,} characters: print less, or save to a file."
+            fail(Path(os.environ[workspace.FOLDER]), cell_index + 1, [reason])
+            os._exit(1)
         return super().process_message(msg, cell, cell_index)
 
 
@@ -79,18 +83,22 @@ def execute(name: str, script: Path, folder: Path, parameters: dict[str, Any]) -
     notebook = jupytext.read(script, fmt="py:percent")
     notebook.metadata["kernelspec"] = dict(KERNEL)
     partial = folder / PARTIAL
-    failure: dict[str, Any] | None = None
     try:
         papermill.execute_notebook(
-            notebook, partial, parameters, engine_name="reporting", kernel_name="python3", progress_bar=False, cwd=folder
+            notebook,
+            partial,
+            parameters,
+            engine_name="reporting",
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=folder,
         )
     except PapermillExecutionError as error:
-        last = re.sub(r"\033\[[0-9;]*m", "", "\n".join(error.traceback)).strip().splitlines()[-6:]
-        failure = {"cell": error.cell_index + 1, "error": last}
-    except Exception as error:  # a dead kernel, too much output: whatever papermill lets through
-        failure = {"cell": None, "error": [f"{type(error).__name__}: {error}".strip()]}
-    if failure is not None:
-        write_atomically(folder / FAILURE, json.dumps(failure))
+        text = re.sub(r"\033\[[0-9;]*m", "", "\n".join(error.traceback))
+        fail(folder, error.cell_index + 1, text.strip().splitlines()[-6:])
+        return 1
+    except Exception as error:  # a dead kernel: whatever else papermill lets through
+        fail(folder, None, [f"{type(error).__name__}: {error}".strip()])
         return 1
     executed = nbformat.read(partial, as_version=4)
     write_atomically(folder / f"{name}.ipynb", nbformat.writes(normalised(executed)) + "\n")

@@ -18,10 +18,12 @@ def missing(need: str) -> str:
         case ["gpu"]:
             import torch
 
-            return "" if torch.cuda.is_available() else "It needs an NVIDIA GPU that PyTorch can see; there is none here."
+            return (
+                "" if torch.cuda.is_available() else "It needs an NVIDIA GPU that PyTorch can see; there is none here."
+            )
         case ["data", name]:
             if (workspace.data() / name).exists():
                 return ""
             return f"It needs data/{name}, which is not there: see data/README.md for where it comes from."
         case _:
-            return f"It declares the need '{need}', which is none of compiler, gpu, data:<path>. Mend notebooks/profiles.toml."
+            return f"It declares the need '{need}', which is none of compiler, gpu, data:<path>."

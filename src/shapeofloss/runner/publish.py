@@ -114,5 +114,3 @@ def _outputs(notebook: Notebook, folder: Path, *, published: bool) -> dict[str, 
     for path in paths:
         found[str(path.relative_to(workspace.root()))] = sha256(path) if path.is_file() else ""
     return found
-
-

@@ -25,6 +25,8 @@ def clock(seconds: float) -> str:
 class Progress:
     """Show what runs: one line that is written over on a terminal, plain lines elsewhere."""
 
+    EVERY = 15.0  # seconds between two plain lines on one notebook
+
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.live = sys.stdout.isatty()
@@ -38,11 +40,13 @@ class Progress:
         self.ended = len(outcomes)
         states = {task.notebook.name: self._state(task) for task in running}
         if self.live:
-            line = " | ".join([f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}", *states.values()])
+            line = " | ".join(
+                [f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}", *states.values()]
+            )
             print(f"\r\033[K{line[:160]}", end="", flush=True)
         else:
             for name, state in states.items():
-                if time.monotonic() - self.told.get(name, 0.0) > 15:
+                if time.monotonic() - self.told.get(name, self.began) > self.EVERY:
                     self.told[name] = time.monotonic()
                     self._line(state)
 
@@ -59,7 +63,9 @@ def table(outcomes: list[Outcome]) -> str:
     width = max(len(outcome.notebook) for outcome in outcomes)
     lines = [f"{'notebook':<{width}}  {'status':<11}  {'seconds':>7}  {'peak MB':>7}"]
     for outcome in outcomes:
-        lines.append(f"{outcome.notebook:<{width}}  {outcome.status:<11}  {outcome.seconds:>7.1f}  {outcome.peak_mb:>7.0f}")
+        lines.append(
+            f"{outcome.notebook:<{width}}  {outcome.status:<11}  {outcome.seconds:>7.1f}  {outcome.peak_mb:>7.0f}"
+        )
     for outcome in outcomes:
         if outcome.detail:
             lines += ["", f"{outcome.notebook}: {outcome.status}", *(f"  {line}" for line in outcome.detail)]
@@ -82,7 +88,9 @@ def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
         minutes = f"{notebook.minutes[settings.profile]:g}"
         rows.append((notebook.name, notebook.source, minutes, ", ".join(notebook.needs) or "-", word))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def ledger_lines(part: str | None, verdict: str | None) -> str:

@@ -1,5 +1,6 @@
 """Run notebooks as processes: each in a process group and kernel of its own, with a time limit, within a CPU budget."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -112,12 +113,10 @@ class Running:
             self.peak = max(self.peak, sum(_resident(process) for process in _tree(self.process.pid)))
 
     def stop(self) -> None:
-        """End the process, its kernel and whatever they started."""
-        for process in reversed(_tree(self.process.pid)):
-            try:
+        """End the process, its kernel and whatever they started, orphans included: all carry the run's folder."""
+        for process in _marked(str(self.folder)):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         self.process.wait()
 
 
@@ -146,7 +145,9 @@ def run(
     waiting.sort(key=lambda notebook: (notebook.exclusive, -notebook.minutes[settings.profile]))
     workers = max(1, workspace.cores() // max(1, min(settings.jobs, len(waiting))))
     running: list[Running] = []
-    previous = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
+    previous = (
+        signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
+    )
     try:
         while waiting or running:
             for notebook in list(waiting):
@@ -261,12 +262,18 @@ def _ended(task: Running, settings: Settings) -> Outcome | None:
     failure = read_json(task.folder / FAILURE)
     if status == 0:
         try:
-            publish.finish(task.notebook, task.folder, task.inputs, published=settings.published, profile=settings.profile)
+            publish.finish(
+                task.notebook, task.folder, task.inputs, published=settings.published, profile=settings.profile
+            )
             outcome = Outcome(name, "done", task.elapsed, task.peak)
         except UserError as error:
             outcome = Outcome(name, "failed", task.elapsed, task.peak, [f"Its results cannot be published: {error}"])
     elif failure is not None:
-        cell = f"In cell {failure['cell']} of {task.cells}:" if failure["cell"] else f"In cell {task.cell} of {task.cells}:"
+        cell = (
+            f"In cell {failure['cell']} of {task.cells}:"
+            if failure["cell"]
+            else f"In cell {task.cell} of {task.cells}:"
+        )
         detail = [cell, *failure["error"], f"The partial notebook is {partial}."]
         outcome = Outcome(name, "failed", task.elapsed, task.peak, detail)
     else:
@@ -278,16 +285,10 @@ def _ended(task: Running, settings: Settings) -> Outcome | None:
 
 def _clean(task: Running) -> None:
     for stream in (task.process.stdin, task.process.stdout):
-        _close(stream)
+        if stream is not None:
+            stream.close()
     shutil.rmtree(task.runtime, ignore_errors=True)
     task.guard.release()
-
-
-def _close(stream: TextIO | Any) -> None:
-    try:
-        stream.close()
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -296,6 +297,16 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _marked(folder: str) -> list[psutil.Process]:
+    """Return every process that works for the run in this folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(workspace.FOLDER) == folder and process.pid != os.getpid():
+                found.append(process)
+    return found
 
 
 def _resident(process: psutil.Process) -> float:

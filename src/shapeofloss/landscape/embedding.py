@@ -1,0 +1,93 @@
+"""PHATE: points in few dimensions, placed by where a random walk between neighbours takes them."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapeofloss.errors import UserError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Diffusion:
+    """What PHATE computes on the way to an embedding of n points.
+
+    Attributes:
+        t: Steps of the random walk.
+        operator: One step P, shape (n, n): row i holds the probabilities of going from point i to each point.
+        potential: -log(P^t + 1e-7), shape (n, n), in nats; rows of close points are alike.
+        components: Number of connected parts of the neighbour graph. The walk never leaves one, so that for more than
+            one part the distances between parts say little.
+    """
+
+    t: int
+    operator: Array
+    potential: Array
+    components: int
+
+
+def phate_embedding(
+    distances: Array,
+    *,
+    dimensions: int = 2,
+    knn: int = 5,
+    decay: float = 40,
+    t: int | Literal["auto"] = "auto",
+    mds_distance: Literal["cosine", "euclidean"] = "cosine",
+    seed: int,
+) -> tuple[Array, Diffusion]:
+    """Embed points by PHATE, given the distances between them.
+
+    Args:
+        distances: Shape (n, n), finite, symmetric, not negative, zero on the diagonal.
+        dimensions: Dimensions d of the embedding.
+        knn: Neighbours whose distance sets the width of a point's kernel, 1 to n - 2.
+        decay: Exponent of the kernel exp(-(distance / width)^decay).
+        t: Steps of the random walk; "auto" takes the knee of the von Neumann entropy of P^t.
+        mds_distance: How the final multidimensional scaling (SMACOF) compares rows of the potential.
+        seed: Of the embedding's initial position.
+    Returns:
+        The embedding, shape (n, d), which is the same at every run and has no unit, and the diffusion behind it.
+    Raises:
+        UserError: If the distances are no distances, or there are too few points for `knn`.
+    Source:
+        Loss-landscape paper, section 3.2 (cosine distances in both places), after section 2.1. The released code scales
+        by stochastic gradient descent without a seed.
+    """
+    _check(distances, knn)
+    from phate import PHATE
+
+    phate = PHATE(
+        n_components=dimensions,
+        knn=knn,
+        decay=decay,
+        t=t,
+        n_landmark=None,
+        knn_dist="precomputed_distance",
+        mds_dist=mds_distance,
+        mds_solver="smacof",
+        n_jobs=1,
+        random_state=seed,
+        verbose=0,
+    )
+    with warnings.catch_warnings():
+        # Told by `components` instead: trajectories that start apart are often apart.
+        warnings.filterwarnings("ignore", "Graph is disconnected", RuntimeWarning)
+        embedding = phate.fit_transform(distances)
+    steps = int(phate.optimal_t) if t == "auto" else t
+    return embedding, Diffusion(steps, phate.diff_op, phate.diff_potential, phate.graph.n_connected_components)
+
+
+def _check(distances: Array, knn: int) -> None:
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+        raise UserError(f"Distances have the shape (n, n), not {distances.shape}.")
+    if not np.isfinite(distances).all() or (distances < 0).any():
+        raise UserError("Some distances are negative or not finite: give finite ones, zero or larger.")
+    if (distances != distances.T).any() or np.diag(distances).any():
+        raise UserError("The distances are not symmetric with a zero diagonal: give those of `Record`.")
+    if not 1 <= knn <= len(distances) - 2:
+        raise UserError(f"knn is {knn}, but {len(distances)} points allow 1 to {len(distances) - 2}.")

@@ -1,0 +1,222 @@
+"""The record of a sampled landscape: inner products, losses and labels of points around a minimum.
+
+The parameter vectors themselves are large: 640 points of a million parameters take 2.6 gigabytes, and there are 108
+networks. Distances, angles and principal components need their inner products only, which take a few megabytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapeofloss.errors import UserError, unknown
+from shapeofloss.landscape.training import flatten
+
+Array = NDArray[np.float64]
+Centre = Literal["origin", "mean", "optimum"]
+COLUMNS = 8192  # of parameters that are converted to double precision at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    r"""Points theta_i = theta_o + d_i around an optimum theta_o, known by inner products of their displacements d_i.
+
+    .. math:: \langle\theta_i,\theta_j\rangle
+        = |\theta_o|^2 + \langle d_i,\theta_o\rangle + \langle d_j,\theta_o\rangle + \langle d_i,d_j\rangle
+
+    Displacements are kept apart from theta_o because they are often a thousandth of it: their own inner products have
+    no rounding error from theta_o. The optimum is not among the points. Parameters have no unit.
+
+    Attributes:
+        gram: Inner products of displacements, shape (n, n), symmetric, float64.
+        along: Inner products of displacements with theta_o, shape (n,), float64.
+        norm: Length of theta_o.
+        loss: Training loss, shape (n,), in nats.
+        accuracy: Training accuracy, shape (n,), in [0, 1].
+        seed: Seed of each point's direction and retraining, shape (n,), int64.
+        step: Step size of each point's jump, shape (n,), in multiples of the filter-normalised direction.
+        epoch: Epochs of retraining since the jump, shape (n,), int64.
+        optimum_loss: Training loss of theta_o, in nats.
+        optimum_accuracy: Training accuracy of theta_o, in [0, 1].
+    """
+
+    gram: Array
+    along: Array
+    norm: float
+    loss: Array
+    accuracy: Array
+    seed: NDArray[np.int64]
+    step: Array
+    epoch: NDArray[np.int64]
+    optimum_loss: float
+    optimum_accuracy: float
+
+    def inner_products(self, centre: Centre = "origin") -> Array:
+        """Return the inner products of the points as seen from a centre, shape (n, n).
+
+        Args:
+            centre: "origin" of parameter space, "mean" of the points, or "optimum".
+        Raises:
+            UserError: If the centre is none of these.
+        """
+        # Sums of the two indices come first, so that rounding keeps the matrix symmetric.
+        match centre:
+            case "origin":
+                return self.gram + (self.along[:, None] + self.along) + self.norm**2
+            case "mean":
+                return self.centred_gram()
+            case "optimum":
+                return self.gram
+        raise unknown("centre", centre, ("origin", "mean", "optimum"))
+
+    def centred_gram(self) -> Array:
+        """Return the inner products of the points minus their mean, shape (n, n)."""
+        means = self.gram.mean(axis=0)
+        return self.gram - (means[:, None] + means) + means.mean()
+
+    def distances(self) -> Array:
+        """Return the Euclidean distances between points, shape (n, n), symmetric with a zero diagonal."""
+        squares = np.diag(self.gram)
+        return np.sqrt(np.maximum(squares[:, None] + squares - 2 * self.gram, 0))
+
+    def distance_to_optimum(self) -> Array:
+        """Return the Euclidean distance of each point to the optimum, shape (n,)."""
+        return np.sqrt(np.diag(self.gram))
+
+    def cosine_distances(self, centre: Centre = "origin") -> Array:
+        """Return one minus the cosine of the angle between points, shape (n, n), symmetric with a zero diagonal.
+
+        Args:
+            centre: Where the angle is measured, as for `inner_products`.
+        Returns:
+            Values in [0, 2].
+        Raises:
+            UserError: If a point lies on the centre, where it has no direction.
+        Source:
+            Loss-landscape paper, section 3.2, which names no centre. The released code measures angles at the mean,
+            since PHATE subtracts it when it reduces the vectors to 100 dimensions first.
+        """
+        products = self.inner_products(centre)
+        lengths = np.sqrt(np.maximum(np.diag(products), 0))
+        if not lengths.all():
+            point = int(np.argmin(lengths))
+            raise UserError(f"Point {point} lies on the centre '{centre}', so it has no angle to others: drop it.")
+        distances = np.clip(1 - products / np.outer(lengths, lengths), 0, 2)
+        np.fill_diagonal(distances, 0)
+        return distances
+
+    def cosine_distance_to_optimum(self) -> Array:
+        """Return one minus the cosine of the angle, at the origin, between each point and the optimum, shape (n,)."""
+        lengths = np.sqrt(np.diag(self.inner_products("origin")))
+        return np.clip(1 - (self.norm**2 + self.along) / (self.norm * lengths), 0, 2)
+
+    def explained_dimension(self, share: float = 0.9) -> int:
+        """Return how many principal components carry a share of the variance of the points.
+
+        Args:
+            share: Above 0, at most 1.
+        Raises:
+            UserError: If the share is out of range, or the points do not differ.
+        """
+        if not 0 < share <= 1:
+            raise UserError(f"A share of the variance lies above 0 and is at most 1, not {share}.")
+        carried = np.cumsum(self._variances())
+        return int(np.searchsorted(carried / carried[-1], share)) + 1
+
+    def participation_ratio(self) -> float:
+        r"""Return the effective number of principal components, 1 if there is one, n if n have equal variances.
+
+        .. math:: \Big(\sum_i\lambda_i\Big)^2 \Big/ \sum_i\lambda_i^2
+
+        Raises:
+            UserError: If the points do not differ.
+        """
+        variances = self._variances()
+        return float(variances.sum() ** 2 / (variances**2).sum())
+
+    def _variances(self) -> Array:
+        """Return the variances lambda_i of the principal components, times n, largest first."""
+        variances = np.maximum(np.linalg.eigvalsh(self.centred_gram())[::-1], 0)
+        if not variances.any():
+            raise UserError("The points do not differ, so they span no dimension: record at least two different ones.")
+        return variances
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the record as a flat mapping for the store."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
+        """Return the record from a mapping that holds what `to_arrays` gave, and perhaps more.
+
+        Raises:
+            UserError: If an entry is missing.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise UserError(f"These arrays are no record, since they lack {', '.join(missing)}.")
+        values: dict[str, Any] = {name: np.asarray(arrays[name]) for name in names}
+        return cls(**{name: value if value.ndim else value.item() for name, value in values.items()})
+
+
+class Recorder:
+    """Collects points around an optimum and reduces them to a `Record`.
+
+    Each point keeps its displacement in single precision until then: points x parameters x 4 bytes of memory.
+
+    Args:
+        optimum: Parameters theta_o, shape (P,).
+        loss: Training loss of theta_o, in nats.
+        accuracy: Training accuracy of theta_o, in [0, 1].
+    """
+
+    def __init__(self, optimum: Tensor, loss: float, accuracy: float) -> None:
+        self._optimum = optimum.clone()
+        self._loss = loss
+        self._accuracy = accuracy
+        self._displacements: list[NDArray[np.float32]] = []
+        self._labels: list[tuple[float, float, int, float, int]] = []
+
+    def add(self, model: nn.Module, loss: float, accuracy: float, *, seed: int, step: float, epoch: int) -> None:
+        """Add the point at which a network is now; arguments as the attributes of `Record`."""
+        self._displacements.append((flatten(model) - self._optimum).cpu().numpy())
+        self._labels.append((loss, accuracy, seed, step, epoch))
+
+    def record(self) -> Record:
+        """Return the record of the points so far, in the order in which they came.
+
+        Raises:
+            UserError: If there is none.
+        """
+        if not self._labels:
+            raise UserError("There is no point to record yet: add one first.")
+        optimum = self._optimum.cpu().numpy().astype(np.float64)
+        gram, along = self._inner_products(optimum)
+        loss, accuracy, seed, step, epoch = zip(*self._labels, strict=True)
+        return Record(
+            gram=gram,
+            along=along,
+            norm=float(np.linalg.norm(optimum)),
+            loss=np.array(loss, np.float64),
+            accuracy=np.array(accuracy, np.float64),
+            seed=np.array(seed, np.int64),
+            step=np.array(step, np.float64),
+            epoch=np.array(epoch, np.int64),
+            optimum_loss=self._loss,
+            optimum_accuracy=self._accuracy,
+        )
+
+    def _inner_products(self, optimum: Array) -> tuple[Array, Array]:
+        """Return displacements' inner products with each other and with the optimum, a block of columns at a time."""
+        count = len(self._displacements)
+        gram, along = np.zeros((count, count)), np.zeros(count)
+        for start in range(0, len(optimum), COLUMNS):
+            columns = slice(start, start + COLUMNS)
+            block = np.array([row[columns] for row in self._displacements], np.float64)
+            gram += block @ block.T
+            along += block @ optimum[columns]
+        return gram, along

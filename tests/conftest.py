@@ -1,0 +1,54 @@
+"""What several test files share: throw-away checkouts, and the command line as a user calls it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shapeofloss.bench.runner_overhead import make_checkout
+
+CLAIM = """
+[[claim]]
+id = "{id}"
+part = "landscape"
+kind = "{kind}"
+notebook = "{notebook}"
+source = "a source"
+place = "section 1"
+statement = "A statement."
+source_value = 1.0
+measure = "a number"
+rule = {rule}
+refuted_by = [9.0, 9.0, 9.0]
+"""
+EXACT = '{ statistic = "max", accept = "<= 1e-6" }'
+EMPIRICAL = '{ statistic = "mean", seeds = 3, accept = "<= 1", trend = "<= 2" }'
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The user's environment in a checkout, without what an outer run may have set."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHAPEOFLOSS_")}
+    return {**kept, "SHAPEOFLOSS_ROOT": str(root)}
+
+
+def call(root: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
+    """Call the command line in a checkout and return what it said."""
+    command = [sys.executable, "-m", "shapeofloss", *arguments]
+    return subprocess.run(command, env=environment(root) | more, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A function that makes a throw-away checkout and lets this process work in it."""
+
+    def make(bodies=None, **options):
+        root = make_checkout(tmp_path / "checkout", bodies or {"01_small": "# %%\n1 + 1\n"}, **options)
+        for name in ("NOTEBOOK", "PROFILE", "FOLDER", "DATA", "WORKERS"):
+            monkeypatch.delenv(f"SHAPEOFLOSS_{name}", raising=False)
+        monkeypatch.setenv("SHAPEOFLOSS_ROOT", str(root))
+        return root
+
+    (tmp_path / "checkout").mkdir()
+    return make

@@ -1,0 +1,65 @@
+"""Files that are whole or absent."""
+
+import json
+import multiprocessing
+import time
+
+import pytest
+
+from shapeofloss import files
+from shapeofloss.errors import UserError
+
+
+def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "result.txt"
+    files.write_atomically(path, "old")
+    with pytest.raises(TypeError):
+        files.write_atomically(path, 3)
+    with pytest.raises(ValueError):
+        files.write_rows(path, [{"value": float("nan")}])
+    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["result.txt"]
+
+
+def test_rows_stand_on_a_line_each_and_read_back(tmp_path):
+    rows = [{"id": "a", "x": 0.1}, {"id": "b", "x": [1, 2]}]
+    files.write_rows(tmp_path / "rows.json", rows)
+    assert len((tmp_path / "rows.json").read_text().splitlines()) == len(rows) + 2
+    assert files.read_json(tmp_path / "rows.json") == rows
+    files.write_rows(tmp_path / "rows.json", [])
+    assert files.read_json(tmp_path / "rows.json") == []
+
+
+def test_damaged_json_is_named_and_missing_json_gives_the_default(tmp_path):
+    (tmp_path / "rows.json").write_text("[{")
+    with pytest.raises(UserError, match=r"rows.json is not valid JSON"):
+        files.read_json(tmp_path / "rows.json")
+    assert files.read_json(tmp_path / "none.json", []) == []
+
+
+def hold(path):
+    with files.lock(path):
+        time.sleep(60)
+
+
+def test_a_lock_goes_with_the_death_of_its_owner(tmp_path):
+    owner = multiprocessing.get_context("spawn").Process(target=hold, args=(tmp_path / "lock",))
+    owner.start()
+    guard = files.lock(tmp_path / "lock")
+    for _ in range(100):  # until the owner holds it
+        try:
+            guard.acquire(blocking=False)
+            guard.release()
+            time.sleep(0.1)
+        except TimeoutError:
+            break
+    else:
+        pytest.fail("the owner never took the lock")
+    owner.kill()
+    owner.join()
+    guard.acquire(timeout=5)
+    guard.release()
+
+
+def test_json_reads_what_the_module_writes(tmp_path):
+    files.write_rows(tmp_path / "rows.json", [{"text": "θ and 'quotes'"}])
+    assert json.loads((tmp_path / "rows.json").read_text())[0]["text"] == "θ and 'quotes'"

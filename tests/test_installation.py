@@ -1,0 +1,112 @@
+"""The set-up: what it says when something is missing, which torch it asks for, and that nothing changed is quick."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shapeofloss import compiler, installation
+from shapeofloss.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A checkout of which only what the set-up reads is there."""
+    for name in ("pins.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
+    monkeypatch.setattr(installation, "PINS", tmp_path / "pins.txt")
+    monkeypatch.setattr(installation, "ENVIRONMENT", tmp_path / ".venv")
+    monkeypatch.setattr(installation, "STAMP", tmp_path / ".venv" / "shapeofloss.stamp")
+    return tmp_path
+
+
+def test_an_old_python_reads_the_entry_and_is_told_what_to_install():
+    source = (ROOT / "src/shapeofloss/__main__.py").read_text()
+    for text in (source, (ROOT / "src/shapeofloss/__init__.py").read_text()):
+        ast.parse(text, feature_version=(3, 5))
+    check = "import sys; sys.version_info = (3, 9, 18); exec(open('src/shapeofloss/__main__.py').read())"
+    result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith("Python 3.9 is too old: install Python 3.11 or newer")
+
+
+@pytest.mark.parametrize("module", ["venv", "ensurepip"])
+def test_a_missing_module_is_named_with_its_package(place, monkeypatch, module):
+    find = installation.importlib.util.find_spec
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None if name == module else find(name))
+    with pytest.raises(UserError, match=rf"lacks the {module} module: install python3\.\d+-venv"):
+        installation.install()
+    assert not (place / ".venv").exists()
+
+
+def test_linux_without_a_gpu_asks_only_for_builds_without_cuda(monkeypatch):
+    monkeypatch.setattr(installation.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(installation, "has_gpu", lambda: False)
+    attempts = installation.torch_attempts("torch==2.13.0")
+    assert [attempt[0] for attempt in attempts] == ["torch==2.13.0+cpu"] * 2 and installation.CPU_INDEX in attempts[1]
+
+
+@pytest.mark.parametrize(("system", "gpu"), [("Linux", True), ("Darwin", False)])
+def test_a_gpu_or_a_mac_gets_the_plain_build(monkeypatch, system, gpu):
+    monkeypatch.setattr(installation.platform, "system", lambda: system)
+    monkeypatch.setattr(installation, "has_gpu", lambda: gpu)
+    assert installation.torch_attempts("torch==2.13.0") == [["torch==2.13.0"]]
+
+
+def test_the_second_index_is_asked_only_after_the_first_and_a_last_failure_says_what_to_do(place, monkeypatch):
+    asked = []
+
+    def refuse(arguments, failure):
+        asked.append(arguments)
+        raise UserError(failure)
+
+    monkeypatch.setattr(installation, "_pip", refuse)
+    monkeypatch.setattr(installation, "torch_attempts", lambda pin: [["one"], ["two"]])
+    with pytest.raises(UserError, match=r"torch==.* cannot be installed"):
+        installation._install_torch()
+    assert asked == [["one"], ["two"]]
+
+
+def test_a_set_up_that_was_interrupted_is_not_taken_for_a_whole_one(place, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        installation, "_run", lambda command, failure: (place / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+    )
+    monkeypatch.setattr(installation, "_install_torch", lambda: steps.append("torch"))
+
+    def stop(arguments, failure):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(installation, "_pip", stop)
+    with pytest.raises(KeyboardInterrupt):
+        installation.install()
+    monkeypatch.setattr(installation, "_pip", lambda arguments, failure: steps.append("rest"))
+    installation.install()
+    (place / ".venv" / "bin" / "python").touch()
+    installation.install()  # nothing changed: nothing is done
+    assert steps == ["torch", "torch", "rest"]
+    (place / "pins.txt").write_text((place / "pins.txt").read_text().replace("numpy==", "numpy==0"))
+    installation.install()
+    assert steps == ["torch", "torch", "rest", "torch", "rest"]
+
+
+def test_a_failing_command_is_one_sentence_with_its_last_words(place):
+    with pytest.raises(UserError, match=r"It cannot be done: check the network and the disk.*the reason"):
+        installation._run([sys.executable, "-c", "raise SystemExit('the reason')"], "It cannot be done")
+
+
+def test_the_compiler_is_tried_and_not_only_looked_for(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    assert compiler.missing() == ""
+    monkeypatch.setenv("CXX", "false")
+    assert "needs the headers of Python" in compiler.missing()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "needs a C++ compiler" in compiler.missing()
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    assert "needs a C++ compiler" in compiler.missing()

@@ -1,0 +1,141 @@
+"""The ledger: recording, verdicts, and the committed rows against the claims."""
+
+import ast
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import CLAIM, EMPIRICAL, EXACT
+
+from shapeofloss import ledger, workspace
+from shapeofloss.errors import UserError
+from shapeofloss.ledger.claims import PARTS
+from shapeofloss.ledger.rows import rebuilt, row, summary
+
+ROOT = Path(__file__).parents[1]
+CLAIMS = ledger.load_claims()
+COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text())
+PLACE = {
+    "landscape": "loss landscape paper",
+    "sign_loss": "directional sign loss paper",
+    "transport": "optimal transport talk",
+    "adversarial": "WGAN lecture",
+}
+
+
+@pytest.fixture
+def notebook(checkout):
+    """A begun notebook with one theorem and one empirical claim."""
+    claims = CLAIM.format(id="exact", kind="theorem", notebook="01_small", rule=EXACT) + CLAIM.format(
+        id="found", kind="number", notebook="01_small", rule=EMPIRICAL
+    )
+    claims += CLAIM.format(id="other", kind="number", notebook="02_other", rule=EMPIRICAL)
+    checkout(claims=claims)
+    workspace.begin("01_small")
+    return workspace.current()
+
+
+def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebook):
+    ledger.record("found", [1.0, 1.5, 2.0], figure="picture", note="A remark.")
+    (entry,) = json.loads((notebook.folder / "ledger.json").read_text())
+    assert entry["verdict"] == "in trend" and entry["measured"] == 1.5 and entry["spread"] == 0.5
+    assert entry["per_seed"] == [1.0, 1.5, 2.0] and entry["figure"] == "picture"
+
+
+def test_recording_again_replaces_the_row(notebook):
+    for value in (5.0, 0.5):
+        ledger.record("found", [value] * 3)
+    assert [entry["verdict"] for entry in json.loads((notebook.folder / "ledger.json").read_text())] == ["reproduced"]
+
+
+def test_a_theorem_that_fails_raises_and_writes_nothing(notebook):
+    with pytest.raises(ledger.ClaimFailedError, match="exact does not hold"):
+        ledger.record("exact", 0.1)
+    assert not (notebook.folder / "ledger.json").exists()
+
+
+def test_a_finding_that_fails_is_recorded_and_raises_nothing(notebook):
+    assert ledger.record("found", [9, 9, 9]).verdict == "not reproduced"
+    assert ledger.record("found", [float("nan")] * 3).verdict == "not reproduced"
+
+
+def test_a_smoke_run_judges_identities_only(notebook, monkeypatch):
+    monkeypatch.setenv(workspace.PROFILE, "smoke")
+    assert ledger.record("found", [9.0]).verdict == "not judged"
+    assert ledger.record("exact", 1e-9).verdict == "holds"
+    with pytest.raises(ledger.ClaimFailedError):
+        ledger.record("exact", 1.0)
+
+
+def test_a_claim_of_another_notebook_or_none_is_refused_with_the_nearest_name(notebook):
+    with pytest.raises(UserError, match=r"no claim of 01_small 'foundd'\. Did you mean 'found'"):
+        ledger.record("foundd", 1.0)
+    with pytest.raises(UserError, match="no claim of 01_small 'other'"):
+        ledger.record("other", [1, 1, 1])
+
+
+def test_the_ledger_is_judged_again_when_a_rule_changes(notebook):
+    entry = ledger.record("found", [0.5, 0.5, 0.5])
+    rows = {r["id"]: r for r in rebuilt([{**vars(entry), "verdict": "wrong"}])}
+    assert rows["found"]["verdict"] == "reproduced" and rows["exact"]["verdict"] == "open"
+
+
+def test_a_claim_without_rule_cannot_be_recorded_and_reads_not_testable():
+    claim = replace(next(iter(CLAIMS.values())), rule=ledger.claims.NO_RULE, not_testable="No GPU.")
+    assert row(claim, None).verdict == "not testable here"
+    with pytest.raises(UserError, match="has no rule"):
+        claim.rule.read([1.0])
+
+
+def test_every_claim_names_its_part_source_and_a_planned_notebook():
+    for name, claim in CLAIMS.items():
+        assert name.startswith(claim.part.replace("_", "-") + "-"), name
+        assert claim.part == "together" or claim.source == PLACE[claim.part], name
+        assert re.fullmatch(r"[0-5]\d_[a-z0-9_]+", claim.notebook), name
+        assert claim.notebook[0] == "012345"[PARTS.index(claim.part) + 1], name
+        assert (
+            claim.statement.endswith(".") and claim.place and claim.measure and claim.source_value not in ("", None)
+        ), name
+
+
+def test_empirical_claims_are_judged_on_several_values_or_say_why_not():
+    few = [n for n, c in CLAIMS.items() if not c.exact and 0 < c.rule.seeds < 3]
+    for name in few:  # a deterministic quantity, or a time: its measure says what the single value is
+        assert len(CLAIMS[name].measure) > 20, name
+
+
+def test_trends_are_weaker_than_what_is_accepted():
+    from shapeofloss.ledger.rules import condition
+
+    for name, claim in CLAIMS.items():
+        if claim.rule.trend:
+            (low, high, _), (weak_low, weak_high, _) = condition(claim.rule.accept), condition(claim.rule.trend)
+            assert weak_low <= low and high <= weak_high and not claim.exact, name
+
+
+def recorded_in(script: Path) -> set[str]:
+    """The identifiers that a notebook's script records, read from its calls."""
+    calls = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Call)]
+    names = [c.args[0].value for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "record" and c.args]
+    return set(names)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_notebook_records_exactly_the_claims_that_name_it(script):
+    own = {name: claim for name, claim in CLAIMS.items() if claim.notebook == script.stem}
+    recorded = recorded_in(script)
+    assert recorded <= set(own)
+    assert {name for name, claim in own.items() if not claim.not_testable} <= recorded
+
+
+def test_the_committed_ledger_has_one_row_per_claim_as_its_rule_judges_it():
+    assert json.loads(json.dumps(rebuilt(COMMITTED))) == COMMITTED
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
+    assert not [r["id"] for r in COMMITTED if r["notebook"] in notebooks and r["verdict"] == "open"]
+
+
+def test_the_summary_counts_every_row_once():
+    last = summary(COMMITTED).splitlines()[-1].split("|")
+    assert int(last[-2]) == len(COMMITTED) == sum(int(cell) for cell in last[2:-2])

@@ -1,0 +1,140 @@
+"""The repository as a whole: pins that agree, imports that are quick, texts that are in step."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from shapeofloss import __version__, profiles
+from shapeofloss.files import read_json
+from shapeofloss.runner import inputs, prints, publish
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+TRACKED = [
+    ROOT / name
+    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    if (ROOT / name).is_file()
+]
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "pins.txt").read_text().splitlines() if line and not line.startswith("#")]
+    found = dict(line.split("==") for line in lines)
+    assert len(found) == len(lines)
+    return {canonicalize_name(name): version for name, version in found.items()}
+
+
+def requirements() -> list[Requirement]:
+    extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
+    return [r for r in map(Requirement, [*PROJECT["dependencies"], *extras]) if r.name != PROJECT["name"]]
+
+
+def test_every_requirement_is_pinned_inside_its_range_and_no_pin_is_of_one_machine():
+    found = pins()
+    for requirement in requirements():
+        assert requirement.specifier.contains(found[canonicalize_name(requirement.name)]), requirement
+    assert not [version for version in found.values() if "+" in version]
+
+
+def test_what_is_installed_is_what_the_pins_say():
+    found = pins()
+    for requirement in requirements():
+        version = metadata.version(requirement.name).split("+")[0]
+        assert version == found[canonicalize_name(requirement.name)], requirement.name
+
+
+def test_the_conda_environment_uses_the_same_pins_python_and_extras():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python = next(line for line in environment["dependencies"] if str(line).startswith("python"))
+    assert python == "python" + PROJECT["requires-python"]
+    assert environment["dependencies"][-1]["pip"][-2:] == ["-c pins.txt", "-e .[all]"]
+    named = re.findall(r"([a-z-]+)==([\d.]+)", (ROOT / "environment.yml").read_text())
+    assert all(pins()[name] == version for name, version in named)
+
+
+def test_the_extras_hold_every_package_that_the_course_promises():
+    everything = {canonicalize_name(requirement.name) for requirement in requirements()}
+    promised = "torch jupyterlab papermill jupytext pykeops geomloss phate ripser seaborn scikit-learn"
+    assert set(promised.split()) <= everything
+    light = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert light == {"filelock", "numpy", "threadpoolctl", "torch"}
+
+
+def test_the_version_is_one():
+    assert PROJECT["version"] == __version__ == metadata.version("shapeofloss")
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["shapeofloss", "shapeofloss.cli", "shapeofloss.landscape"])
+def test_importing_is_quick_and_loads_no_torch(name):
+    check = (
+        "import sys, time; began = time.perf_counter(); "
+        f"import {name}; assert time.perf_counter() - began < 1; "
+        "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_only_the_face_of_the_project_prints():
+    allowed = {"cli.py", "installation.py", "report.py", "execute.py", "checks.py", "store.py", "compute.py"}
+    for path in (ROOT / "src").rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not printing or path.name in allowed, path
+
+
+@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_committed_print_is_in_step_with_its_script_ended_well_and_comes_from_the_runner(script):
+    notebook = profiles.load()[script.stem]
+    text = notebook.print.read_text()
+    executed = nbformat.reads(text, as_version=4)
+    nbformat.validate(executed)
+    assert prints.in_sync(inputs.read_script(notebook), executed)
+    assert nbformat.writes(prints.normalised(executed)) + "\n" == text
+    kinds = [output.output_type for cell in executed.cells for output in cell.get("outputs", [])]
+    assert "error" not in kinds and "display_data" in kinds
+    streams = [o.name for cell in executed.cells for o in cell.get("outputs", []) if o.output_type == "stream"]
+    assert "stderr" not in streams
+
+
+def test_the_index_names_every_committed_figure_and_each_is_as_it_was_written():
+    entries = read_json(publish.index_path())
+    files = {path for path in (ROOT / "figures").rglob("*") if path.suffix in (".svg", ".png")}
+    assert files == {ROOT / "figures" / entry["notebook"] / entry["figure"] for entry in entries}
+    for entry in entries:
+        path = ROOT / "figures" / entry["notebook"] / entry["figure"]
+        assert publish.sha256(path) == entry["sha256"] and path.with_suffix(".csv").is_file()
+        assert entry["profile"] == "laptop" and len(entry["alt"]) >= 40
+    assert entries == sorted(entries, key=lambda entry: (entry["notebook"], entry["figure"]))
+
+
+def test_the_tables_of_the_readme_are_as_generated():
+    text = (ROOT / "README.md").read_text()
+    assert "<!-- ledger:begin" in text and "<!-- map:begin" in text
+    assert publish.with_tables(text, profiles.load(), read_json(publish.ledger_path())) == text
+
+
+def test_every_local_link_and_image_of_the_texts_exists():
+    for page in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (ROOT / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_file_names_a_machine_path():
+    own = re.compile(r"/(?:home|Users|root|work|opt)/\w")
+    for path in TRACKED:
+        if path.suffix in (".py", ".ipynb", ".md", ".toml", ".txt", ".yml", ".json", ".cff", ".svg", ".csv", ""):
+            lines = [line for line in path.read_text().splitlines() if own.search(line) and "re.compile" not in line]
+            assert not lines, f"{path.name}: {lines[0][:100]}"

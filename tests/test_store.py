@@ -1,0 +1,108 @@
+"""The store: whole entries, damaged entries, one computation for many askers, and what moves a key."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+from tasks import squares
+
+from shapeofloss import store
+from shapeofloss.errors import UserError
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def marks(checkout, tmp_path, monkeypatch):
+    """The folder of marks, one file per computation; `SHAPEOFLOSS_DATA` points to an empty folder."""
+    checkout()
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TEST_MARKS", str(tmp_path / "marks"))
+    (tmp_path / "marks").mkdir()
+    return tmp_path / "marks"
+
+
+def computed(marks):
+    return len(list(marks.iterdir()))
+
+
+def test_a_result_is_computed_once_and_read_back_to_the_bit(marks, tmp_path):
+    first = store.get_or_compute(squares, {"count": 5, "scale": 0.1})
+    (mark,) = marks.iterdir()
+    mark.unlink()
+    again = store.get_or_compute(squares, {"scale": 0.1, "count": 5})
+    assert computed(marks) == 0 and list((tmp_path / "elsewhere" / "store").iterdir())
+    assert np.array_equal(first["values"], again["values"]) and first["values"].dtype == again["values"].dtype
+    assert first["mean"] == again["mean"] == pytest.approx(np.mean(first["values"])) and again["name"] == "θ"
+
+
+@pytest.mark.parametrize("ending", [".npz", ".json"])
+def test_a_damaged_entry_is_reported_and_computed_again(marks, capsys, ending):
+    arguments = {"count": 4, "scale": 1.0}
+    good = store.get_or_compute(squares, arguments)
+    path = store.path_of(squares, arguments).with_suffix(ending)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    again = store.get_or_compute(squares, arguments)
+    assert "damaged" in capsys.readouterr().err
+    assert np.array_equal(good["values"], again["values"])
+    assert store.path_of(squares, arguments).with_suffix(ending).read_bytes() != bytes(content)
+
+
+def test_a_changed_value_in_valid_json_is_noticed(marks, capsys):
+    arguments = {"count": 4, "scale": 1.0}
+    store.get_or_compute(squares, arguments)
+    path = store.path_of(squares, arguments)
+    assert '"mean": 3.5' in path.read_text()
+    path.write_text(path.read_text().replace('"mean": 3.5', '"mean": 3.6'))
+    assert store.get_or_compute(squares, arguments)["mean"] == 3.5
+
+
+def test_the_key_depends_on_arguments_code_and_pins(marks, monkeypatch):
+    base = store.key(squares, {"count": 1})
+    assert base == store.key(squares, {"count": 1}) != store.key(squares, {"count": 2})
+    monkeypatch.setattr(store, "numerical_pins", lambda: ["numpy==0"])
+    assert store.key(squares, {"count": 1}) != base
+    monkeypatch.setattr(store, "numerical_pins", lambda: [])
+    assert store.key(squares, {"count": 1}) == base
+    monkeypatch.setattr(store, "code_of_module", lambda name: {name: "other"})
+    assert store.key(squares, {"count": 1}) != base
+
+
+def test_what_cannot_be_a_key_or_be_stored_is_refused(marks):
+    with pytest.raises(UserError, match="move the function into a module"):
+        store.key(lambda: {}, {})
+    with pytest.raises(UserError, match="finite JSON values"):
+        store.key(squares, {"count": float("nan")})
+    path = store.path_of(squares, {})
+    with pytest.raises(UserError, match="array of objects"):
+        store._write(path, {"a": np.array([{}])}, {})
+    with pytest.raises(UserError, match="finite JSON"):
+        store._write(path, {"a": float("inf")}, {})
+    assert not list(path.parent.glob("*"))
+
+
+def test_two_processes_compute_once(marks):
+    pair = [SPAWN.Process(target=store.get_or_compute, args=(squares, {"count": 3, "sleep": 1.0})) for _ in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join(60)
+        assert process.exitcode == 0
+    assert computed(marks) == 1
+
+
+def test_a_killed_owner_is_replaced_and_leaves_nothing_behind(marks):
+    arguments = {"count": 6, "sleep": 0.5}
+    owner = SPAWN.Process(target=store.get_or_compute, args=(squares, {**arguments}))
+    owner.start()
+    while not computed(marks):
+        time.sleep(0.02)
+    owner.kill()
+    owner.join()
+    assert len(store.get_or_compute(squares, arguments)["values"]) == 6
+    assert computed(marks) == 2
+    endings = sorted(path.suffix for path in store.path_of(squares, arguments).parent.iterdir())
+    assert endings in ([".json", ".lock", ".npz"], [".json", ".npz"])
