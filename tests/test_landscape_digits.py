@@ -1,3 +1,6 @@
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +90,10 @@ def test_the_channels_of_an_image_move_together():
     assert moved.shape == (50, 3, 6, 5)
     assert torch.equal(moved[:, 0], moved[:, 2])
     assert torch.equal(moved[:, :1], shifted(image, torch.Generator().manual_seed(1)))
+
+
+def test_the_digits_are_those_of_the_data_card():
+    digits = datasets.load_digits()
+    content = digits.images.astype(np.uint8).tobytes() + digits.target.astype(np.uint8).tobytes()
+    card = (Path(__file__).parents[1] / "data" / "README.md").read_text()
+    assert hashlib.sha256(content).hexdigest() in card

@@ -46,7 +46,7 @@ def phate_embedding(
         distances: Shape (n, n), finite, symmetric, not negative, zero on the diagonal.
         dimensions: Dimensions d of the embedding.
         knn: Neighbours whose distance sets the width of a point's kernel, 1 to n - 2.
-        decay: Exponent of the kernel exp(-(distance / width)^decay).
+        decay: Exponent of the kernel exp(-(distance / width)^decay), which is averaged over both points' widths.
         t: Steps of the random walk; "auto" takes the knee of the von Neumann entropy of P^t.
         mds_distance: How the final multidimensional scaling (SMACOF) compares rows of the potential.
         seed: Of the embedding's initial position.

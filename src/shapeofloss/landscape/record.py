@@ -27,8 +27,8 @@ class Record:
     .. math:: \langle\theta_i,\theta_j\rangle
         = |\theta_o|^2 + \langle d_i,\theta_o\rangle + \langle d_j,\theta_o\rangle + \langle d_i,d_j\rangle
 
-    Displacements are kept apart from theta_o because they are often a thousandth of it: their own inner products have
-    no rounding error from theta_o. The optimum is not among the points. Parameters have no unit.
+    Displacements are kept apart from theta_o because they may be much shorter: their own inner products then have no
+    rounding error from its length. The optimum is not among the points. Parameters have no unit.
 
     Attributes:
         gram: Inner products of displacements, shape (n, n), symmetric, float64.

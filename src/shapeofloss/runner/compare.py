@@ -26,7 +26,8 @@ def compare(first: str, second: str, *, tolerance: float = 0.0) -> list[str]:
 
 
 def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
-    place = Path(name) if Path(name).is_dir() else workspace.runs() / name
+    places = (workspace.runs() / name, Path(name))
+    place = next((place for place in places if place.is_dir()), places[0])
     if (place / "figures" / "index.json").is_file():
         folders = {
             row["notebook"]: place / "figures" / row["notebook"] for row in read_json(place / "figures" / "index.json")
