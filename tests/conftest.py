@@ -52,3 +52,13 @@ def checkout(tmp_path, monkeypatch):
 
     (tmp_path / "checkout").mkdir()
     return make
+
+
+@pytest.fixture
+def marks(checkout, tmp_path, monkeypatch):
+    """A folder that gets one file per computation of `tasks.squares`; `SHAPEOFLOSS_DATA` points to an empty folder."""
+    checkout()
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TEST_MARKS", str(tmp_path / "marks"))
+    (tmp_path / "marks").mkdir()
+    return tmp_path / "marks"

@@ -17,15 +17,6 @@ from shapeofloss import compute, store
 SETTINGS = [{"count": count} for count in (5, 2, 9)]
 
 
-@pytest.fixture
-def marks(checkout, tmp_path, monkeypatch):
-    checkout()
-    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("TEST_MARKS", str(tmp_path / "marks"))
-    (tmp_path / "marks").mkdir()
-    return tmp_path / "marks"
-
-
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_results_come_in_the_order_of_the_settings(marks, monkeypatch, workers, capsys):
     monkeypatch.setenv("SHAPEOFLOSS_WORKERS", workers)

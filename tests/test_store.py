@@ -13,16 +13,6 @@ from shapeofloss.errors import UserError
 SPAWN = multiprocessing.get_context("spawn")
 
 
-@pytest.fixture
-def marks(checkout, tmp_path, monkeypatch):
-    """The folder of marks, one file per computation; `SHAPEOFLOSS_DATA` points to an empty folder."""
-    checkout()
-    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("TEST_MARKS", str(tmp_path / "marks"))
-    (tmp_path / "marks").mkdir()
-    return tmp_path / "marks"
-
-
 def computed(marks):
     return len(list(marks.iterdir()))
 

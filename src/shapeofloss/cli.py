@@ -10,7 +10,10 @@ from shapeofloss.errors import UserError, unknown
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status; an error of the user is one sentence on stderr."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.further = parser.parse_known_args(arguments)
+    if options.further and options.command is not _lab:
+        parser.error(f"unknown: {' '.join(options.further)}")
     try:
         return int(options.command(options) or 0)
     except UserError as error:
@@ -109,7 +112,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from shapeofloss.runner.lab import start
 
-    return start(options.arguments)
+    return start(options.further)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -157,8 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "measure ratios of times against named baselines")
     bench.add_argument("names", nargs="*", metavar="NAME")
 
-    lab = command("lab", _lab, "open JupyterLab on loopback; scripts open as notebooks")
-    lab.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="passed on to jupyter lab")
+    command("lab", _lab, "open JupyterLab on loopback; scripts open as notebooks; further options are passed on")
 
     command("test", _test, "run everything that guards the project")
     return parser

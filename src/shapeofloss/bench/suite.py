@@ -26,7 +26,11 @@ class Benchmark:
 # One line for each benchmark; a part adds its module here.
 SUITE = {
     "runner-overhead": Benchmark(
-        "runner-overhead", "papermill alone", runner_overhead.with_runner, runner_overhead.with_papermill, 7
+        "runner-overhead",
+        "jupytext and papermill by hand",
+        runner_overhead.with_runner,
+        runner_overhead.with_papermill,
+        7,
     ),
 }
 
