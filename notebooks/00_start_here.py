@@ -31,7 +31,8 @@
 #
 # Each notebook asks one question of one section of one source. The cell below holds its *parameters*: every number that
 # differs between a quick look and a faithful run. Three **profiles** fill them in: `smoke` (seconds, to see that it
-# runs), `laptop` (the default; every committed result comes from it) and `paper` (the source's own scale).
+# runs), `laptop` (the default; every committed result comes from it) and `paper` (the
+# source's own scale, as far as the data are at hand).
 
 # %% tags=["parameters"]
 seed = 0  # of the noise
@@ -57,14 +58,16 @@ figures.use_house_style()
 # $p(x) \propto e^{-x^2/2}$. Only $\theta$ is unknown, and the right answer is $\theta = 0$. How far is $p_\theta$ from
 # $p$? Every part of the course has an answer of its own:
 #
-# - **mean squared error** $\frac1n\sum_i (p(x_i) - p_\theta(x_i))^2$, the loss that part 2 starts from;
-# - **sign mismatch**, the share of neighbours $i, i+1$ between which one signal rises where the other one falls:
-#   the count that the directional sign loss of part 2 makes differentiable;
-# - **Wasserstein distance** $W_1$, the mass times the distance that it has to travel (parts 3 and 4);
-# - **Jensen-Shannon divergence**, what an ideal discriminator reports to a GAN (part 4):
-#   $\frac12\mathrm{KL}(p\,\|\,m) + \frac12\mathrm{KL}(p_\theta\,\|\,m)$ with $m = \frac12(p + p_\theta)$.
+# - **mean squared error**, $\frac1n\sum_i (p(x_i) - p_\theta(x_i))^2$ over $n$ sample points $x_i$: the loss that part 2 starts from;
+# - **sign mismatch**, the share of neighbours $x_i, x_{i+1}$ between which the two signals do not go the same way (up, down
+#   or level): the count that the directional sign loss of part 2 makes differentiable;
+# - **Wasserstein distance** $W_1$: see both bumps as heaps of sand of mass 1; $W_1$ is the least total of mass times distance
+#   that turns one heap into the other (parts 3 and 4);
+# - **Jensen-Shannon divergence** $\mathrm{JSD} = \frac12\mathrm{KL}(p\,\|\,m) + \frac12\mathrm{KL}(p_\theta\,\|\,m)$, with both bumps of
+#   mass 1 again, their average $m = \frac12(p + p_\theta)$, and $\mathrm{KL}(a\,\|\,b) = \int a\log(a/b)$. In a GAN (part 4) a
+#   network learns to tell data from imitations, and the best score that it can reach is $2\,\mathrm{JSD} - 2\log 2$.
 #
-# And the curve of any of them over $\theta$ is a loss landscape, with one parameter in place of the thousands of part 1.
+# And the curve of any of them over $\theta$ is a loss landscape, with one parameter in place of the tens of thousands of part 1.
 
 # %%
 x = np.linspace(-20, 20, grid_points)
@@ -124,17 +127,17 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well that ends about four standard deviations from the answer. Outside it
-# they are flat: two bumps that do not overlap are equally wrong at a distance of 6 and of 60, and no gradient tells you
-# which way to go. The Wasserstein distance is a straight V: its slope points home from everywhere.
+# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well that ends four to five standard deviations
+# from the answer. Outside it they are as good as flat: two bumps that do not overlap are equally wrong at a distance of 6
+# and of 60, and no gradient tells you which way to go. The Wasserstein distance is a straight V: its slope points home from everywhere.
 #
-# **What surprised us.** The exact sign mismatch, which knows nothing of distances, draws the same straight V. It ignores
+# **What surprised us.** The exact sign mismatch, which knows nothing of distances, draws the same straight V. (This takes a single peak, and double precision: the far tails are tiny.) It ignores
 # *how much* a signal rises, so the faintest tail of the bump still votes. That is also its weakness: with one per cent of
-# noise on both signals, noise casts nearly all the votes, and what is left of the V is a shallow dip on a jagged plain.
+# noise on both signals, noise casts nearly all the votes, and what is left of the V is a shallow dip on a jagged plain, hard to tell from its surroundings.
 # Which of two losses is better shaped is not a property of the loss alone; it depends on the data. Keep this in mind
 # whenever a source says that its loss is better.
 #
-# Two checks: the Wasserstein distance of a shift is the shift, and the Jensen-Shannon divergence saturates at $\log 2$.
+# Two checks: the Wasserstein distance of a shift is the size of the shift, and the Jensen-Shannon divergence saturates at $\log 2$.
 
 # %%
 apart = np.abs(np.array(curves["Wasserstein"]) - np.abs(theta)).max()
@@ -146,7 +149,7 @@ print(f"largest |W - |theta|| = {apart:.1e};  largest JSD - log 2 = {saturation:
 # ## How wide is the well?
 #
 # Call a shift *taught* if the curve there is at least a tenth as steep as at its steepest: a step of gradient descent
-# then still moves. The share of taught shifts in $[-10, 10]$ puts a number on what the picture shows.
+# then still moves noticeably. The share of taught shifts in $[-10, 10]$ puts a number on what the picture shows.
 
 # %%
 taught = {}
@@ -159,10 +162,8 @@ for name, curve in curves.items():
 # The noisy curve scores high for the wrong reason: its slopes on the plain are noise, and they point anywhere. A number
 # that is computed without looking at the picture can mislead as much as a picture without a number.
 #
-# :::{exercise}
-# Replace the bump by *two* bumps of different heights at positions $-3$ and $3$, and move only the right one. Which of
+# **Exercise.** Replace the bump by *two* bumps of different heights at positions $-3$ and $3$, and move only the right one. Which of
 # the four losses still has a single minimum? Which one depends on the height of the bump that does not move?
-# :::
 #
 # ## How a claim is judged: the fidelity ledger
 #
@@ -185,13 +186,14 @@ for values in ([0.95, 0.97, 0.99], [0.7, 0.8, 0.9], [0.1, 0.9, 0.3]):
 #
 # | symbol | meaning | parts |
 # |---|---|---|
-# | $\theta \in \Theta$, $\theta_o$ | parameters of a model; those of a minimum | 1, 2, 4 |
+# | $\theta$, $\theta_o$ | parameters of a model; those of a minimum | 1, 2, 4 |
 # | $f(\theta)$ | the training loss as a function of the parameters | 1 |
 # | $x, y$ | data and its reconstruction; or points of source and target | 2; 3 |
 # | $s$ | sharpness of the smooth sign | 2 |
 # | $C_{ij}$, $\varepsilon$ | cost of moving point $i$ to point $j$; blur of a transport plan | 3 |
 # | $\pi$, $p_\theta$ | distribution of the data; of a model | 4 |
-# | $W_p$, $\mathrm{JSD}$, $D_f$ | Wasserstein distance, Jensen-Shannon divergence, $f$-divergence | 3, 4 |
+# | $W_p$, $\mathrm{JSD}$ | Wasserstein distance for costs $\lvert x-y\rvert^p$, Jensen-Shannon divergence | 3, 4 |
+# | $D_f$ | $f$-divergence, the family $\int p_\theta\, f(\pi/p_\theta)$ that contains KL and JSD | 4 |
 #
 # ## How to run
 #

@@ -13,6 +13,7 @@ from conftest import environment
 from tasks import squares
 
 from shapeofloss import compute, store
+from shapeofloss.errors import UserError
 
 SETTINGS = [{"count": count} for count in (5, 2, 9)]
 
@@ -39,13 +40,25 @@ def test_an_error_in_a_task_reaches_the_caller_and_keeps_what_is_done(marks, mon
     assert store.path_of(squares, SETTINGS[0]).is_file()
 
 
+def test_a_worker_that_dies_is_explained_and_what_is_done_is_kept(marks, monkeypatch):
+    monkeypatch.setenv("SHAPEOFLOSS_WORKERS", "1")
+    with pytest.raises(UserError, match=r"A process that computed squares died.*is kept: run again"):
+        compute.map(squares, [SETTINGS[0], {"count": 3, "sleep": -1.0}], label="squares")
+    assert store.path_of(squares, SETTINGS[0]).is_file()
+
+
+def test_a_cluster_is_refused_in_a_sentence(marks):
+    with pytest.raises(UserError, match="leave cluster out"):
+        compute.map(squares, SETTINGS, "tcp://127.0.0.1:1")
+
+
 def test_workers_end_when_their_parent_is_killed(marks, tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(
         "from shapeofloss import compute\nfrom tasks import squares\n"
         "if __name__ == '__main__':\n    compute.map(squares, [{'count': n, 'sleep': 60} for n in (1, 2)])\n"
     )
-    path = os.pathsep.join([str(Path(__file__).parent)])
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(compute.__file__).parents[1])])
     variables = environment(Path(os.environ["SHAPEOFLOSS_ROOT"])) | {
         "PYTHONPATH": path,
         "SHAPEOFLOSS_DATA": os.environ["SHAPEOFLOSS_DATA"],

@@ -67,6 +67,30 @@ def test_saving_again_replaces_the_entry(folder):
     assert len(json.loads((folder / "figures.json").read_text())) == 1
 
 
+def test_saving_again_in_another_format_leaves_no_second_image(folder):
+    figures.save(line(), "one", alt=ALT, data={"y": [1]})
+    field, (axes,) = figures.panels(1)
+    axes.imshow(np.eye(3))
+    figures.save(field, "one", alt=ALT, data={"y": [1]})
+    assert {path.name for path in (folder / "figures").iterdir()} == {"one.png", "one.csv"}
+
+
+@pytest.mark.parametrize("name", ["../escaped", "Line", "a b", ""])
+def test_a_name_that_is_no_plain_word_is_refused(folder, name):
+    with pytest.raises(UserError, match="no name of a figure"):
+        figures.save(line(), name, alt=ALT, data={"y": [1]})
+
+
+def test_the_users_own_settings_change_nothing(folder):
+    with matplotlib.rc_context():
+        figures.use_house_style()
+        plain = figures.render(line(), "svg")
+        matplotlib.rcParams.update({"savefig.transparent": True, "lines.linewidth": 9, "svg.fonttype": "none"})
+        figures.use_house_style()
+        matplotlib.rcParams["savefig.transparent"] = True
+        assert figures.render(line(), "svg") == plain
+
+
 def test_a_figure_without_alternative_text_or_numbers_is_refused_and_writes_nothing(folder):
     with pytest.raises(UserError, match="alternative text of at least 40"):
         figures.save(line(), "line", alt="A line.", data={"y": [1]})

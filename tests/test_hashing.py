@@ -11,6 +11,10 @@ def test_the_closure_follows_imports_also_inside_functions_and_of_packages():
     assert {"shapeofloss.ledger", "shapeofloss.ledger.rules", "shapeofloss.ledger.rows"} <= set(inside)
 
 
+def test_parents_of_a_module_count_because_importing_it_runs_them():
+    assert {"shapeofloss", "shapeofloss.ledger"} <= set(hashing.code_of("import shapeofloss.ledger.rules"))
+
+
 def test_other_packages_do_not_count():
     assert hashing.code_of("import numpy\nfrom shapeoflossless import x\n") == {}
 

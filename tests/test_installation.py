@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from shapeofloss import compiler, installation
 from shapeofloss.errors import UserError
@@ -22,6 +23,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(installation, "ROOT", tmp_path)
     monkeypatch.setattr(installation, "PINS", tmp_path / "pins.txt")
     monkeypatch.setattr(installation, "ENVIRONMENT", tmp_path / ".venv")
+    monkeypatch.setattr(installation, "PYTHON", tmp_path / ".venv" / "bin" / "python")
     monkeypatch.setattr(installation, "STAMP", tmp_path / ".venv" / "shapeofloss.stamp")
     return tmp_path
 
@@ -67,32 +69,67 @@ def test_the_second_index_is_asked_only_after_the_first_and_a_last_failure_says_
 
     monkeypatch.setattr(installation, "_pip", refuse)
     monkeypatch.setattr(installation, "torch_attempts", lambda pin: [["one"], ["two"]])
-    with pytest.raises(UserError, match=r"torch==.* cannot be installed"):
+    (place / ".venv" / "bin").mkdir(parents=True)
+    installation.PYTHON.symlink_to("/bin/false")
+    with pytest.raises(UserError, match=r"two cannot be installed\. To take the build with CUDA .* install torch=="):
         installation._install_torch()
     assert asked == [["one"], ["two"]]
 
 
-def test_a_set_up_that_was_interrupted_is_not_taken_for_a_whole_one(place, monkeypatch):
-    steps = []
-    monkeypatch.setattr(
-        installation, "_run", lambda command, failure: (place / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
-    )
-    monkeypatch.setattr(installation, "_install_torch", lambda: steps.append("torch"))
+def test_a_torch_that_is_there_already_is_kept(place, monkeypatch):
+    (place / ".venv" / "bin").mkdir(parents=True)
+    installation.PYTHON.symlink_to(sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(Path(torch.__file__).parents[1]))
+    monkeypatch.setattr(installation, "_pip", lambda arguments, failure: pytest.fail("it was asked for again"))
+    installation._install_torch()
 
+
+@pytest.fixture
+def steps(place, monkeypatch):
+    """A set-up whose downloads are replaced by notes of what was done; it makes real environments."""
+    done = []
+
+    def torch_installed():
+        package = next((place / ".venv" / "lib").glob("python*")) / "site-packages" / "torch"
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").touch()
+        done.append("torch")
+
+    monkeypatch.setattr(installation, "_install_torch", torch_installed)
+    monkeypatch.setattr(installation, "_pip", lambda arguments, failure: done.append("rest"))
+    return done
+
+
+def test_a_set_up_that_was_interrupted_is_not_taken_for_a_whole_one(steps, monkeypatch):
     def stop(arguments, failure):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(installation, "_pip", stop)
-    with pytest.raises(KeyboardInterrupt):
-        installation.install()
-    monkeypatch.setattr(installation, "_pip", lambda arguments, failure: steps.append("rest"))
+    with monkeypatch.context() as context:
+        context.setattr(installation, "_pip", stop)
+        with pytest.raises(KeyboardInterrupt):
+            installation.install()
     installation.install()
-    (place / ".venv" / "bin" / "python").touch()
-    installation.install()  # nothing changed: nothing is done
     assert steps == ["torch", "torch", "rest"]
-    (place / "pins.txt").write_text((place / "pins.txt").read_text().replace("numpy==", "numpy==0"))
+
+
+def test_nothing_is_done_until_something_changes_and_a_broken_environment_is_mended(place, steps):
     installation.install()
-    assert steps == ["torch", "torch", "rest", "torch", "rest"]
+    installation.install()
+    assert steps == ["torch", "rest"]
+
+    pins = place / "pins.txt"
+    pins.write_text(pins.read_text().replace("numpy==", "numpy==0"))
+    installation.install()
+    assert steps == ["torch", "rest"] * 2
+
+    installation.PYTHON.unlink()
+    installation.PYTHON.symlink_to(place / "an-older-python-that-is-gone")
+    installation.install()
+    assert steps == ["torch", "rest"] * 3 and installation._works()
+
+    shutil.rmtree(next((place / ".venv" / "lib").glob("python*")) / "site-packages" / "torch")
+    installation.install()
+    assert steps == ["torch", "rest"] * 4
 
 
 def test_a_failing_command_is_one_sentence_with_its_last_words(place):

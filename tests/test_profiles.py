@@ -45,6 +45,7 @@ def test_an_incomplete_entry_is_named(checkout):
         ('question = "What does the runner do with it?"\n', "", "01_small: .*question"),
         ("[01_small.numbers]", "[01_small.numbers", "not valid TOML"),
         ("[01_small]", "[02_none]", "entry 01_small: "),
+        ("[01_small]", "a = 1\n[01_small]", "entry a: it is no table"),
     ]:
         path.write_text(good.replace(old, new, 1))
         with pytest.raises(UserError, match=words):
@@ -58,6 +59,9 @@ def test_a_computed_parameter_is_refused(checkout):
     assert "parameter seed must be a plain value" in call(root, "figures", "-p", "seed=1").stderr
 
 
-def test_the_time_limit_leaves_room():
-    for notebook in CATALOGUE.values():
-        assert all(notebook.limit(profile) >= 5 * 60 * notebook.minutes[profile] for profile in profiles.PROFILES)
+def test_the_time_limit_is_six_times_what_is_expected_and_five_minutes_at_least(checkout):
+    root = checkout()
+    path = root / "notebooks" / "profiles.toml"
+    path.write_text(path.read_text().replace("laptop = 0.1", "laptop = 10"))
+    (notebook,) = profiles.load().values()
+    assert (notebook.limit("smoke"), notebook.limit("laptop")) == (300, 3600)

@@ -44,6 +44,21 @@ def test_a_threshold_is_judged_by_its_statistic(values, outcome):
     assert rule.judge(rule.read(values)) == outcome
 
 
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("position", range(3))
+@pytest.mark.parametrize("accept", ["<= 1", ">= -1"])
+def test_one_value_that_is_not_finite_is_enough_to_reject(statistic, bad, position, accept):
+    values = [0.0, 0.0, 0.0]
+    rule = Rule.parse({"statistic": statistic, "seeds": 3, "accept": accept})
+    assert rule.judge(rule.read(values)) == "accept"
+    values[position] = bad
+    assert rule.judge(rule.read(values)) == "reject" and math.isnan(rule.reduce(rule.read(values)))
+    order = Rule.parse({"rising": ["a", "b"], "seeds": 3})
+    assert order.judge(order.read({"a": [-9, -9, -9], "b": [1, 1, 1]})) == "accept"
+    assert order.judge(order.read({"a": [-9, -9, -9], "b": values})) == "reject"
+
+
 def test_an_order_needs_each_paired_difference_to_exceed_the_margin():
     rule = Rule.parse({"rising": ["a", "b", "c"], "seeds": 3, "margin": 2})
     steady = {"a": [1, 5, 9], "b": [2, 6, 10], "c": [3, 7, 11]}  # large spread between seeds, none within
@@ -62,7 +77,7 @@ def test_lowest_and_highest_compare_one_group_with_each_other_group():
 
 @pytest.mark.parametrize(
     ("measured", "part"),
-    [([1.0], "at least 3 values; 1 came"), ({"a": [1]}, "one list of values"), ("abc", "sequence of numbers")],
+    [([1.0], "at least 3 values; 1 came"), ({"a": [1]}, "one list of values"), ("123", "sequence of numbers")],
 )
 def test_a_measurement_of_another_shape_is_refused_in_a_sentence(measured, part):
     rule = Rule.parse({"statistic": "mean", "seeds": 3, "accept": ">= 0"})
@@ -87,6 +102,8 @@ def test_groups_must_be_those_of_the_rule_and_paired():
         {"rising": ["a"]},
         {"lowest": "x", "among": ["a", "b"]},
         {"statistic": "mean", "accept": "> 0", "tolerance": 1},
+        {"statistic": "mean", "accept": "between 2 and 1"},
+        {"statistic": "mean", "accept": "> 0", "seeds": 0},
     ],
 )
 def test_a_rule_that_cannot_be_read_is_refused(table):

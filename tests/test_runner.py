@@ -80,9 +80,10 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
         "03_hangs": "# %%\nimport subprocess\nsubprocess.Popen(['sleep', '300'])\nsubprocess.run(['sleep', '300'])\n",
         "04_floods": "# %%\nwhile True:\n    print('x' * 100_000)\n",
         "05_killed": "# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
+        "06_exits": "# %%\nimport sys\nsys.exit()\n\n# %%\nraise ValueError('never reached')\n",
     }
     root = checkout(bodies, claims=claim("01_good"))
-    result = call(root, "figures", "--limit", "15", "--jobs", "5")
+    result = call(root, "figures", "--limit", "15", "--jobs", "6")
     assert result.returncode == 1, result.stdout + result.stderr
     words = {
         line.split()[0]: line.split() for line in result.stdout.splitlines() if line[:2].isdigit() and ":" not in line
@@ -90,6 +91,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
     assert words["01_good"][1] == "done" and float(words["01_good"][-1]) > 50
     assert words["02_fails"][1] == "failed" and words["03_hangs"][1:3] == ["timed", "out"]
     assert words["04_floods"][1] == "failed" and words["05_killed"][1] in ("failed", "killed")
+    assert words["06_exits"][1] == "failed" and "ended itself" in result.stdout
     for text in ("In cell 4 of 4", "ValueError: the reason", "runs/laptop/02_fails/partial.ipynb", "No end after 15 s"):
         assert text in result.stdout
     assert "exceed 20,000,000 characters" in result.stdout and "died" in result.stdout.lower()
@@ -145,6 +147,8 @@ def test_smoke_runs_overridden_runs_and_readers_never_touch_committed_results(ch
     assert call(root, "figures", "-p", "seed=1").returncode == 0
     printed = (root / "runs/laptop-overridden/01_good/01_good.ipynb").read_text()
     assert "seed 1" in printed and "injected-parameters" in printed
+    (entry,) = json.loads((root / "runs/laptop-overridden/01_good/figures.json").read_text())
+    assert entry["seed"] == 1 and entry["profile"] == "laptop-overridden"
     reader = "import os; os.chdir('notebooks'); seed = 0\n" + GOOD.format(name="01_good")
     variables = environment(root) | {"MPLBACKEND": "agg"}
     subprocess.run([sys.executable, "-c", reader], cwd=root, env=variables, check=True, capture_output=True)
@@ -170,6 +174,75 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_gives_the_same_bytes(ch
     assert call(root, "figures").returncode == 0
     assert committed(root) == undisturbed
     assert not list(root.rglob("*.tmp"))
+
+
+IN_PUBLISHING = """
+import os, signal
+from shapeofloss import files
+from shapeofloss.runner import publish
+write = files.write_atomically
+def disturbed(path, content):
+    if path.name == "index.json":
+        files.write_atomically = publish.write_atomically = write  # once
+        {disturbance}
+    write(path, content)
+files.write_atomically = disturbed
+from shapeofloss.cli import main
+raise SystemExit(main(["figures"]))
+"""
+KILL = "(path.parent / '.index.json.abc.tmp').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
+
+
+def test_a_run_killed_while_publishing_is_completed_by_the_next_one(checkout):
+    root = checkout(good("01_good"), claims=claim("01_good"))
+    driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=KILL)]
+    assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == -signal.SIGKILL
+    assert (root / "figures/.index.json.abc.tmp").exists() and not (root / "figures/index.json").exists()
+    assert " done " in call(root, "figures").stdout
+    assert not list(root.rglob("*.tmp")) and len(json.loads((root / "figures/index.json").read_text())) == 1
+
+
+def test_an_interrupt_while_publishing_waits_until_results_are_in_their_places(checkout):
+    root = checkout(good("01_good"), claims=claim("01_good"))
+    driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=TERMINATE)]
+    assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == 130
+    assert len(json.loads((root / "figures/index.json").read_text())) == 1
+    assert "Everything is up to date" in call(root, "figures").stdout
+
+
+def test_what_a_killed_run_left_running_cannot_write_into_the_next_one(checkout):
+    stray = (
+        "# %%\nimport os, subprocess, sys\n"
+        "code = 'import time; time.sleep(300)'\n"
+        "subprocess.Popen([sys.executable, '-c', code], start_new_session=True)\n"
+        "import time\ntime.sleep(2)\n"
+    )
+    root = checkout({"01_small": stray})
+    run = start(root)
+    while not (strays := [p for p in processes_in(root) if p.cmdline()[-1:] == ["import time; time.sleep(300)"]]):
+        time.sleep(0.05)
+        assert run.poll() is None
+    run.kill()
+    run.communicate()
+    assert strays[0].is_running()
+    (root / "runs/laptop/01_small/partial.ipynb").unlink()
+    again = start(root)
+    while not (root / "runs/laptop/01_small/partial.ipynb").exists():
+        time.sleep(0.05)
+    ended = not strays[0].is_running() or strays[0].status() == psutil.STATUS_ZOMBIE
+    assert ended and again.poll() is None  # before the next one writes
+    assert "done" in again.communicate()[0] and again.returncode == 0
+    assert gone(root)
+
+
+def test_a_child_that_hides_its_origin_ends_with_its_notebook(checkout):
+    mark = str(300 + os.getpid() / 1e6)
+    hidden = f"subprocess.Popen(['sleep', '{mark}'], env={{}}, start_new_session=True)"
+    root = checkout({"01_small": f"# %%\nimport subprocess, time\n{hidden}\ntime.sleep(1.5)\n"})
+    assert call(root, "figures").returncode == 0
+    left = [p for p in psutil.process_iter(["cmdline", "status"]) if p.info["cmdline"] == ["sleep", mark]]
+    assert all(process.info["status"] == psutil.STATUS_ZOMBIE for process in left)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -219,6 +292,11 @@ def test_a_notebook_without_compiler_is_refused_in_one_sentence(checkout, monkey
         (["--profile", "labtop"], "no profile 'labtop'. Did you mean 'laptop'?"),
         (["-p", "sed=1"], "no parameter of 01_good 'sed'. Did you mean 'seed'?"),
         (["-p", "seed"], "Write -p name=value"),
+        (["-p", "seed=abc"], "Parameter seed of 01_good is a int such as 0, not 'abc'"),
+        (["-p", "seed=[1, 2]"], "is a int such as 0, not [1, 2]"),
+        (["-p", "seed=True"], "is a int such as 0, not True"),
+        (["-p", "seed={1, 2}"], "is a int such as 0, not {1, 2}"),
+        (["--limit", "0"], "give a number of seconds above 0"),
         (["--jobs", "0"], "give a number from 1"),
     ],
 )
@@ -235,7 +313,14 @@ def test_the_environments_own_python_runs_whatever_kernels_the_user_has(checkout
     wrong = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Python 3", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(wrong))
     root = checkout({"01_small": "# %%\nimport sys\nprint(sys.executable)\n"})
-    result = call(root, "figures", "--profile", "smoke", JUPYTER_DATA_DIR=str(tmp_path / "home/share/jupyter"))
+    result = call(
+        root,
+        "figures",
+        "--profile",
+        "smoke",
+        JUPYTER_DATA_DIR=str(tmp_path / "home/share/jupyter"),
+        JUPYTER_PREFER_ENV_PATH="0",
+    )
     assert result.returncode == 0, result.stdout
     assert sys.executable in (root / "runs/smoke/01_small/01_small.ipynb").read_text()
 
@@ -251,6 +336,56 @@ def test_the_paper_profile_says_what_it_will_cost_before_it_starts(checkout):
     )
 
 
+def test_one_broken_script_or_target_does_not_stop_the_others(checkout):
+    names = ("01_good", "02_good", "03_good")
+    root = checkout(good(*names), claims="".join(claim(name) for name in names))
+    (root / "notebooks/02_good.py").write_text("def broken(:\n")
+    (root / "figures").mkdir()
+    (root / "figures/03_good").write_text("a file where a folder belongs")
+    result = call(root, "figures")
+    assert result.returncode == 1 and "Traceback" not in result.stdout + result.stderr
+    assert "02_good.py is not valid Python: line 1" in result.stdout
+    assert "Its results cannot be published" in result.stdout and (root / "figures/01_good/line.svg").exists()
+    assert "cannot run: notebooks/02_good.py is not valid Python" in call(root, "list").stdout
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"inputs": 1}'])
+def test_a_damaged_stamp_means_run_again(checkout, content):
+    root = checkout()
+    assert call(root, "figures", "--profile", "smoke").returncode == 0
+    (root / "runs/smoke/01_small/stamp.json").write_text(content)
+    assert "changed" in call(root, "list", "--profile", "smoke").stdout
+    assert " done " in call(root, "figures", "--profile", "smoke").stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "words"),
+    [
+        ("figures/index.json", '[{"x": 1}]', "index.json does not hold rows"),
+        ("data/ledger/laptop.json", "[{", "laptop.json is not valid JSON"),
+        ("data/claims.toml", "[[", "data/claims.toml is no list"),
+        ("notebooks/profiles.toml", "a = 1", "entry a: it is no table"),
+    ],
+)
+def test_a_damaged_committed_file_is_named_before_anything_runs(checkout, path, content, words):
+    root = checkout()
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(content)
+    result = call(root, "figures")
+    assert words in result.stderr + result.stdout and "Traceback" not in result.stderr
+    assert not (root / "notebooks/01_small.ipynb").exists() and (root / path).read_text() == content
+
+
+def test_a_readers_own_settings_do_not_reach_a_notebook(checkout, tmp_path):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "own.py").write_text("own = 1\n")
+    root = checkout({"01_small": "# %%\nimport os\nprint('own' in globals(), os.environ['SHAPEOFLOSS_DATA'][:1])\n"})
+    call(root, "figures", IPYTHONDIR=str(tmp_path / "ipython"), SHAPEOFLOSS_DATA="relative")
+    executed = nbformat.read(root / "notebooks/01_small.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "False /\n"
+
+
 def test_two_runs_are_compared_by_value(checkout):
     root = checkout(good("01_good"), claims=claim("01_good"))
     call(root, "figures", "--profile", "smoke")
@@ -263,13 +398,13 @@ def test_two_runs_are_compared_by_value(checkout):
     call(root, "figures", "-p", "seed=0")
     result = call(root, "compare", str(root), "laptop-overridden")
     assert result.returncode == 1
-    assert "figure 01_good/line, y: differs by up to 1, 0.33 of its largest value" in result.stdout
+    assert "figure 01_good/line, y: differs by up to 1, 0.33 of the largest value" in result.stdout
     assert "claim 01_good-claim: reproduced against not reproduced" in result.stdout
     assert "holds no finished run" in call(root, "compare", "paper", "smoke").stderr
 
 
 def test_progress_of_a_map_reaches_the_user_and_not_the_print(checkout, monkeypatch, capsys):
-    loop = "for n in range(4):\n    print(f'\\r{n} of 4 nets', end='', file=sys.stderr, flush=True)\n"
+    loop = "for n in range(4):\n    print(f'word\\r\\033[K{n} of 4 nets\\rmore', file=sys.stderr, flush=True)\n"
     body = "# %%\nimport sys, time\n" + loop
     root = checkout({"01_small": body + "    time.sleep(0.3)\nprint('end')\n"})
     monkeypatch.setattr(report.Progress, "EVERY", 0.0)
@@ -278,4 +413,4 @@ def test_progress_of_a_map_reaches_the_user_and_not_the_print(checkout, monkeypa
     said = capsys.readouterr().out
     assert outcome.status == "done" and "01_small: cell 3 of 3, 0:0" in said and ", 2 of 4 nets\n" in said
     executed = nbformat.read(root / "notebooks/01_small.ipynb", as_version=4)
-    assert [output.text for output in executed.cells[-1].outputs] == ["end\n"]
+    assert [output.text for output in executed.cells[-1].outputs] == ["wordmore\n" * 4, "end\n"]

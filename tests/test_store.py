@@ -1,5 +1,6 @@
 """The store: whole entries, damaged entries, one computation for many askers, and what moves a key."""
 
+import functools
 import multiprocessing
 import time
 
@@ -62,8 +63,9 @@ def test_the_key_depends_on_arguments_code_and_pins(marks, monkeypatch):
 
 
 def test_what_cannot_be_a_key_or_be_stored_is_refused(marks):
-    with pytest.raises(UserError, match="move the function into a module"):
-        store.key(lambda: {}, {})
+    for function in (lambda: {}, functools.partial(squares, 3)):
+        with pytest.raises(UserError, match="move the function into a module"):
+            store.key(function, {})
     with pytest.raises(UserError, match="finite JSON values"):
         store.key(squares, {"count": float("nan")})
     path = store.path_of(squares, {})
@@ -71,7 +73,24 @@ def test_what_cannot_be_a_key_or_be_stored_is_refused(marks):
         store._write(path, {"a": np.array([{}])}, {})
     with pytest.raises(UserError, match="finite JSON"):
         store._write(path, {"a": float("inf")}, {})
+    for result in (None, [1], {"not a name": 1}):
+        with pytest.raises(UserError, match="return a dict"):
+            store._write(path, result, {})
     assert not list(path.parent.glob("*"))
+
+
+def test_an_array_may_have_any_name(marks):
+    path = store.path_of(squares, {})
+    store._write(path, {"file": np.arange(3), "allow_pickle": np.ones(1)}, {})
+    assert store._read(path)["file"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"check": NaN}', "nonsense"])
+def test_an_entry_of_another_shape_counts_as_damaged(marks, capsys, content):
+    path = store.path_of(squares, {"count": 2})
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    assert len(store.get_or_compute(squares, {"count": 2})["values"]) == 2 and "damaged" in capsys.readouterr().err
 
 
 def test_two_processes_compute_once(marks):

@@ -11,9 +11,10 @@ from shapeofloss.errors import UserError, unknown
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status; an error of the user is one sentence on stderr."""
     parser = _parser()
-    options, options.further = parser.parse_known_args(arguments)
-    if options.further and options.command is not _lab:
-        parser.error(f"unknown: {' '.join(options.further)}")
+    options, further = parser.parse_known_args(arguments)
+    options.further = further
+    if further and options.command is not _lab:
+        parser.error(f"unknown: {' '.join(further)}")
     try:
         return int(options.command(options) or 0)
     except UserError as error:
@@ -31,7 +32,6 @@ def _setup(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     from shapeofloss import profiles
-    from shapeofloss.files import read_json
     from shapeofloss.ledger.rows import summary
     from shapeofloss.runner import inputs, publish, report, schedule
 
@@ -39,13 +39,17 @@ def _figures(options: argparse.Namespace) -> int:
     for name in options.notebooks:
         if name not in catalogue:
             raise unknown("notebook", name, catalogue)
-    chosen = [catalogue[name] for name in options.notebooks] or list(catalogue.values())
+    chosen = [catalogue[name] for name in dict.fromkeys(options.notebooks)] or list(catalogue.values())
     profile = profiles.check_profile(options.profile)
     overrides = dict(inputs.parse_override(text) for text in options.parameter)
     for notebook in chosen:
         inputs.check_overrides(notebook, overrides)
     if options.jobs < 1:
         raise UserError(f"--jobs {options.jobs} runs nothing: give a number from 1.")
+    if options.limit is not None and options.limit <= 0:
+        raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
+    for path in (publish.ledger_path(), publish.index_path()):
+        publish.committed(path)  # a damaged file is told now, not after an hour
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
     if profile == "paper":
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
@@ -57,7 +61,7 @@ def _figures(options: argparse.Namespace) -> int:
         publish.refresh()
         root = workspace.root()
         print(f"\nFigures: {root / 'figures'}\nPrints: {root / 'notebooks'}\nLedger: {publish.ledger_path()}\n")
-        print(summary(read_json(publish.ledger_path(), [])))
+        print(summary(publish.committed(publish.ledger_path())))
     else:
         print(f"\nResults: {settings.folder(chosen[0]).parent}")
     if all(outcome.status == "up to date" for outcome in outcomes):
@@ -76,7 +80,6 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _ledger(options: argparse.Namespace) -> int:
-    from shapeofloss.files import read_json
     from shapeofloss.ledger.claims import PARTS
     from shapeofloss.ledger.rows import VERDICTS, summary
     from shapeofloss.runner import publish, report
@@ -89,7 +92,7 @@ def _ledger(options: argparse.Namespace) -> int:
     if options.part or options.verdict:
         print(report.ledger_lines(options.part, options.verdict))
     else:
-        print(summary(read_json(publish.ledger_path(), [])))
+        print(summary(publish.committed(publish.ledger_path())))
     return 0
 
 

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from shapeofloss import store, workspace
+from shapeofloss.errors import UserError
 
 
 def workers() -> int:
@@ -18,7 +20,11 @@ def workers() -> int:
 
 
 def map(
-    function: Callable[..., store.Result], settings: Iterable[Mapping[str, Any]], *, label: str = "tasks"
+    function: Callable[..., store.Result],
+    settings: Iterable[Mapping[str, Any]],
+    cluster: str | None = None,
+    *,
+    label: str = "tasks",
 ) -> list[store.Result]:
     """Return the stored result of `function(**setting)` for every setting, computing what is missing in parallel.
 
@@ -28,10 +34,15 @@ def map(
     Args:
         function: As for `store.get_or_compute`.
         settings: Keyword arguments, one mapping for each task.
+        cluster: None for this machine, the only choice so far.
         label: What the tasks are, for the progress on stderr.
     Returns:
         The results, in the order of the settings.
+    Raises:
+        UserError: If a worker process dies. What an error in one task does not touch is finished and kept.
     """
+    if cluster is not None:
+        raise UserError(f"There is no way to reach the cluster '{cluster}' yet: leave cluster out to use this machine.")
     tasks = [dict(setting) for setting in settings]
     missing = [task for task in tasks if not store.path_of(function, task).is_file()]
     if missing:
@@ -45,18 +56,28 @@ def _compute(function: Callable[..., store.Result], tasks: list[dict[str, Any]],
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers(), count), mp_context=context, initializer=_begin_worker)
     try:
-        futures = [pool.submit(store.get_or_compute, function, task) for task in tasks]
+        _report(f"0 of {count} {label}")
+        futures = [pool.submit(_compute_one, function, task) for task in tasks]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()
             left = (time.monotonic() - began) / done * (count - done)
             _report(f"{done} of {count} {label}, about {left:.0f} s left" if done < count else "")
+    except BrokenProcessPool:
+        raise UserError(
+            f"A process that computed {label} died, perhaps for lack of memory. What was done is kept: run again, "
+            f"with {workspace.WORKERS}=1 if memory is short."
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _compute_one(function: Callable[..., store.Result], task: dict[str, Any]) -> None:
+    store.get_or_compute(function, task)  # the parent reads the file: nothing large travels between processes
+
+
 def _report(text: str) -> None:
     """Show progress as one line that is written over; the runner takes such lines out of a notebook's print."""
-    print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    print(f"\r\033[K{text}\r", end="", file=sys.stderr, flush=True)
 
 
 def _begin_worker() -> None:

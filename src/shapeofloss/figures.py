@@ -5,6 +5,7 @@ compared by value. The same figure gives the same bytes on every run.
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +32,7 @@ FIELD = "viridis"  # perceptually uniform: loss values, densities
 
 PNG_POINTS = 4000  # a drawing with more marks than this is smaller, and quicker to open, as PNG
 DOTS_PER_INCH = 160
-PACKAGES = ("matplotlib", "numpy", "seaborn", "torch")
+NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
 
 LOOK = {
     "figure.figsize": (6.4, 4.0),
@@ -47,12 +48,12 @@ LOOK = {
     "lines.linewidth": 1.6,
     "image.cmap": FIELD,
     "svg.hashsalt": "shapeofloss",
-    "svg.fonttype": "path",
 }
 
 
 def use_house_style() -> None:
-    """Set the look of every figure of the present process."""
+    """Set the look of every figure of the present process, whatever the user's own settings are."""
+    mpl.rcdefaults()
     sns.set_theme(style="ticks", palette="colorblind", rc=LOOK)
 
 
@@ -71,14 +72,16 @@ def save(
 
     Args:
         figure: A matplotlib figure; it is closed afterwards.
-        name: File name without ending, unique in its notebook.
+        name: File name without ending: lower-case letters, digits and underscores. Saving a name again replaces it.
         alt: What a reader who cannot see it should know: at least 40 characters.
         data: The plotted numbers: a table, or columns of equal length.
         answers: The source's figure or table that it answers, for example `Fig. 2c`.
         timing: Whether it shows measured times; it is then compared by structure, not by value.
     Raises:
-        UserError: If the alternative text is too short or the table is empty.
+        UserError: If the name has other characters, the alternative text is too short, or the table is empty.
     """
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise UserError(f"'{name}' is no name of a figure: use lower-case letters, digits and underscores.")
     if len(alt.strip()) < 40:
         raise UserError(f"Figure {name} needs alternative text of at least 40 characters that says what it shows.")
     table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
@@ -89,6 +92,7 @@ def save(
     image = render(figure, kind)
     plt.close(figure)
     path = run.folder / "figures" / f"{name}.{kind}"
+    path.with_suffix(".svg" if kind == "png" else ".png").unlink(missing_ok=True)
     write_atomically(path, image)
     write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
     description = " ".join(alt.split())
@@ -100,7 +104,7 @@ def save(
         "profile": run.profile,
         "timing": timing,
         "sha256": sha256(path),
-        "packages": {package: metadata.version(package).split("+")[0] for package in PACKAGES},
+        "packages": {name: version for name in NUMERICAL.split() if (version := _version(name))},
     }
     index = run.folder / "figures.json"
     others = [old for old in read_json(index, []) if Path(old["figure"]).stem != name]
@@ -108,11 +112,20 @@ def save(
     _show(image, kind, description, width=round(figure.get_figwidth() * 100))
 
 
+def _version(package: str) -> str:
+    """Return the installed version without its build; empty if there is none."""
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def render(figure: Figure, kind: str) -> bytes:
     """Return the bytes of a figure as `svg` or `png`: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     dated = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with mpl.rc_context({"svg.hashsalt": LOOK["svg.hashsalt"]}):
+    fixed = {name: value for name, value in mpl.rcParamsDefault.items() if name.startswith(("savefig.", "svg."))}
+    with mpl.rc_context({**fixed, "svg.hashsalt": LOOK["svg.hashsalt"]}):
         figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=dated)
     return buffer.getvalue()
 

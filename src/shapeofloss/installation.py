@@ -16,6 +16,7 @@ from shapeofloss.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "shapeofloss.stamp"
 PINS = ROOT / "pins.txt"
 # PyTorch's own index of builds without CUDA: asked only where the usual index offers none.
@@ -23,13 +24,12 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def install() -> None:
-    """Make `.venv` if it is not there and install the pins; return at once if nothing changed since.
+    """Make `.venv` if it is not there, mend it if it is broken, and install the pins; at once if nothing changed.
 
     Raises:
         UserError: If the venv module is missing, or a package cannot be installed.
     """
-    wanted = fingerprint()
-    if STAMP.is_file() and STAMP.read_text() == wanted and (ENVIRONMENT / "bin" / "python").exists():
+    if _is_current():
         return
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
@@ -38,16 +38,32 @@ def install() -> None:
                 f"This Python lacks the {module} module: install python{version}-venv and run the command again."
             )
     with _alone():
-        if STAMP.is_file() and STAMP.read_text() == wanted:
+        if _is_current():
             return  # another run has just done it
         print("Making the environment in .venv: about 3 minutes and 1.6 GB, once.", flush=True)
         STAMP.unlink(missing_ok=True)
-        _run([sys.executable, "-m", "venv", str(ENVIRONMENT)], "The environment .venv cannot be made")
+        if not _works():
+            command = [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)]
+            _run(command, "The environment .venv cannot be made")
+        print("1 of 2: PyTorch", flush=True)
         _install_torch()
+        print("2 of 2: everything else", flush=True)
         _pip(["-c", str(PINS), "-e", f"{ROOT}[all]"], "The pinned packages cannot be installed")
-        STAMP.write_text(wanted)
+        STAMP.write_text(fingerprint())
     if sentence := compiler.missing():
         print(f"Notebooks that use KeOps will be refused. {sentence}", flush=True)
+
+
+def _is_current() -> bool:
+    """Tell whether the environment is whole and made from the present pins."""
+    torch = next(ENVIRONMENT.glob("lib/python*/site-packages/torch/__init__.py"), None)
+    return STAMP.is_file() and STAMP.read_text() == fingerprint() and PYTHON.exists() and torch is not None
+
+
+def _works() -> bool:
+    """Tell whether the environment's Python starts, is of this version, and has pip."""
+    check = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    return PYTHON.exists() and subprocess.run([str(PYTHON), "-c", check], capture_output=True).returncode == 0
 
 
 def fingerprint() -> str:
@@ -75,26 +91,36 @@ def torch_attempts(torch: str) -> list[list[str]]:
 
 
 def _install_torch() -> None:
+    """Install the pinned torch, in the build that suits the machine; one that is there already is kept.
+
+    Raises:
+        UserError: If no index offers the build.
+    """
     pin = next(line for line in PINS.read_text().splitlines() if line.startswith("torch=="))
+    check = f"import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '{pin[7:]}')"
+    if subprocess.run([str(PYTHON), "-c", check], capture_output=True).returncode == 0:
+        return
     attempts = torch_attempts(pin)
     for number, arguments in enumerate(attempts, start=1):
         try:
-            _pip(arguments, f"{pin} cannot be installed")
+            _pip(arguments, f"{arguments[0]} cannot be installed")
             return
-        except UserError:
+        except UserError as error:
             if number == len(attempts):
-                raise
+                hint = f". To take the build with CUDA instead (gigabytes): {PYTHON} -m pip install {pin}, then again."
+                raise UserError(f"{error}{hint if len(attempts) > 1 else ''}") from None
 
 
 def _pip(arguments: list[str], failure: str) -> None:
-    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*command, *arguments], failure)
 
 
 def _run(command: list[str], failure: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
-        last = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()][-3:]
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        last = [line for line in lines if line.startswith("ERROR")][-2:] or lines[-2:]
         raise UserError(
             f"{failure}: check the network and the disk, then run the command again. It said: {' / '.join(last)}"
         )

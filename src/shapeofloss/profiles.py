@@ -92,6 +92,8 @@ def load() -> dict[str, Notebook]:
     try:
         tables = tomllib.loads(path.read_text())
         for name, table in sorted(tables.items()):
+            if not isinstance(table, dict):
+                raise TypeError("it is no table; write [name_of_the_notebook]")
             numbers = {key: Number(**number) for key, number in table.pop("numbers", {}).items()}
             table["needs"] = tuple(table.get("needs", ()))
             notebooks[name] = Notebook(**{"exclusive": False, **table}, name=name, numbers=numbers)

@@ -20,6 +20,7 @@ from shapeofloss.files import lock, read_json, sha256, write_atomically
 from shapeofloss.hashing import code_of_module, digest, numerical_pins
 
 Result = dict[str, Any]
+FORMAT = 2  # of the files: another one gives other keys, so that no entry is misread
 
 
 def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
@@ -28,7 +29,7 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     Raises:
         UserError: If the function does not live in a module, or an argument is not JSON-able.
     """
-    name = f"{function.__module__}.{function.__qualname__}"
+    name = f"{function.__module__}.{getattr(function, '__qualname__', '<object>')}"
     try:
         code = code_of_module(function.__module__)
     except ValueError:
@@ -36,7 +37,7 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     if not code or "<" in name:
         raise UserError(f"{name} cannot be stored: move the function into a module, so that its code is known.")
     try:
-        return digest(name, dict(arguments), code, numerical_pins())
+        return digest(FORMAT, name, dict(arguments), code, numerical_pins())
     except (TypeError, ValueError) as error:
         raise UserError(
             f"The arguments of {name} must be finite JSON values, so that they can be a key: {error}."
@@ -78,12 +79,14 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
 
 
 def _write(path: Path, result: Result, arguments: Mapping[str, Any]) -> None:
+    if not isinstance(result, Mapping) or not all(isinstance(name, str) and name.isidentifier() for name in result):
+        raise UserError("Only a mapping of names to arrays and JSON values can be stored: return a dict.")
     arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
     values = {name: value for name, value in result.items() if name not in arrays}
     if any(array.dtype.hasobject for array in arrays.values()):
         raise UserError("An array of objects cannot be stored: it would need pickle. Use numbers or fixed-width text.")
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **{f"_{name}": array for name, array in arrays.items()})  # `file` is taken
     packed = buffer.getvalue()
     record = {"arguments": arguments, "values": values, "sha256": hashlib.sha256(packed).hexdigest()}
     try:
@@ -102,11 +105,11 @@ def _read(path: Path) -> Result | None:
     try:
         record = read_json(path)
         whole = record.pop("check") == digest(record) and sha256(arrays) == record["sha256"]
-    except (UserError, OSError, KeyError, AttributeError):
+    except (UserError, OSError, KeyError, AttributeError, TypeError, ValueError):
         whole = False
     if not whole:
         print(f"The stored result {path.name} is damaged and is computed again.", file=sys.stderr)
         path.unlink(missing_ok=True)
         return None
     with np.load(arrays, allow_pickle=False) as stored:
-        return {**record["values"], **{name: stored[name] for name in stored.files}}
+        return {**record["values"], **{name[1:]: stored[name] for name in stored.files}}

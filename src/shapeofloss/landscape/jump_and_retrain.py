@@ -192,13 +192,20 @@ def _kept_parameters(model: nn.Module) -> Iterator[None]:
 
 
 def sample_minimum(
-    *, minimum: Mapping[str, Any], seeds: Sequence[int], steps: Sequence[float], epochs: int, learning_rate: float
+    *,
+    minimum: Mapping[str, Any],
+    seeds: Sequence[int],
+    steps: Sequence[float],
+    epochs: int,
+    learning_rate: float,
+    weight_decay: float | None = None,
 ) -> dict[str, Any]:
     """Train a network on the digits to a minimum and sample the loss around it.
 
     Args:
-        minimum: The arguments of `train_minimum`; its batch size, weight decay and augmentation also retrain.
+        minimum: The arguments of `train_minimum`; its batch size and augmentation also retrain.
         seeds, steps, epochs, learning_rate: As for `sample`.
+        weight_decay: As for `sample`; None retrains with the minimum's own.
     Returns:
         What the store keeps: the arrays of the `Record`, for `Record.from_arrays`, and all that `train_minimum`
         returns.
@@ -216,7 +223,7 @@ def sample_minimum(
         epochs=epochs,
         batch=minimum["batch"],
         learning_rate=learning_rate,
-        weight_decay=minimum["weight_decay"],
+        weight_decay=minimum["weight_decay"] if weight_decay is None else weight_decay,
         augment=minimum["augment"],
     )
     return {**trained, **record.to_arrays()}

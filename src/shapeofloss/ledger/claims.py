@@ -3,7 +3,6 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
@@ -64,21 +63,29 @@ def load_claims() -> dict[str, Claim]:
     Raises:
         UserError: If a claim is incomplete, repeats an identifier, or has a rule that cannot be read.
     """
-    return _load(workspace.root() / "data" / "claims.toml")
+    path = workspace.root() / "data" / "claims.toml"
+    try:
+        return _parse(path.read_text())
+    except OSError:
+        raise UserError("data/claims.toml is missing: restore it with git.") from None
 
 
 @cache
-def _load(path: Path) -> dict[str, Claim]:
+def _parse(text: str) -> dict[str, Claim]:
+    try:
+        tables = tomllib.loads(text)["claim"]
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise UserError(f"data/claims.toml is no list of [[claim]] tables: {error}.") from None
     claims: dict[str, Claim] = {}
-    for table in tomllib.loads(path.read_text())["claim"]:
+    for table in tables:
         name = table.get("id", "without id")
         try:
             claim = Claim(**{**table, "rule": Rule.parse(table["rule"]) if "rule" in table else NO_RULE})
             if claim.rule is NO_RULE and not claim.not_testable:
                 raise UserError("it has neither a rule nor a reason why it is not testable.")
         except (KeyError, TypeError, UserError) as error:
-            raise UserError(f"Claim {name} in {path.name} cannot be read: {error}") from None
+            raise UserError(f"Claim {name} in data/claims.toml cannot be read: {error}") from None
         if name in claims or claim.part not in PARTS or claim.kind not in KINDS:
-            raise UserError(f"Claim {name} in {path.name} repeats an id, or has an unknown part or kind.")
+            raise UserError(f"Claim {name} in data/claims.toml repeats an id, or has an unknown part or kind.")
         claims[name] = claim
     return claims

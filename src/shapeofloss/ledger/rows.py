@@ -9,11 +9,12 @@ from statistics import stdev
 from typing import Any
 
 from shapeofloss import workspace
-from shapeofloss.errors import unknown
+from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import read_json, write_rows
 from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims
-from shapeofloss.ledger.rules import Measured
+from shapeofloss.ledger.rules import Measured, Rule, finite
 
+WORDS = {"lower": "mean minus two standard errors", "upper": "mean plus two standard errors"}
 VERDICTS = ("holds", "corrected", "reproduced", "in trend", "not reproduced", "not testable here", "open")
 
 
@@ -33,6 +34,7 @@ class Row:
     place: str
     source_value: Any
     measure: str
+    statistic: str
     measured: float | dict[str, float | None] | None
     per_seed: list[float | None] | dict[str, list[float | None]] | None
     spread: float | dict[str, float | None] | None
@@ -44,12 +46,15 @@ class Row:
 
     def _repr_markdown_(self) -> str:
         """Show the row under a notebook cell."""
-        measured = "not measured" if self.measured is None else _shown(self.measured)
+        source = f"Source ({self.place}): {_shown(self.source_value)}."
+        if self.per_seed is None:
+            return f"**{self.verdict}** · {self.statement}  \n{source} {self.note}"
+        count = Rule.count(self.per_seed)
+        spread = f"; standard deviation {_shown(self.spread)}" if count > 1 else ""
         return (
-            f"**{self.verdict}** · {self.statement}  \n"
-            f"Source ({self.place}): {_shown(self.source_value)}. Measured: {measured}"
-            f"{f', spread {_shown(self.spread)}' if self.spread is not None else ''} ({self.measure})."
-            f"{f'  {chr(10)}{self.note}' if self.note else ''}"
+            f"**{self.verdict}** · {self.statement}  \n{source} "
+            f"Measured: {_shown(self.measured)} ({self.statistic}, {count} value{'s' * (count > 1)}{spread}).  \n"
+            f"*Measure: {self.measure}.*{f'  {chr(10)}{self.note}' if self.note else ''}"
         )
 
 
@@ -98,6 +103,7 @@ def row(
         claim.place,
         claim.source_value,
         claim.measure,
+        WORDS.get(claim.rule.statistic, claim.rule.statistic) or "mean of each group",
         _finite(reduced),
         _finite(measured),
         _finite(spread),
@@ -129,9 +135,12 @@ def record(id: str, measured: Any, *, figure: str | None = None, note: str = "")
     if id not in own:
         raise unknown(f"claim of {run.notebook}", id, own)
     claim = claims[id]
-    # A smoke run trains too little to judge a finding; identities must hold at any size.
-    judged = run.profile != "smoke" or (claim.exact and not claim.trained)
-    values = claim.rule.read(measured, complete=judged)
+    # Identities hold at any size. Findings are judged at the profiles that were fixed for it; a reader who changes a
+    # parameter sees a verdict where there are values enough, and is never stopped by a finding.
+    fixed = run.profile in ("laptop", "paper")
+    values = claim.rule.read(measured, complete=fixed)
+    few = claim.rule.count(values) < claim.rule.seeds
+    judged = fixed or (not claim.trained if claim.exact else run.profile != "smoke" and not few)
     result = row(claim, values, judged=judged, figure=figure, note=note)
     path = run.folder / "ledger.json"
     others = [entry for entry in read_json(path, []) if entry["id"] != id]
@@ -150,9 +159,12 @@ def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         entry = measured.get(claim.id)
         if entry is None or entry["notebook"] != claim.notebook:
             rows.append(row(claim, None))
-        else:
+            continue
+        try:
             values = claim.rule.read(_with_nan(entry["per_seed"]))
             rows.append(row(claim, values, figure=entry["figure"], note=entry["note"]))
+        except (UserError, ClaimFailedError) as error:  # the rule has changed since
+            rows.append(row(claim, None, note=f"Run {claim.notebook} again: {error}"))
     return [asdict(entry) for entry in sorted(rows, key=lambda entry: (PARTS.index(entry.part), entry.id))]
 
 
@@ -173,7 +185,7 @@ def _spread(values: Measured) -> Any:
     """Return the standard deviation over seeds, of each group if there are groups; None for a single value."""
     if isinstance(values, dict):
         return {name: _spread(group) for name, group in values.items()}
-    return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
+    return stdev(values) if len(values) > 1 and finite(values) else None
 
 
 def _finite(value: Any) -> Any:
@@ -192,8 +204,10 @@ def _with_nan(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "not finite"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
+        return ", ".join(f"{name}: {_shown(part)}" for name, part in value.items())
     if isinstance(value, float):
         return f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)

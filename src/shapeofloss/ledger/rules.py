@@ -30,6 +30,11 @@ def standard_error(values: Sequence[float]) -> float:
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
+def finite(values: Sequence[float]) -> bool:
+    """Tell whether every value is a finite number."""
+    return all(map(math.isfinite, values))
+
+
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": fmean,
     "median": median,
@@ -58,7 +63,8 @@ def condition(text: str) -> tuple[float, float, bool]:
     if match := re.fullmatch(rf"within ({NUMBER}) of ({NUMBER})", text):
         width, centre = float(match[1]), float(match[2])
         return centre - width, centre + width, True
-    if match := re.fullmatch(rf"between ({NUMBER}) and ({NUMBER})", text):
+    match = re.fullmatch(rf"between ({NUMBER}) and ({NUMBER})", text)
+    if match and float(match[1]) <= float(match[2]):
         return float(match[1]), float(match[2]), True
     raise UserError(
         f"'{text}' is no condition. Write '>= x', '<= x', '> x', '< x', 'within t of x' or 'between a and b'."
@@ -73,7 +79,7 @@ def meets(value: float, text: str) -> bool:
         (True, False)
     """
     low, high, closed = condition(text)
-    return low <= value <= high and math.isfinite(value) if closed else low < value < high and math.isfinite(value)
+    return math.isfinite(value) and (low <= value <= high if closed else low < value < high)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,8 @@ class Rule:
         """
         rule, keys = dict(table), set(table)
         seeds = rule.pop("seeds", 1)
+        if not isinstance(seeds, int) or seeds < 1:
+            raise UserError(f"seeds = {seeds} is no number of values: write a whole number from 1.")
         if "statistic" in rule and keys <= {"seeds", "statistic", "accept", "trend"} and "accept" in rule:
             if rule["statistic"] not in STATISTICS:
                 raise UserError(f"'{rule['statistic']}' is no statistic. Choose from {', '.join(STATISTICS)}.")
@@ -160,15 +168,22 @@ class Rule:
             raise UserError(f"This claim is judged on at least {self.seeds} values; {count} came.")
         return result
 
+    @staticmethod
+    def count(measured: Mapping[str, Any] | Sequence[Any]) -> int:
+        """Return the number of values, of each group if there are groups."""
+        return len(next(iter(measured.values())) if isinstance(measured, Mapping) else measured)
+
     def reduce(self, measured: Measured) -> float | dict[str, float]:
-        """Return the statistic of a threshold, or the mean of each group of an order."""
+        """Return a threshold's statistic or the mean of each group; NaN where a value is not finite."""
         if isinstance(measured, dict):
-            return {name: fmean(values) for name, values in measured.items()}
-        return float(STATISTICS[self.statistic](measured))
+            return {name: fmean(values) if finite(values) else math.nan for name, values in measured.items()}
+        return float(STATISTICS[self.statistic](measured)) if finite(measured) else math.nan
 
     def judge(self, measured: Measured) -> str:
-        """Return `accept`, `trend` or `reject`. A value that is not finite is rejected."""
+        """Return `accept`, `trend` or `reject`. One value that is not finite is enough to reject."""
         if isinstance(measured, dict):
+            if not all(map(finite, measured.values())):
+                return "reject"
             strong, weak = True, True
             for below, above in self.pairs:
                 rises = [b - a for a, b in zip(measured[below], measured[above], strict=True)]
@@ -190,6 +205,8 @@ def _floats(values: Any) -> Values:
     if isinstance(values, bool | int | float):
         values = [values]
     try:
+        if isinstance(values, str):
+            raise TypeError
         return [float(value) for value in values]
     except (TypeError, ValueError):
         raise UserError(f"A measurement is a number or a sequence of numbers, not {values!r}.") from None

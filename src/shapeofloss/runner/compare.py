@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_json
 
+Array = NDArray[np.float64]
 Tables = dict[str, tuple[pd.DataFrame, bool]]
 
 
@@ -22,17 +24,15 @@ def compare(first: str, second: str, *, tolerance: float = 0.0) -> list[str]:
         tolerance: Relative difference, against the largest value of the column, up to which numbers count as equal.
     """
     (rows_a, tables_a), (rows_b, tables_b) = _load(first), _load(second)
-    return [*_verdicts(rows_a, rows_b), *_figures(tables_a, tables_b, tolerance)]
+    return [*_verdicts(rows_a, rows_b, tolerance), *_figures(tables_a, tables_b, tolerance)]
 
 
 def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
-    places = (workspace.runs() / name, Path(name))
-    place = next((place for place in places if place.is_dir()), places[0])
+    bare = Path(name).name == name and (workspace.runs() / name).is_dir()
+    place = workspace.runs() / name if bare else Path(name)
     if (place / "figures" / "index.json").is_file():
-        folders = {
-            row["notebook"]: place / "figures" / row["notebook"] for row in read_json(place / "figures" / "index.json")
-        }
         entries = read_json(place / "figures" / "index.json")
+        folders = {row["notebook"]: place / "figures" / row["notebook"] for row in entries}
         ledger = read_json(place / "data" / "ledger" / "laptop.json", [])
     else:
         runs = [path for path in sorted(place.glob("*")) if (path / "stamp.json").is_file()]
@@ -50,13 +50,17 @@ def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
     return {row["id"]: row for row in ledger}, tables
 
 
-def _verdicts(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _verdicts(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]], tolerance: float) -> Iterator[str]:
     for name in sorted(first.keys() | second.keys()):
         a, b = first.get(name, {}), second.get(name, {})
         if a.get("verdict", "absent") != b.get("verdict", "absent"):
             yield f"claim {name}: {a.get('verdict', 'absent')} against {b.get('verdict', 'absent')}"
-        elif not a.get("timing") and a.get("per_seed") != b.get("per_seed"):
-            yield f"claim {name}: measured {a['measured']} against {b['measured']}"
+        elif not a["timing"] and a["per_seed"] is not None:
+            x, y = _flat(a["per_seed"]), _flat(b["per_seed"])
+            if len(x) == len(y):
+                yield from _numbers(f"claim {name}", x, y, tolerance)
+            else:
+                yield f"claim {name}: {len(x)} values against {len(y)}"
 
 
 def _figures(first: Tables, second: Tables, tolerance: float) -> Iterator[str]:
@@ -69,16 +73,25 @@ def _figures(first: Tables, second: Tables, tolerance: float) -> Iterator[str]:
             yield f"figure {name}: a table of {a.shape} against {b.shape}"
             continue
         for column in [] if timing else a.columns:
-            yield from _column(f"figure {name}, {column}", a[column], b[column], tolerance)
+            x, y = a[column], b[column]
+            if pd.api.types.is_numeric_dtype(x) and pd.api.types.is_numeric_dtype(y):
+                yield from _numbers(f"figure {name}, {column}", x.to_numpy(float), y.to_numpy(float), tolerance)
+            elif unlike := int(((x != y) & ~(x.isna() & y.isna())).sum()):
+                yield f"figure {name}, {column}: {unlike} of {len(x)} entries differ"
 
 
-def _column(name: str, a: pd.Series, b: pd.Series, tolerance: float) -> Iterator[str]:
-    if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-        x, y = a.to_numpy(float), b.to_numpy(float)
-        apart = np.where(np.isnan(x) & np.isnan(y), 0.0, np.abs(x - y))
-        apart = np.where(np.isnan(apart), np.inf, apart)
-        scale = max(np.nanmax(np.abs(x), initial=0.0), np.finfo(float).tiny)
-        if (worst := apart.max(initial=0.0)) > tolerance * scale:
-            yield f"{name}: differs by up to {worst:.3g}, {worst / scale:.2g} of its largest value"
-    elif not a.equals(b):
-        yield f"{name}: {int((a != b).sum())} of {len(a)} entries differ"
+def _numbers(name: str, x: Array, y: Array, tolerance: float) -> Iterator[str]:
+    """Yield a line if two arrays differ by more than the tolerance times the largest finite value of the first."""
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(same, 0.0, np.abs(x - y))
+    worst = np.where(np.isnan(apart), np.inf, apart).max(initial=0.0)
+    scale = np.abs(x[np.isfinite(x)]).max(initial=np.finfo(float).tiny)
+    if worst > tolerance * scale:
+        yield f"{name}: differs by up to {worst:.3g}, {worst / scale:.2g} of the largest value"
+
+
+def _flat(per_seed: Any) -> Array:
+    """Return a claim's values as one array, groups one after the other."""
+    groups = per_seed.values() if isinstance(per_seed, dict) else [per_seed]
+    return np.array([np.nan if value is None else value for group in groups for value in group], float)

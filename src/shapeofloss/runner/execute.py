@@ -1,7 +1,7 @@
 """Execute one notebook: the process that the runner starts for it, `python -m shapeofloss.runner.execute JOB`.
 
 It reports each cell as a JSON line on stdout, leaves the executed print or the partial notebook in the run folder, and
-ends when its stdin closes, so that nothing outlives a killed runner.
+ends when its stdin closes, that is, when its runner dies; what the notebook itself started, the next run ends.
 """
 
 import json
@@ -25,6 +25,7 @@ from shapeofloss.files import write_atomically
 from shapeofloss.runner.prints import KERNEL, normalised
 
 OUTPUT_LIMIT = 20_000_000  # characters of output per notebook; beyond, a print cannot be opened
+PROGRESS = re.compile(r"\r\033\[K([^\r\n]*)\r")  # a line that compute.map writes over
 PARTIAL = "partial.ipynb"
 FAILURE = "failure.json"
 
@@ -46,9 +47,12 @@ class _Client(PapermillNotebookClient):
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         content = msg["content"]
-        if msg["msg_type"] == "stream" and content["name"] == "stderr" and content["text"].startswith("\r"):
-            report(progress=re.sub(r"\033\[K", "", content["text"]).rpartition("\r")[2])
-            return None
+        if msg["msg_type"] == "stream":
+            for line in PROGRESS.findall(content["text"]):
+                report(progress=line)
+            content["text"] = PROGRESS.sub("", content["text"])
+            if not content["text"]:
+                return None
         self.received += len(content.get("text", "")) + sum(len(str(part)) for part in content.get("data", {}).values())
         if self.received > OUTPUT_LIMIT:  # an exception would be lost here: messages come on a task of their own
             reason = f"Its outputs exceed {OUTPUT_LIMIT:,} characters: print less, or save to a file."
@@ -101,6 +105,11 @@ def execute(name: str, script: Path, folder: Path, parameters: dict[str, Any]) -
         fail(folder, None, [f"{type(error).__name__}: {error}".strip()])
         return 1
     executed = nbformat.read(partial, as_version=4)
+    code = [(number, cell) for number, cell in enumerate(executed.cells, 1) if cell.cell_type == "code" and cell.source]
+    if skipped := [number for number, cell in code if cell.execution_count is None]:
+        # Papermill takes a kernel that exits by itself for a good end.
+        fail(folder, skipped[0] - 1, ["The kernel ended itself before this cell was done (sys.exit?)."])
+        return 1
     write_atomically(folder / f"{name}.ipynb", nbformat.writes(normalised(executed)) + "\n")
     partial.unlink()
     return 0

@@ -1,15 +1,15 @@
 """What a notebook is made from: its script, its parameters, and the hash of everything that its results depend on."""
 
 import ast
-import tomllib
+import json
 from typing import Any
 
 import jupytext
 from nbformat import NotebookNode
 
-from shapeofloss import workspace
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.hashing import code_of, digest, numerical_pins
+from shapeofloss.ledger import load_claims
 from shapeofloss.profiles import Notebook
 
 
@@ -25,8 +25,12 @@ def parameters_of(notebook: Notebook) -> dict[str, Any]:
         UserError: If a value is no literal.
     """
     cells = [cell.source for cell in read_script(notebook).cells if "parameters" in cell.metadata.get("tags", [])]
+    try:
+        statements = ast.parse("\n".join(cells)).body
+    except SyntaxError as error:
+        raise UserError(f"The parameters cell of {notebook.name} is not valid Python: {error.msg}.") from None
     found = {}
-    for statement in ast.parse("\n".join(cells)).body:
+    for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
@@ -55,11 +59,25 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
-    """Raise an error that names the nearest parameter if an override is no parameter of the notebook."""
-    valid = parameters_of(notebook)
-    for name in overrides:
+    """Raise an error if an override is no parameter of the notebook, or of another type than the parameter's value."""
+    valid = parameters_of(notebook) if overrides else {}
+    for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)
+        usual = valid[name]
+        same = type(value) is type(usual) or (isinstance(usual, float) and type(value) is int)
+        if not (same and _is_json(value)):
+            raise UserError(
+                f"Parameter {name} of {notebook.name} is a {type(usual).__name__} such as {usual!r}, not {value!r}."
+            )
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +89,12 @@ def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dic
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     """Return the hash of script, imported code, numbers, numerical pins and the rules of the notebook's claims."""
     script = notebook.script.read_text()
-    claims = tomllib.loads((workspace.root() / "data" / "claims.toml").read_text())["claim"]
-    own = [claim for claim in claims if claim["notebook"] == notebook.name]
+    try:
+        code = code_of(script)
+    except SyntaxError as error:
+        raise UserError(
+            f"notebooks/{notebook.name}.py is not valid Python: line {error.lineno}: {error.msg}."
+        ) from None
+    rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
     table = {name: vars(number) for name, number in notebook.numbers.items()}
-    return digest(script, code_of(script), profile, table, overrides, numerical_pins(), own)
+    return digest(script, code, profile, table, overrides, numerical_pins(), rules)

@@ -9,11 +9,13 @@ from typing import Any
 
 from shapeofloss import workspace
 from shapeofloss.files import write_atomically
-from shapeofloss.runner.schedule import write_kernelspec
+from shapeofloss.runner.process import kernels
 
 VIEWERS = {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}
 SERVER = {
     "ServerApp": {"ip": "127.0.0.1"},
+    # A script that is saved keeps the header that it has.
+    "ContentsManager": {"notebook_metadata_filter": "kernelspec,-jupytext"},
     "FileContentsManager": {"pre_save_hook": "shapeofloss.runner.lab.keep_prints"},
 }
 
@@ -28,7 +30,7 @@ def start(arguments: list[str]) -> int:
     write_atomically(folder / "jupyter_server_config.json", json.dumps(SERVER))
     environment = {
         **os.environ,
-        "JUPYTER_PATH": os.pathsep.join(filter(None, (str(write_kernelspec()), os.environ.get("JUPYTER_PATH")))),
+        "JUPYTER_PATH": os.pathsep.join(filter(None, (str(kernels()), os.environ.get("JUPYTER_PATH")))),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("JUPYTER_CONFIG_PATH")))),
     }
     command = [sys.executable, "-m", "jupyterlab", "--notebook-dir", str(workspace.root()), *arguments]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
+from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, sha256, write_atomically, write_rows
 from shapeofloss.hashing import digest
 from shapeofloss.ledger.rows import rebuilt, summary
@@ -25,10 +26,21 @@ def index_path() -> Path:
     return workspace.root() / "figures" / "index.json"
 
 
-def finish(notebook: Notebook, folder: Path, inputs: str, *, published: bool, profile: str) -> None:
+def committed(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the committed ledger or index; none if there is no file yet.
+
+    Raises:
+        UserError: If the file holds anything else.
+    """
+    rows = read_json(path, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "notebook" in row for row in rows):
+        raise UserError(f"{path.name} does not hold rows of the runner's. Restore it with git, or delete it and rerun.")
+    return rows
+
+
+def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool) -> None:
     """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it."""
     index = folder / "figures.json"
-    seed = notebook.at(profile).get("seed")
     write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_json(index, [])])
     if published:
         with lock(workspace.runs() / "publish.lock"):
@@ -40,10 +52,12 @@ def finish(notebook: Notebook, folder: Path, inputs: str, *, published: bool, pr
 
 def up_to_date(notebook: Notebook, folder: Path, inputs: str, *, published: bool) -> bool:
     """Tell whether the last good run had the same inputs and its outputs are still as it left them."""
-    stamp = read_json(folder / STAMP)
-    if stamp is None or stamp["inputs"] != inputs:
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+    except (OSError, ValueError):  # none, or damaged: run again
         return False
-    return bool(stamp["outputs"] == _outputs(notebook, folder, published=published))
+    expected = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
+    return bool(stamp == expected)
 
 
 def refresh() -> None:
@@ -53,23 +67,43 @@ def refresh() -> None:
 
 
 def _publish(notebook: Notebook, folder: Path) -> None:
+    _sweep(notebook)
     write_atomically(notebook.print, (folder / f"{notebook.name}.ipynb").read_bytes())
-    place = workspace.root() / "figures" / notebook.name
-    new = {path.name: path for path in sorted((folder / "figures").glob("*"))}
-    for name, path in new.items():
-        write_atomically(place / name, path.read_bytes())
-    for old in place.glob("*"):
-        if old.name not in new:
-            old.unlink()
+    place = _place(notebook)
+    new = _figures(folder)
+    for path in new:
+        write_atomically(place / path.name, path.read_bytes())
+    for old in set(place.glob("*")) - {place / path.name for path in new}:
+        old.unlink()
     _rebuild(read_json(folder / "figures.json", []), read_json(folder / "ledger.json", []), replaced=notebook.name)
+
+
+def _place(notebook: Notebook) -> Path:
+    return workspace.root() / "figures" / notebook.name
+
+
+def _figures(folder: Path) -> list[Path]:
+    """Return the files of the figures that a run's index names."""
+    images = [folder / "figures" / row["figure"] for row in read_json(folder / "figures.json", [])]
+    return sorted(path for image in images for path in (image, image.with_suffix(".csv")))
+
+
+def _sweep(notebook: Notebook) -> None:
+    """Remove what a run that was killed while publishing left beside its targets; the lock is ours."""
+    targets = [notebook.print, index_path(), ledger_path(), workspace.root() / "README.md", _place(notebook) / "*"]
+    for target in targets:
+        for left in target.parent.glob(f".{target.name}.*.tmp"):
+            left.unlink()
 
 
 def _rebuild(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, replaced: str | None) -> None:
     catalogue = load()
-    kept = [row for row in read_json(index_path(), []) if row["notebook"] in catalogue and row["notebook"] != replaced]
-    write_rows(index_path(), sorted(kept + figures, key=lambda row: (row["notebook"], row["figure"])))
-    old = [row for row in read_json(ledger_path(), []) if row["notebook"] in catalogue and row["notebook"] != replaced]
-    ledger = rebuilt(old + rows)
+
+    def others(path: Path) -> list[dict[str, Any]]:
+        return [row for row in committed(path) if row["notebook"] in catalogue and row["notebook"] != replaced]
+
+    write_rows(index_path(), sorted(others(index_path()) + figures, key=lambda row: (row["notebook"], row["figure"])))
+    ledger = rebuilt(others(ledger_path()) + rows)
     write_rows(ledger_path(), ledger)
     readme = workspace.root() / "README.md"
     if readme.is_file():
@@ -102,15 +136,13 @@ def _block(text: str, name: str, content: str) -> str:
 
 def _outputs(notebook: Notebook, folder: Path, *, published: bool) -> dict[str, str]:
     """Return a hash of everything that a reader may look at; a missing file gives an empty one."""
-    figures = sorted((folder / "figures").glob("*"))
+    figures = _figures(folder)
     paths = [folder / f"{notebook.name}.ipynb", *figures]
     found = {}
     if published:
-        root = workspace.root()
-        paths += [notebook.print, *(root / "figures" / notebook.name / path.name for path in figures)]
+        paths += [notebook.print, *(_place(notebook) / path.name for path in figures)]
         for path in (ledger_path(), index_path()):
-            rows = [row for row in read_json(path, []) if row["notebook"] == notebook.name]
-            found[path.name] = digest(rows)
+            found[path.name] = digest([row for row in committed(path) if row["notebook"] == notebook.name])
     for path in paths:
         found[str(path.relative_to(workspace.root()))] = sha256(path) if path.is_file() else ""
     return found

@@ -1,15 +1,17 @@
 """What the runner tells its user: progress, the table of outcomes, the state of the notebooks."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 
-from shapeofloss.files import read_json
+from shapeofloss.errors import UserError
 from shapeofloss.ledger.rows import VERDICTS
 from shapeofloss.profiles import Notebook
 from shapeofloss.runner import inputs, publish
 from shapeofloss.runner.needs import missing
-from shapeofloss.runner.schedule import Outcome, Running, Settings
+from shapeofloss.runner.process import NotebookProcess
+from shapeofloss.runner.schedule import Outcome, Settings
 
 
 def clock(seconds: float) -> str:
@@ -33,26 +35,27 @@ class Progress:
         self.told: dict[str, float] = {}
         self.ended = 0
 
-    def __call__(self, running: list[Running], outcomes: list[Outcome], total: int) -> None:
+    def __call__(self, running: list[NotebookProcess], outcomes: list[Outcome], held: list[str], total: int) -> None:
         """Show the present state; called about ten times a second."""
         for outcome in outcomes[self.ended :]:
             self._line(f"{outcome.notebook}: {outcome.status} after {clock(outcome.seconds)}")
         self.ended = len(outcomes)
-        states = {task.notebook.name: self._state(task) for task in running}
+        states = {process.notebook.name: self._state(process) for process in running}
+        states |= {name: f"{name}: waits for another run that works on it" for name in held}
         if self.live:
-            line = " | ".join(
-                [f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}", *states.values()]
-            )
-            print(f"\r\033[K{line[:160]}", end="", flush=True)
+            line = f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}"
+            line = " | ".join([line, *states.values()])[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\033[K{line}", end="", flush=True)
         else:
             for name, state in states.items():
                 if time.monotonic() - self.told.get(name, self.began) > self.EVERY:
                     self.told[name] = time.monotonic()
                     self._line(state)
 
-    def _state(self, task: Running) -> str:
-        cell = f"cell {task.cell} of {task.cells}" if task.cells else "starting"
-        return f"{task.notebook.name}: {cell}, {clock(task.elapsed)}" + (f", {task.progress}" if task.progress else "")
+    def _state(self, process: NotebookProcess) -> str:
+        cell = f"cell {process.cell} of {process.cells}" if process.cells else "starting"
+        more = f", {process.progress}" if process.progress else ""
+        return f"{process.notebook.name}: {cell}, {clock(process.elapsed)}{more}"
 
     def _line(self, text: str) -> None:
         print(("\r\033[K" if self.live else "") + text, flush=True)
@@ -76,26 +79,31 @@ def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
     """Return the table of `list`: every notebook with its source, expected time, needs and state."""
     rows = [("notebook", "source", "minutes", "needs", "state")]
     for notebook in notebooks.values():
-        folder = settings.folder(notebook)
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
-        lacking = [need for need in notebook.needs if missing(need)]
-        if lacking:
-            word = f"cannot run: {', '.join(lacking)} missing"
-        elif publish.up_to_date(notebook, folder, state, published=settings.published):
-            word = "up to date"
-        else:
-            word = "to be run" if read_json(folder / publish.STAMP) is None else "changed"
         minutes = f"{notebook.minutes[settings.profile]:g}"
-        rows.append((notebook.name, notebook.source, minutes, ", ".join(notebook.needs) or "-", word))
+        needs = ", ".join(notebook.needs) or "-"
+        rows.append((notebook.name, notebook.source, minutes, needs, _readiness(notebook, settings)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
+def _readiness(notebook: Notebook, settings: Settings) -> str:
+    if lacking := [need for need in notebook.needs if missing(need)]:
+        return f"cannot run: {', '.join(lacking)} missing"
+    try:
+        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+    except UserError as error:
+        return f"cannot run: {error}"
+    folder = settings.folder(notebook)
+    if publish.up_to_date(notebook, folder, state, published=settings.published):
+        return "up to date"
+    return "changed" if (folder / publish.STAMP).is_file() else "to be run"
+
+
 def ledger_lines(part: str | None, verdict: str | None) -> str:
     """Return the committed ledger's rows, filtered, one per line."""
-    rows = read_json(publish.ledger_path(), [])
+    rows = publish.committed(publish.ledger_path())
     chosen = [row for row in rows if part in (None, row["part"]) and verdict in (None, row["verdict"])]
     width = max((len(word) for word in VERDICTS), default=0)
     return "\n".join(f"{row['verdict']:<{width}}  {row['id']}: {row['statement']}" for row in chosen)

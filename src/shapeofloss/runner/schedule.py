@@ -1,31 +1,23 @@
-"""Run notebooks as processes: each in a process group and kernel of its own, with a time limit, within a CPU budget."""
+"""Run notebooks within a CPU budget and a time limit, whatever each of them does."""
 
-import contextlib
-import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from shapeofloss import workspace
-from shapeofloss.errors import UserError
-from shapeofloss.files import lock, read_json, write_atomically
+from shapeofloss.files import lock, read_json
 from shapeofloss.profiles import Notebook
 from shapeofloss.runner import inputs, publish
 from shapeofloss.runner.execute import FAILURE, PARTIAL
 from shapeofloss.runner.needs import missing
-from shapeofloss.runner.prints import KERNEL
+from shapeofloss.runner.process import NotebookProcess
 
 POLL = 0.1  # seconds between two looks at the running notebooks
 GOOD = ("done", "up to date")
@@ -74,66 +66,37 @@ class Settings:
 
 
 @dataclass
-class Running:
-    """One notebook under way."""
+class Task:
+    """A notebook under way, with the lock that keeps other runs off its folder."""
 
-    notebook: Notebook
-    folder: Path
-    runtime: Path
+    process: NotebookProcess
     guard: FileLock
-    process: subprocess.Popen[str]
     inputs: str
-    began: float = field(default_factory=time.monotonic)
-    cell: int = 0
-    cells: int = 0
-    progress: str = ""
-    peak: float = 0.0
-    looked: float = 0.0
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.began
+    def end(self) -> None:
+        """End the process and free the folder."""
+        self.process.end()
+        self.guard.release()
 
-    def listen(self) -> None:
-        """Read the process's reports until it closes its stdout."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            self.cell, self.cells = event.get("cell", self.cell), event.get("cells", self.cells)
-            self.progress = event.get("progress", "" if "cell" in event else self.progress)
-
-    def measure(self) -> None:
-        """Note the largest memory so far, looked at twice a second."""
-        if time.monotonic() - self.looked > 0.5:
-            self.looked = time.monotonic()
-            self.peak = max(self.peak, sum(_resident(process) for process in _tree(self.process.pid)))
-
-    def stop(self) -> None:
-        """End the process, its kernel and whatever they started, orphans included: all carry the run's folder."""
-        for process in _marked(str(self.folder)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.wait()
+    def outcome(self, status: str, *detail: str) -> Outcome:
+        """Return the outcome with what the process used."""
+        return Outcome(self.process.notebook.name, status, self.process.elapsed, self.process.peak, list(detail))
 
 
-def run(
-    notebooks: list[Notebook], settings: Settings, show: Callable[[list[Running], list[Outcome], int], None]
-) -> list[Outcome]:
+Show = Callable[[list[NotebookProcess], list[Outcome], list[str], int], None]
+
+
+def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outcome]:
     """Run notebooks and return how each ended, in the order given.
 
-    A notebook that fails does not stop the others. Ctrl-C and SIGTERM end every kernel; what is then under way or
-    waiting counts as interrupted.
+    A notebook that fails does not stop the others. An exclusive one runs while no other of this call does. Ctrl-C and
+    SIGTERM end every kernel; what is then under way or waiting counts as interrupted.
 
     Args:
         notebooks: What to run.
         settings: Profile, number of jobs, overrides.
-        show: Called about ten times a second with what runs, what ended, and how many there are.
+        show: Called about ten times a second with what runs, what ended, what another run holds, and the total.
     """
-    kernels = write_kernelspec()
     outcomes: list[Outcome] = []
     waiting: list[Notebook] = []
     for notebook in notebooks:
@@ -144,60 +107,45 @@ def run(
             waiting.append(notebook)
     waiting.sort(key=lambda notebook: (notebook.exclusive, -notebook.minutes[settings.profile]))
     workers = max(1, workspace.cores() // max(1, min(settings.jobs, len(waiting))))
-    running: list[Running] = []
-    previous = (
-        signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
-    )
+    tasks: list[Task] = []
     try:
-        while waiting or running:
-            for notebook in list(waiting):
-                if not _may_start(notebook, running, settings.jobs):
-                    break
-                started = _start(notebook, settings, kernels, workers)
-                if started is not None:  # else another run holds it: ask again
+        with _terminable():
+            while waiting or tasks:
+                held: list[str] = []
+                for notebook in list(waiting):
+                    if not _may_start(notebook, tasks, settings.jobs):
+                        break
+                    started = _start(notebook, settings, workers)
+                    if started is None:
+                        held.append(notebook.name)
+                        continue
                     waiting.remove(notebook)
-                    running.append(started) if isinstance(started, Running) else outcomes.append(started)
-            for task in list(running):
-                task.measure()
-                outcome = _ended(task, settings)
-                if outcome is not None:
-                    running.remove(task)
-                    outcomes.append(outcome)
-            show(running, outcomes, len(notebooks))
-            time.sleep(POLL)
+                    tasks.append(started) if isinstance(started, Task) else outcomes.append(started)
+                for task in list(tasks):
+                    task.process.measure()
+                    outcome = _ended(task, settings)
+                    if outcome is not None:
+                        tasks.remove(task)
+                        outcomes.append(outcome)
+                show([task.process for task in tasks], outcomes, held, len(notebooks))
+                time.sleep(POLL)
     except KeyboardInterrupt:
-        for task in running:
-            task.stop()
-            _clean(task)
-            outcomes.append(Outcome(task.notebook.name, "interrupted", task.elapsed, task.peak))
+        outcomes += [task.outcome("interrupted") for task in tasks]
         outcomes += [Outcome(notebook.name, "interrupted") for notebook in waiting]
     finally:
-        for task in running:  # after an error of the runner itself: leave nothing behind
-            task.stop()
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for task in tasks:
+            task.end()
     order = [notebook.name for notebook in notebooks]
     return sorted(outcomes, key=lambda outcome: order.index(outcome.notebook))
 
 
-def write_kernelspec() -> Path:
-    """Write a kernelspec with this environment's Python, and return the folder to put first in JUPYTER_PATH.
-
-    A `python3` kernelspec in the user's home would otherwise start another Python.
-    """
-    folder = workspace.runs() / "jupyter"
-    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], **KERNEL}
-    write_atomically(folder / "kernels" / "python3" / "kernel.json", json.dumps(spec))
-    return folder
+def _may_start(notebook: Notebook, tasks: list[Task], jobs: int) -> bool:
+    if notebook.exclusive or any(task.process.notebook.exclusive for task in tasks):
+        return not tasks
+    return len(tasks) < jobs
 
 
-def _may_start(notebook: Notebook, running: list[Running], jobs: int) -> bool:
-    if notebook.exclusive or any(task.notebook.exclusive for task in running):
-        return not running
-    return len(running) < jobs
-
-
-def _start(notebook: Notebook, settings: Settings, kernels: Path, workers: int) -> Running | Outcome | None:
+def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outcome | None:
     """Start a notebook; or return its outcome if there is nothing to do, or None if another run works on it."""
     folder = settings.folder(notebook)
     guard = lock(folder.with_suffix(".lock"))
@@ -205,124 +153,81 @@ def _start(notebook: Notebook, settings: Settings, kernels: Path, workers: int) 
         guard.acquire(blocking=False)
     except Timeout:
         return None
-    state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
-    if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
+    try:
+        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
+            guard.release()
+            return Outcome(notebook.name, "up to date")
+        parameters = inputs.injected(notebook, settings.profile, settings.overrides)
+        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state)
+    except Exception as error:  # a script that is no Python, a folder that cannot be written: the others go on
         guard.release()
-        return Outcome(notebook.name, "up to date")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    runtime = Path(tempfile.mkdtemp(prefix="sol-"))  # short: the path of a socket holds about 100 characters
-    path = os.pathsep.join(filter(None, (str(kernels), os.environ.get("JUPYTER_PATH"))))
-    environment = {
-        **os.environ,
-        **workspace.ONE_THREAD,
-        "JUPYTER_PATH": path,
-        "JUPYTER_RUNTIME_DIR": str(runtime),
-        "PYTHONHASHSEED": "0",
-        workspace.NOTEBOOK: notebook.name,
-        workspace.PROFILE: settings.profile,
-        workspace.FOLDER: str(folder),
-        workspace.WORKERS: str(workers),
-    }
-    job = {
-        "name": notebook.name,
-        "script": str(notebook.script),
-        "folder": str(folder),
-        "parameters": inputs.injected(notebook, settings.profile, settings.overrides),
-    }
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shapeofloss.runner.execute", json.dumps(job)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-    task = Running(notebook, folder, runtime, guard, process, state)
-    threading.Thread(target=task.listen, daemon=True).start()
-    return task
+        return Outcome(notebook.name, "failed", detail=[f"It cannot start: {error}"])
 
 
-def _ended(task: Running, settings: Settings) -> Outcome | None:
+def _ended(task: Task, settings: Settings) -> Outcome | None:
     """Return the outcome of a notebook that has ended or run out of time; publish it if it ended well."""
-    limit = settings.limit or task.notebook.limit(settings.profile)
-    name, partial = task.notebook.name, _relative(task.folder / PARTIAL)
-    if task.process.poll() is None:
-        if task.elapsed < limit:
-            return None
-        where = f"cell {task.cell} of {task.cells}"
-        task.stop()
-        _clean(task)
-        detail = [f"No end after {limit:.0f} s, in {where}: the partial notebook is {partial}."]
-        return Outcome(name, "timed out", task.elapsed, task.peak, detail)
-    status = task.process.returncode
-    task.stop()  # whatever the notebook left running
-    failure = read_json(task.folder / FAILURE)
-    if status == 0:
-        try:
-            publish.finish(
-                task.notebook, task.folder, task.inputs, published=settings.published, profile=settings.profile
-            )
-            outcome = Outcome(name, "done", task.elapsed, task.peak)
-        except UserError as error:
-            outcome = Outcome(name, "failed", task.elapsed, task.peak, [f"Its results cannot be published: {error}"])
-    elif failure is not None:
-        cell = (
-            f"In cell {failure['cell']} of {task.cells}:"
-            if failure["cell"]
-            else f"In cell {task.cell} of {task.cells}:"
-        )
-        detail = [cell, *failure["error"], f"The partial notebook is {partial}."]
-        outcome = Outcome(name, "failed", task.elapsed, task.peak, detail)
-    else:
-        detail = [f"Its process ended with status {status} in cell {task.cell} of {task.cells}.", *_tail(task.folder)]
-        outcome = Outcome(name, "killed", task.elapsed, task.peak, [*detail, f"The partial notebook is {partial}."])
-    _clean(task)
-    return outcome
-
-
-def _clean(task: Running) -> None:
-    for stream in (task.process.stdin, task.process.stdout):
-        if stream is not None:
-            stream.close()
-    shutil.rmtree(task.runtime, ignore_errors=True)
-    task.guard.release()
-
-
-def _tree(pid: int) -> list[psutil.Process]:
+    process = task.process
+    limit = settings.limit or process.notebook.limit(settings.profile)
+    cell = f"cell {process.cell} of {process.cells}"
+    status = process.status
+    if status is None and process.elapsed < limit:
+        return None
+    partial = f"The partial notebook is {_relative(process.folder / PARTIAL)}."
+    process.end()  # and whatever the notebook left running, before its results are looked at
     try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+        failure = read_json(process.folder / FAILURE)
+        if status is None:
+            return task.outcome("timed out", f"No end after {limit:.0f} s, in {cell}.", partial)
+        if status == 0:
+            with _undisturbed():
+                seed = {**process.notebook.at(settings.profile), **settings.overrides}.get("seed")
+                publish.finish(process.notebook, process.folder, task.inputs, seed=seed, published=settings.published)
+            return task.outcome("done")
+        if failure is not None:
+            place = f"In cell {failure['cell'] or process.cell} of {process.cells}:"
+            return task.outcome("failed", place, *failure["error"], partial)
+        log = (process.folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
+        return task.outcome("killed", f"Its process ended with status {status} in {cell}.", *log, partial)
+    except Exception as error:
+        return task.outcome("failed", f"Its results cannot be published: {error}")
+    finally:
+        task.guard.release()
 
 
-def _marked(folder: str) -> list[psutil.Process]:
-    """Return every process that works for the run in this folder."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(workspace.FOLDER) == folder and process.pid != os.getpid():
-                found.append(process)
-    return found
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end this call as Ctrl-C does."""
+    with _handling({signal.SIGTERM: _interrupt}):
+        yield
 
 
-def _resident(process: psutil.Process) -> float:
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until results are in their places."""
+    came: list[int] = []
+    with _handling(dict.fromkeys((signal.SIGINT, signal.SIGTERM), lambda number, frame: came.append(number))):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handling(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        return float(process.memory_info().rss) / 2**20
-    except psutil.Error:
-        return 0.0
-
-
-def _tail(folder: Path) -> list[str]:
-    return (folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
-
-
-def _relative(path: Path) -> str:
-    return str(path.relative_to(workspace.root()))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(workspace.root()))
