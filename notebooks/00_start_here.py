@@ -67,7 +67,8 @@ figures.use_house_style()
 #   mass 1 again, their average $m = \frac12(p + p_\theta)$, and $\mathrm{KL}(a\,\|\,b) = \int a\log(a/b)$. In a GAN (part 4) a
 #   network learns to tell data from imitations, and the best score that it can reach is $2\,\mathrm{JSD} - 2\log 2$.
 #
-# And the curve of any of them over $\theta$ is a loss landscape, with one parameter in place of the tens of thousands of part 1.
+# For the sign mismatch we draw a second curve, with a little noise on both signals; more of that below. And the curve
+# of any of them over $\theta$ is a loss landscape, with one parameter in place of the tens of thousands of part 1.
 
 # %%
 x = np.linspace(-20, 20, grid_points)
@@ -98,7 +99,7 @@ curves = {
 }
 
 # %% [markdown]
-# The five curves have different units, so each is divided by its largest value; only the shapes are compared.
+# The curves have different units, so each is divided by its largest value; only the shapes are compared.
 
 # %%
 figure, (left, right) = figures.panels(2, width=4.2, height=3.4)
@@ -127,17 +128,21 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well that ends four to five standard deviations
-# from the answer. Outside it they are as good as flat: two bumps that do not overlap are equally wrong at a distance of 6
-# and of 60, and no gradient tells you which way to go. The Wasserstein distance is a straight V: its slope points home from everywhere.
+# **Reading the figure.** Squared error and Jensen-Shannon divergence form a well that ends four to five standard
+# deviations from the answer. Outside it they are as good as flat: two bumps that do not overlap are equally wrong at
+# a distance of 6 and of 60, and no gradient tells you which way to go. The Wasserstein distance is a straight V: its
+# slope points home from everywhere.
 #
-# **What surprised us.** The exact sign mismatch, which knows nothing of distances, draws the same straight V. (This takes a single peak, and double precision: the far tails are tiny.) It ignores
-# *how much* a signal rises, so the faintest tail of the bump still votes. That is also its weakness: with one per cent of
-# noise on both signals, noise casts nearly all the votes, and what is left of the V is a shallow dip on a jagged plain, hard to tell from its surroundings.
-# Which of two losses is better shaped is not a property of the loss alone; it depends on the data. Keep this in mind
-# whenever a source says that its loss is better.
+# **What surprised us.** The exact sign mismatch, which knows nothing of distances, draws the same straight V. The
+# reason: the two bumps go different ways only between their peaks, and that stretch is as long as the shift. (With
+# several peaks this fails; and the far tails are so tiny that it takes double precision.) It ignores *how much* a
+# signal rises, so the faintest tail of the bump still votes. That is also its weakness: with one per cent of noise on
+# both signals, noise casts nearly all the votes, and what is left of the V is a shallow dip on a jagged plain, hard
+# to tell from its surroundings. Which of two losses is better shaped is not a property of the loss alone; it depends
+# on the data. Keep this in mind whenever a source says that its loss is better.
 #
-# Two checks: the Wasserstein distance of a shift is the size of the shift, and the Jensen-Shannon divergence saturates at $\log 2$.
+# Two checks: the Wasserstein distance of a shift is the size of the shift, and the Jensen-Shannon divergence
+# saturates at $\log 2$.
 
 # %%
 apart = np.abs(np.array(curves["Wasserstein"]) - np.abs(theta)).max()
@@ -159,18 +164,20 @@ for name, curve in curves.items():
     print(f"{name:<22} {taught[name]:.0%} of the shifts")
 
 # %% [markdown]
-# The noisy curve scores high for the wrong reason: its slopes on the plain are noise, and they point anywhere. A number
-# that is computed without looking at the picture can mislead as much as a picture without a number.
+# (The V misses only $\theta = 0$ itself, where its slope changes sign.) The noisy curve scores high for the wrong
+# reason: its slopes on the plain are noise, and they point anywhere. A number that is computed without looking at the
+# picture can mislead as much as a picture without a number.
 #
-# **Exercise.** Replace the bump by *two* bumps of different heights at positions $-3$ and $3$, and move only the right one. Which of
-# the four losses still has a single minimum? Which one depends on the height of the bump that does not move?
+# **Exercise.** Replace the bump by *two* bumps of different heights at positions $-3$ and $3$, and move only the
+# right one. Which of the four losses still has a single minimum? Which one does *not* depend on the height of the
+# bump that stays, and why do the others?
 #
 # ## How a claim is judged: the fidelity ledger
 #
 # The sources claim things: theorems, numbers, orderings, pictures. Each claim is a row of `data/claims.toml`, with a
-# **rule** that was fixed before anything was measured. A notebook hands over its measurements, one value per seed, and the
-# rule alone passes the verdict. Here is one at work on made-up values; it asks for a mean of at least 0.9, and calls a
-# mean of at least 0.7 a trend:
+# **rule** that was fixed before anything was measured. A notebook hands over its measurements, one value per seed,
+# and the rule alone passes the verdict. Here is one at work on made-up values; it asks for a mean of at least 0.9,
+# and calls a mean of at least 0.7 a trend:
 
 # %%
 rule = ledger.Rule.parse({"statistic": "mean", "seeds": 3, "accept": ">= 0.9", "trend": ">= 0.7"})

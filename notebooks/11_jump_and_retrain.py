@@ -11,25 +11,26 @@
 #
 # **Question.** What does the loss look like around a minimum, if we look only where training would go?
 #
-# **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 3, 3.1, 3.2,
-# 4.2 and 4.3, Fig. 2c. **Time on a laptop.** Five minutes.
+# **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 3 to
+# 3.2, 4.2 and 4.3, Fig. 2c. **Time on a laptop.** Five minutes.
 #
-# Write all weights of a network as one long vector $\theta$. The training loss $f(\theta)$ is the mean over the training
-# images of $-\log$ of the probability that the network gives to the right class. Over all possible $\theta$ this is a
-# landscape in tens of thousands of dimensions (millions in practice). Training walks down in it to a point of very low
-# loss, $\theta_o$. We call it the minimum, as the source does, although training shifts its images and pulls its weights
-# towards zero, so that $\theta_o$ minimises something close to $f$, not $f$ itself. What does the landscape look like around there?
+# Write all weights of a network as one long vector $\theta$. The training loss $f(\theta)$ is the mean over the
+# training images of $-\log$ of the probability that the network gives to the right class. Over all possible $\theta$
+# this is a landscape in tens of thousands of dimensions (millions in practice). Training walks down in it to a point
+# of very low loss, $\theta_o$. We call it the minimum, as the source does, although training shifts its images and
+# pulls its weights towards zero, so that $\theta_o$ minimises something close to $f$, not $f$ itself. What does the
+# landscape look like around there?
 #
-# One answer is a slice: choose one or two directions, walk straight along them, and draw the loss. The source objects that
-# it expects most of that space to be of no importance to training, and a straight line knows nothing of where training
-# goes. Its proposal is to let the optimiser choose where to look:
+# One answer is a slice: choose one or two directions, walk straight along them, and draw the loss. But the source expects
+# most of that space to be of negligible importance to training, if training can reach it at all; and a straight line
+# knows nothing of where training goes. Its proposal is to let the optimiser choose where to look:
 #
 # 1. **jump** away from the minimum in a random direction;
 # 2. **retrain** from there;
 # 3. write down the parameters and the loss after every epoch.
 
 # %% tags=["parameters"]
-seed = 101  # initialisation of the first network; the next ones count up
+seed = 101  # of the first network (start, order of images, shifts); the next ones count up
 networks = 3  # how many initialisations
 train = 256  # training images
 depth = 16  # of the wide residual network
@@ -71,8 +72,8 @@ figures.use_house_style()
 # ## The data and the network
 #
 # The source trains on CIFAR-10. We begin with real data of a size that a laptop likes: scikit-learn's handwritten
-# digits, 8 by 8 pixels. A few hundred of them train and 797 others test. Each time that a digit is used for training it is
-# shifted by up to one pixel in each direction.
+# digits, 8 by 8 pixels. A few hundred of them train and 797 others test. Each time that a digit is used for training
+# it is shifted by up to one pixel in each direction.
 
 # %%
 data = load_digits(train=train, seed=0)
@@ -93,11 +94,12 @@ figures.save(
 )
 
 # %% [markdown]
-# The network is a wide residual network, as in the source, with fewer channels. It contains *batch normalisation*: layers
-# that subtract a mean and divide by a standard deviation, both taken over the images in hand. This hides a trap. If
-# those statistics come from the last few batches, as in the source's released code, then two networks with the same $\theta$ can have
-# different losses, and $f(\theta)$ is not quite a function of $\theta$. Whenever a loss is evaluated here, the statistics are
-# those of the *whole training set*: they follow from $\theta$, and so does the loss.
+# The network is a wide residual network, as in the source, with fewer channels. It contains *batch normalisation*:
+# layers that subtract a mean and divide by a standard deviation, both taken over the images in hand. This hides a
+# trap. If those statistics come from the last few batches, as in the source's released code, then two networks with
+# the same $\theta$ can have different losses, and $f(\theta)$ is not quite a function of $\theta$. Whenever the loss
+# at a point is evaluated here, the statistics are those of the *whole training set*: they follow from $\theta$, and
+# so does the loss.
 
 # %%
 shape = {"depth": depth, "width": width, "base": base}
@@ -107,8 +109,9 @@ print(f"{number_of_parameters(model):,} parameters in {len(list(model.parameters
 # %% [markdown]
 # ## Find the minima
 #
-# We train three networks that differ only in their random start. `compute.map` trains and samples each one in a process of
-# its own and keeps the result, so a second run takes no time. What it computes is spelled out below for the first network.
+# We train three networks that differ only in their seed: random start, order of the images, shifts. `compute.map`
+# trains and samples each one in a process of its own and keeps the result, so a second run takes no time. What it
+# computes is spelled out below for the first network.
 
 # %%
 shared = {"train": train, "epochs": epochs, "batch": batch, "learning_rate": learning_rate}
@@ -147,10 +150,10 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Grey lines mark the drops of the learning rate. After the first one the loss falls by a factor of
-# ten; the other two hardly show in the noise of shifts and minibatches. (The curve is the loss on shifted images, as
-# training sees them; the table above has the loss on the images as they are, which is lower still.) The source says
-# that its networks reach a training loss of about 0. Do ours?
+# **Reading the figure.** Grey lines mark the drops of the learning rate. After the first one the loss falls by a
+# factor of ten; the other two hardly show in the noise of shifts and minibatches. (The curve is the loss in training,
+# on shifted images and with the statistics of each minibatch; the table above has the loss on the images as they are,
+# which is lower still.) The source says that its networks reach a training loss of about 0. Do ours?
 
 # %%
 ledger.record("landscape-minimum-loss", [result["train_loss"] for result in found], figure="training")
@@ -158,12 +161,13 @@ ledger.record("landscape-minimum-loss", [result["train_loss"] for result in foun
 # %% [markdown]
 # ## A direction that respects the network
 #
-# How far is a step of length 1? Take a convolution whose output goes straight into batch normalisation, and multiply its
-# weights by 10: the normalisation undoes it, and the network computes the same function, but the old step is now ten times
-# smaller in comparison. (In this network that is so for 7 of 17 layers with filters; the others add into a sum, or give the
-# scores.) A direction should therefore be measured against the weights that it changes. *Filter normalisation*, which the source
-# takes from Li et al., does so filter by filter. A filter $\theta_k$ is the set of weights that produces one channel, or one
-# score; for each one, draw Gaussian noise $g_k$ and rescale it to the filter's own length:
+# How far is a step of length 1? Take a convolution whose output goes straight into batch normalisation, and multiply
+# its weights by 10: the normalisation undoes it, and the network computes the same function, but the old step is now
+# ten times smaller in comparison. (In this network that is so for 7 of 17 layers with filters; the others add into a
+# sum, or give the scores.) A direction should therefore be measured against the weights that it changes. *Filter
+# normalisation*, which the source takes from Li et al., does so filter by filter. A filter $\theta_k$ is the set of
+# weights that produces one channel, or one score; for each one, draw Gaussian noise $g_k$ and rescale it to the
+# filter's own length:
 #
 # $$v_k = \frac{\lVert\theta_k\rVert}{\lVert g_k\rVert}\, g_k .$$
 #
@@ -210,10 +214,10 @@ ledger.record("landscape-jump-length", jumps)
 # %% [markdown]
 # ## The loop
 #
-# Here is the whole procedure, for the first network. `retrain` trains with a fresh optimiser (stochastic gradient descent with
-# momentum 0.9, as in the first training) on a fixed 90% of the training images, and pauses where a point is to be recorded: at
-# the jump itself (epoch 0), and after each epoch. All step sizes of one seed share the direction and the order of the
-# images, so that they differ in nothing but the distance.
+# Here is the whole procedure, for the first network. `retrain` trains with a fresh optimiser (stochastic gradient
+# descent with momentum 0.9, as in the first training) on a fixed 90% of the training images, and pauses where a point
+# is to be recorded: at the jump itself (epoch 0), and after each epoch. All step sizes of one seed share the
+# direction and the order of the images, so that they differ in nothing but the distance.
 
 # %%
 load_parameters(model, found[0]["parameters"])
@@ -270,8 +274,8 @@ figures.save(
     figure,
     "trajectories",
     alt="Left: training loss over the epochs of retraining for sixteen trajectories, coloured by step size: large jumps "
-    "start high and fall, the smallest start low and rise, and all end on one noisy plateau well above the dashed line of "
-    "the optimum. Right: distance to the optimum: the bundle of the smallest step climbs throughout; that of the largest "
+    "start high and fall, the smallest start low, dip and rise, and all end on one noisy plateau well above the dashed line of "
+    "the optimum. Right: distance to the optimum: the bundle of the smallest step climbs almost throughout; that of the largest "
     "climbs for four epochs and then sinks a little below its start; the four bundles stay apart.",
     data=points,
 )
@@ -312,32 +316,36 @@ by_step.round(3).rename_axis(columns="network")
 
 # %% [markdown]
 # **Reading the figure.** The further the jump, the higher it lands: the smallest step raises the loss from 0.002 to
-# around 0.007, a whole step to between 1.9 and 4.7 (guessing evenly would give $\log 10 \approx 2.3$). Within ten epochs all
-# sixteen trajectories are on one plateau, mostly between 0.01 and 0.1. It lies *above* the optimum, and above the
-# smallest jumps: these go up, not down, and so the claim that retraining descends is *in trend* only. We think that the
-# plateau is the noise floor of the optimiser: the minimum was reached with a learning rate that had been cut three
-# times, while retraining runs at a constant one, too coarse to settle so low. The next section tests this.
+# around 0.007, a whole step to between 1.9 and 4.7 (guessing evenly would give $\log 10 \approx 2.3$). Within ten
+# epochs all sixteen trajectories are on one plateau, mostly between 0.01 and 0.1. It lies *above* the optimum, and
+# above the smallest jumps: after one epoch of descent these go up (11 of 12 over the three networks), and so the
+# claim that retraining descends is *in trend* only. We think that the plateau is the noise floor of the optimiser:
+# the minimum was reached with a learning rate that had been cut three times, while retraining runs at a constant one,
+# too coarse to settle so low. The next section tests this.
 #
-# **What surprised us.** Most of them do not come back. The largest jumps first travel outward for four epochs and end a few per cent
-# nearer than they began; the smallest end at 1.7 times their distance. The four bundles stay apart to the end: losses of the
-# same order, in sixteen different places.
+# **What surprised us.** Most of them do not come back. The largest jumps first travel outward for four epochs and end
+# a few per cent nearer than they began; the smallest end at 1.7 times their distance. The four bundles stay apart to
+# the end: losses of the same order, in sixteen different places.
 #
-# **What the source says.** Its pictures show a good minimum to which trajectories return at once, a bad one where they move
-# outward first, and a memorising one with outward motion at small steps and return at large ones. Our networks are
-# trained like its good ones, and behave most like the last. Whether this marks anything can only be told by comparing
-# good and bad networks side by side, which is for a later notebook.
+# **What the source says.** Its pictures show a good minimum to which trajectories return at once, a bad one where
+# they move outward first, and a memorising one where small steps go outward and large ones return, with some movement
+# sideways but none outward first. Our networks are trained like its good ones. By distance in the full space their
+# small steps go outward, as in the last two, and their largest go out and come back, as in the bad one. But pictures
+# and distances are not the same measure, and whether this marks anything can only be told by comparing good and bad
+# networks side by side, which is for a later notebook.
 #
 # ## What sends them home, or away?
 #
-# "Retrain for $N$ epochs with the original optimizer", says the source, and leaves the learning rate open; its released
-# README has 0.001. Our rate was fixed beforehand, by matching the product of rate and number of steps that the README implies
-# for batches of 128 (16 against 14), and the verdicts above stand. But two things deserve a control. The rate, because noise
-# grows with it. And *weight decay*: retraining inherits it, it pulls every weight towards zero, and so it shortens
-# every jump whatever the landscape is like. Here is the first network once more, beyond the judged protocol, at lower rates and
-# without decay.
+# "Retrain for $N$ epochs with the original optimizer", says the source, and leaves the learning rate open; its
+# released README has 0.001. Our rate was fixed beforehand, by matching the product of rate and number of steps that
+# the README implies for batches of 128 (16 against 14), and the verdicts above stand. But two things deserve a
+# control. The rate, because noise grows with it. And *weight decay*: retraining inherits it, and it pulls every
+# weight towards zero. For a long jump this alone shortens the distance to $\theta_o$, whatever the landscape is like;
+# a short one it can lengthen, since it pulls away from $\theta_o$, too. Here is the first network once more, beyond
+# the judged protocol, at lower rates and without decay.
 
 # %%
-variants = [(rate, decay) for decay in (weight_decay, 0.0) for rate in (*other_rates, retrain_rate)]
+variants = [(rate, decay) for decay in dict.fromkeys((weight_decay, 0.0)) for rate in (*other_rates, retrain_rate)]
 tasks = [
     {"minimum": minima[0], **around, "learning_rate": rate, **({} if decay else {"weight_decay": 0.0})}
     for rate, decay in variants
@@ -353,11 +361,22 @@ for (rate, decay), result in zip(variants, compute.map(sample_minimum, tasks, la
 table = pd.DataFrame(rows)
 table.pivot(index="step", columns=["decay", "rate"], values="ratio").round(3)
 
+# %% [markdown]
+# And what would the pull do alone, on a landscape that is flat? After $n$ minibatches at rate $\eta$, with decay
+# $\lambda$ and momentum 0.9, every weight has shrunk by the fraction $a = 1 - e^{-10\,\eta\lambda n}$. A jump of
+# relative length $d$ at a right angle to $\theta_o$ then ends at $\sqrt{(1-a)^2 + (a/d)^2}$ times its distance.
+
+# %%
+batches = (states - 1) * -(-round(0.9 * train) // batch)
+shrunk = {rate: 1 - np.exp(-10 * rate * weight_decay * batches) for rate in (*other_rates, retrain_rate)}
+relative = points[points.epoch == 0].groupby("step").distance.mean()
+pd.DataFrame({rate: np.sqrt((1 - a) ** 2 + (a / relative) ** 2) for rate, a in shrunk.items()}).round(3)
+
 # %%
 figure, (left, right) = figures.panels(2, width=4.2, height=3.4)
 for (decay, c), part in table.groupby(["decay", "step"]):
     style = {"color": colors[steps.index(c)], "marker": "o", "linestyle": "-" if decay else ":"}
-    left.semilogx(part["rate"], part["ratio"], label=f"step {c}" if decay else None, **style)
+    left.semilogx(part["rate"], part["ratio"], label=f"step {c}" if decay == weight_decay else None, **style)
     right.loglog(part["rate"], part["loss"], **style)
 left.axhline(1, color="black", linewidth=0.8)
 right.axhline(record.optimum_loss, color="black", linewidth=1, linestyle="--")
@@ -372,39 +391,47 @@ figures.save(
     figure,
     "variants",
     alt="Left: distance at the end over distance at the jump, by learning rate and step size, with weight decay (solid) and "
-    "without (dotted): just below one at the lowest rate, above one without decay at the others, up to 1.9 for the smallest "
-    "step at the highest rate. Right: final training loss: at the lowest rate it grows with the step, at the highest rate "
+    "without (dotted): within three per cent of one at the lowest rate; at the others above one without decay, and with decay "
+    "below one for the large steps and above one for the smallest; up to 1.9 at the highest rate. Right: "
+    "final training loss: at the lowest rate it grows with the step, at the highest rate "
     "the order of the steps is gone; the dashed line of the optimum lies below all.",
     data=table,
 )
 
 # %% [markdown]
-# **Reading the figure.** At the lowest rate the steps keep their order to the end: who jumped less far ends lower, and below
-# its jump. At the highest rate that order is gone, and the small jumps have drifted outward: the noise grows with the rate.
+# **Reading the figure.** At the lowest rate the steps keep their order to the end: who jumped less far ends lower,
+# and below its jump. At the highest rate that order is gone, and the small jumps have drifted outward: the noise
+# grows with the rate.
 #
-# The homecoming is another matter. At rates of 0.02 and 0.05 it is weight decay's doing: without decay *no* step size ends nearer
-# than it began. At 0.005 the movement is one to three per cent with decay, and less than half of that without. (These runs are also
-# shorter in rate times steps: 2 and 6 against 16.) So at our scale the gradient repairs the loss where
-# it is, and does not lead back to $\theta_o$. What a picture shows as a return to the minimum may be a pull towards zero; the
-# source does not separate the two.
+# The homecoming is another matter. At rates of 0.02 and 0.05 it is weight decay's doing: without decay *no* step size
+# ends nearer than it began, and at 0.02 the pull alone, as the second table has it, predicts the return of the two
+# largest steps to a tenth of a per cent. (At 0.05 it would bring a whole step to 0.87; noise takes half of that
+# back.) At 0.005 all steps end one to three per cent nearer with decay; without it the three larger ones end about
+# one per cent nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times
+# steps: 2 and 6 against 16.) So in this network the gradient repairs the loss where it is, and brings the weights
+# back by about one per cent at most. The control is not perfect: $\theta_o$ was found with decay, and without it the
+# gradient of the loss alone points away from zero. But what a picture shows as a return to the minimum may be a pull
+# towards zero, and the source does not separate the two.
 #
 # ## How many dimensions do the samples fill?
 #
-# The source expects the region that training can reach to have far fewer intrinsic dimensions than there are parameters. One (linear) measure
-# is the number of principal components that carry 90% of the variance of the samples. A warning comes with it: $n$
-# samples span at most $n - 1$ dimensions, whatever the landscape is like. With 640 samples and 44,000 parameters a
-# comparison with the parameters could not fail; the fair comparison is with $n - 1$.
+# The source expects the region that training can reach to have far fewer intrinsic dimensions than there are
+# parameters. One (linear) measure is the number of principal components that carry 90% of the variance of the
+# samples. A warning comes with it: $n$ samples span at most $n - 1$ dimensions, whatever the landscape is like. With
+# 640 samples and 44,000 parameters a comparison with the parameters could not fail; the fair comparison is with $n -
+# 1$.
 #
-# It needs a control, too. Suppose that retraining were no more than a random walk, from the same jumps, with steps of the same
-# lengths. In so many dimensions the steps of a random walk are practically orthogonal to each other and to the jumps, so its
-# inner products can be written down: for two points of one walk, those of the jump plus the squared lengths of the steps
-# that they share; for points of two walks, those of their jumps.
+# It needs a control, too. Suppose that retraining were no more than a random walk, from the same jumps, with moves
+# from epoch to epoch of the same lengths. In so many dimensions the moves of a random walk are practically orthogonal
+# to each other and to the jumps, so its inner products, as seen from $\theta_o$, can be written down: for two points
+# of one walk, the squared length of the jump plus those of the moves that both have behind them; for points of two
+# walks, the inner product of their jumps.
 
 # %%
 
 
 def random_walk(r):
-    """Return the record of random walks from the jumps of r, with steps of the same lengths."""
+    """Return the record of random walks from the jumps of r, with moves of the same lengths."""
     start = r.epoch == 0
     gram = np.kron(r.gram[np.ix_(start, start)], np.ones((states, states)))
     for k in np.flatnonzero(start):
@@ -453,22 +480,25 @@ ledger.record(
 )
 
 # %% [markdown]
-# **Reading the figure.** Sixteen jumps along four directions span four dimensions, and four components carry four fifths of the
-# variance: that part is our own doing, not the landscape's. The samples need eleven to thirteen components for 90%,
-# of at most 639, and the rule says *reproduced*. The control takes the meaning out of it: random walks, which know nothing of a
-# landscape, need even fewer. A short walk from a few starting points always looks low-dimensional. Whether the region
-# itself is, this measure cannot tell.
+# **Reading the figure.** Sixteen jumps along four directions span four dimensions, and four components carry four
+# fifths of the variance: that part is our own doing, not the landscape's. The samples need eleven to thirteen
+# components for 90%, of at most 639, and the rule says *reproduced*. The control takes the meaning out of it: random
+# walks, which know nothing of a landscape, need even fewer. Walks that are short compared with their jumps look
+# low-dimensional by this measure, even if they fill as many dimensions as they have moves; and the small excess of
+# the samples is no finding on the landscape either.
 #
 # ## A first picture of the samples
 #
-# PHATE turns the 640 points into a picture. In short (a later notebook builds it step by step): from the distances between
-# points it makes a random walk that steps only among near neighbours (here five); it lets the walker take $t$ steps,
-# with $t$ found by a rule; and it places two points close together if walkers who start there end up in the same places. The
-# source's variation compares by the *cosine*: two parameter vectors $\theta_i$ and $\theta_j$ by one minus the cosine of
-# the angle between them, and the walkers' end places in the same way.
+# PHATE turns the 640 points into a picture. In short (a later notebook builds it step by step): from the distances
+# between points it makes another random walk, over the points, that steps only among near neighbours (here five); it
+# lets the walker take $t$ steps, with $t$ found by a rule; and it places two points close together if walkers who
+# start there end up in the same places. The source's variation compares by the *cosine*: two parameter vectors
+# $\theta_i$ and $\theta_j$ by one minus the cosine of the angle between them, and the walkers' end places in the same
+# way.
 #
-# The angle as seen from where? The text says nothing, so the natural reading is from the origin, $\theta = 0$. (The released
-# code lets PHATE subtract the mean of the samples first, which amounts to angles as seen from that mean.) We draw both.
+# The angle as seen from where? The text says nothing, so the natural reading is from the origin, $\theta = 0$. (The
+# released code lets PHATE subtract the mean of the samples first, which amounts to angles as seen from that mean.) We
+# draw both.
 
 # %%
 pictures = {}
@@ -504,26 +534,29 @@ figures.save(
     "points coloured by the logarithm of their loss. Right: the same points as sixteen trajectories in four colours. In "
     "both, each colour forms a petal: trajectories leave a common bright tip of high loss, where the large diamonds lie, "
     "and run separately towards the empty middle; in the upper picture the smallest jump of each colour is a short line of "
-    "its own near the middle.",
+    "its own near the middle, in the lower one this is so for two colours only, and one petal has a tangle.",
     data=points.assign(**{f"{c}_{k + 1}": xy[:, k] for c, xy in pictures.items() for k in range(2)}),
     answers="Fig. 2c",
 )
 
 # %% [markdown]
-# **Reading the figure.** Each direction is a petal. Its tip, with the large diamonds, holds the jumps of different step size: as
-# angles go they are close together, and the longest ones have the highest loss of all (bright). From there the trajectories
-# of one direction separate and run towards lower loss, in the upper picture smoothly and without crossing. PHATE keeps whole
-# trajectories in one piece; this much of Fig. 2c is easy to recognise.
+# **Reading the figure.** Each direction is a petal. Its tip holds the jumps of the three larger step sizes (in the
+# lower picture, for two directions, of all four): as angles go they are close together, and the longest have the
+# highest loss of all (bright). From there the trajectories of one direction separate and run towards lower loss, in
+# the upper picture smoothly and without crossing. PHATE keeps whole trajectories in one piece; this much of Fig. 2c
+# is easy to recognise.
 #
-# **What to be careful about.** The random walk finds parts that are not connected at all: with five neighbours each, a walker
-# never leaves its part. In the upper picture each smallest jump is a part of its own, and the other three
-# trajectories of a direction are another. Between two such parts PHATE knows no distance; what the scaling uses instead depends on
-# how many points each part has, so that large parts are drawn at the rim and small ones in the middle. The flower, its
-# empty centre, and the course of the petals towards it are therefore *not* something that the landscape drew. The
-# optimum is not in the picture either: it is no sample, and nothing marks the middle as its place.
+# **What to be careful about.** The random walk finds parts that are not connected at all: with five neighbours each,
+# a walker never leaves its part. In the upper picture each trajectory from a smallest jump is a part of its own, and
+# the other three trajectories of a direction are another. Between two such parts PHATE knows no distance; what the
+# scaling uses instead depends on how many points each part has, so that large parts are drawn at the rim and small
+# ones in the middle. The flower, its empty centre, and the course of the petals towards it are therefore *not*
+# something that the landscape drew. The optimum is not in the picture either: it is no sample, and nothing marks the
+# middle as its place.
 #
-# Even inside such a part the page may mislead. The short lines look as if the smallest jumps moved straight outward. In truth each
-# is a hairpin: its end is drawn almost on top of its beginning, although the two are far apart.
+# Even inside such a part the page may mislead. The short lines look as if the smallest jumps moved straight outward.
+# What is drawn is a hairpin: the line runs out and comes back over itself, so that its end lies almost on top of its
+# beginning. In truth the end is the point of the path that is farthest from its beginning:
 
 # %%
 xy = pictures["origin"]
@@ -537,19 +570,21 @@ for s in jump_seeds:
     )
 
 # %% [markdown]
-# With angles seen from the mean the picture is alike but not the same: two of the small jumps join their petals, and one petal has
-# a tangle. A choice of one line, which the text does not mention, moves trajectories from one part to another.
+# With angles seen from the mean the picture is alike but not the same: two of the small jumps join their petals, and
+# one petal has a tangle. A choice of one line, which the text does not mention, moves trajectories from one part to
+# another.
 #
-# **Exercise.** Run the notebook with `-p weight_decay=0.0`, then with `-p augment=False`, and compare the tables of return
-# ratios. Which of the two matters more, and does the test loss say so, too?
+# **Exercise.** Run the notebook with `-p weight_decay=0.0001`, then with `-p augment=False`, and compare the tables
+# of return ratios. Which of the two matters more, and does the test loss say so, too?
 #
-# **Exercise.** In the loop, replace the direction by plain Gaussian noise of the same total length (and skip the comparison with the
-# stored result). Compare the loss at the jumps with the figure above. Then find out which tensors are to blame, by jumping in one
-# of them at a time.
+# **Exercise.** In the loop, replace the direction by plain Gaussian noise of the same total length (and skip the
+# comparison with the stored result). Compare the loss at the jumps with the figure above. Then find out which tensors
+# are to blame, by jumping in one of them at a time.
 #
 # ## What differs from the source
 #
-# Beyond the numbers below: the digits take the place of CIFAR-10; losses use the batch statistics of the whole training set;
+# Beyond the numbers below: the digits take the place of CIFAR-10; losses are taken on the images as they are, with
+# the batch statistics of the whole training set (the released code: shifted and flipped images, running averages);
 # PHATE's final scaling is deterministic. As in the released code, and not in the text: state 0 is the jump, 90% of
 # the training images retrain, the learning rate is constant.
 
