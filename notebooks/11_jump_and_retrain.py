@@ -405,7 +405,7 @@ figures.save(
 #
 # The homecoming is another matter. At rates of 0.02 and 0.05 it is weight decay's doing: without decay *no* step size
 # ends nearer than it began, and at 0.02 the pull alone, as the second table has it, predicts the return of the two
-# largest steps to a tenth of a per cent. (At 0.05 it would bring a whole step to 0.87; noise takes half of that
+# largest steps to a tenth of a per cent. (At 0.05 it would bring a whole step to 0.87; noise takes more than half of that
 # back.) At 0.005 all steps end one to three per cent nearer with decay; without it the three larger ones end about
 # one per cent nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times
 # steps: 2 and 6 against 16.) So in this network the gradient repairs the loss where it is, and brings the weights
