@@ -82,7 +82,7 @@ def _report(text: str) -> None:
 
 def _begin_worker() -> None:
     """Fix the threads at one, and end with the parent: an idle worker would outlive a killed one."""
-    os.environ.update(workspace.ONE_THREAD)
+    workspace.use_one_thread()
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -91,10 +91,3 @@ def _begin_worker() -> None:
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(1)

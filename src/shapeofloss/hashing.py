@@ -8,7 +8,6 @@ import ast
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,8 +74,10 @@ def _file_of(name: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _imports(source: str, package: str) -> Iterable[str]:
-    """Yield the dotted names under this package that the source may import, parents included."""
+@cache  # of the text, so that an edited file is read anew: a map asks once for every task
+def _imports(source: str, package: str) -> tuple[str, ...]:
+    """Return the dotted names under this package that the source may import, parents included."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -91,9 +92,11 @@ def _imports(source: str, package: str) -> Iterable[str]:
         for name in names:
             parts = name.split(".")
             if parts[0] == PACKAGE:
-                yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+                found += (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return tuple(found)
 
 
+@cache
 def _bare(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):

@@ -8,11 +8,7 @@ from typing import Any
 from shapeofloss import workspace
 from shapeofloss.errors import UserError, unknown
 
-PROFILES = {
-    "smoke": "seconds per notebook, for tests and a first look; too small to judge a claim",
-    "laptop": "the default; the committed results come from it",
-    "paper": "the sources' own scale; needs a GPU or patience",
-}
+PROFILES = ("smoke", "laptop", "paper")
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,13 @@ def begin(notebook: str) -> Run:
     if FOLDER in os.environ and (expected := os.environ[NOTEBOOK]) != notebook:
         raise UserError(f"{expected} calls itself '{notebook}' in begin(). Call begin('{expected}').")
     os.environ[NOTEBOOK] = notebook
-    os.environ.update(ONE_THREAD)  # for the processes that compute.map starts
+    use_one_thread()
+    return current()
+
+
+def use_one_thread() -> None:
+    """Fix the threads of this process, and of those that it starts, at one."""
+    os.environ.update(ONE_THREAD)
     if "torch" in sys.modules:
         import torch
 
@@ -85,7 +91,6 @@ def begin(notebook: str) -> Run:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
-    return current()
 
 
 def current() -> Run:

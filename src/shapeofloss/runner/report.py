@@ -105,5 +105,5 @@ def ledger_lines(part: str | None, verdict: str | None) -> str:
     """Return the committed ledger's rows, filtered, one per line."""
     rows = publish.committed(publish.ledger_path())
     chosen = [row for row in rows if part in (None, row["part"]) and verdict in (None, row["verdict"])]
-    width = max((len(word) for word in VERDICTS), default=0)
+    width = max(map(len, VERDICTS))
     return "\n".join(f"{row['verdict']:<{width}}  {row['id']}: {row['statement']}" for row in chosen)

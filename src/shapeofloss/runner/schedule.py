@@ -109,7 +109,7 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
     workers = max(1, workspace.cores() // max(1, min(settings.jobs, len(waiting))))
     tasks: list[Task] = []
     try:
-        with _terminable():
+        with _handling({signal.SIGTERM: _interrupt}):  # it ends this call as Ctrl-C does
             while waiting or tasks:
                 held: list[str] = []
                 for notebook in list(waiting):
@@ -193,13 +193,6 @@ def _ended(task: Task, settings: Settings) -> Outcome | None:
         return task.outcome("failed", f"Its results cannot be published: {error}")
     finally:
         task.guard.release()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end this call as Ctrl-C does."""
-    with _handling({signal.SIGTERM: _interrupt}):
-        yield
 
 
 @contextmanager
