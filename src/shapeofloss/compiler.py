@@ -1,4 +1,4 @@
-"""Whether KeOps will be able to compile here. Standard library only: the set-up asks too."""
+"""The C++ compiler, and whether KeOps will be able to use it. Standard library only: the set-up asks too."""
 
 import os
 import shutil
@@ -9,10 +9,16 @@ import tempfile
 from pathlib import Path
 
 
+def find() -> str | None:
+    """Return the C++ compiler: `CXX` if set, else g++ or clang++; None if there is none."""
+    named = os.environ.get("CXX")
+    return shutil.which(named) if named else shutil.which("g++") or shutil.which("clang++")
+
+
 def missing() -> str:
     """Compile one line that includes Python.h, as KeOps does; return what to do if that fails, else an empty text."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None or shutil.which(compiler) is None:
+    compiler = find()
+    if compiler is None:
         return "KeOps needs a C++ compiler: install g++ (Debian: apt install g++; macOS: xcode-select --install)."
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.cpp"

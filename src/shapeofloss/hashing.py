@@ -38,7 +38,7 @@ def numerical_pins() -> list[str]:
 def code_of(source: str) -> dict[str, str]:
     """Return, for Python source, every package module that it imports, directly or not, with its code.
 
-    Imports inside functions count too. Docstrings and comments are left out of the code.
+    Imports inside functions count too, and C++ sources beside a module. Docstrings and comments are left out.
     """
     found: dict[str, str] = {}
     waiting = list(_imports(source, PACKAGE))
@@ -49,6 +49,8 @@ def code_of(source: str) -> dict[str, str]:
             continue
         text = path.read_text()
         found[name] = _bare(text)
+        for compiled in sorted(path.parent.glob("*.cpp")):  # whoever compiles it lives beside it
+            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text()
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         waiting += _imports(text, package)
     return dict(sorted(found.items()))

@@ -27,7 +27,7 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     """Return the hash of a call: the function, its arguments, the code that it can reach, and the numerical pins.
 
     Raises:
-        UserError: If the function does not live in a module, or an argument is not JSON-able.
+        UserError: If the function lives in no module, or an argument is neither JSON-able nor an array of numbers.
     """
     name = f"{function.__module__}.{getattr(function, '__qualname__', '<object>')}"
     try:
@@ -37,11 +37,23 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     if not code or "<" in name:
         raise UserError(f"{name} cannot be stored: move the function into a module, so that its code is known.")
     try:
-        return digest(FORMAT, name, dict(arguments), code, numerical_pins())
+        return digest(FORMAT, name, _described(arguments), code, numerical_pins())
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"The arguments of {name} must be finite JSON values, so that they can be a key: {error}."
+            f"The arguments of {name} must be finite JSON values or arrays of numbers, to be a key: {error}."
         ) from None
+
+
+def _described(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as JSON values, each array as its shape, type and checksum."""
+    return {name: _checksum(value) if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+
+
+def _checksum(array: np.ndarray) -> dict[str, Any]:
+    if array.dtype.hasobject:
+        raise TypeError("an array of objects has no checksum")
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return {"array": content, "shape": list(array.shape), "dtype": array.dtype.str}
 
 
 def path_of(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Path:
@@ -57,7 +69,7 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
 
     Args:
         function: A function of a module (not of a notebook) that returns a mapping of names to arrays and JSON values.
-        arguments: Its keyword arguments, all JSON-able.
+        arguments: Its keyword arguments, all JSON-able or NumPy arrays of numbers.
     Returns:
         The result, always as read back from disk, so that a first and a later call agree to the last bit.
     Raises:
@@ -72,7 +84,7 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
         if result is None:
             for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
                 leftover.unlink()  # of a writer that was killed: we hold the lock
-            _write(path, function(**arguments), dict(arguments))
+            _write(path, function(**arguments), _described(arguments))
             result = _read(path)
     assert result is not None
     return result

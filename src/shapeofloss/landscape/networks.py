@@ -55,7 +55,7 @@ class WideResNet(nn.Module):
         self.convolution = nn.Conv2d(in_channels, base, 3, padding=1, bias=False)
         self.blocks = nn.Sequential(
             *(
-                _Block(channels[stage] if n == 0 else channels[stage + 1], channels[stage + 1], stride if n == 0 else 1)
+                Block(channels[stage] if n == 0 else channels[stage + 1], channels[stage + 1], stride if n == 0 else 1)
                 for stage, stride in enumerate(strides)
                 for n in range(blocks)
             )
@@ -78,7 +78,7 @@ class WideResNet(nn.Module):
         return self.scores(functional.relu(self.normalisation(features)).mean(dim=(2, 3)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two convolutions of 3 x 3, each after normalisation and ReLU, beside a shortcut.
 
     The shortcut is the identity, or a convolution of 1 x 1 where the number of channels or positions changes; that one
@@ -96,6 +96,7 @@ class _Block(nn.Module):
             self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return features of shape (N, channels_out, height / stride, width / stride)."""
         activated = functional.relu(self.normalisation1(features))
         residual = functional.relu(self.normalisation2(self.convolution1(activated)))
         return self.convolution2(residual) + (features if self.shortcut is None else self.shortcut(activated))

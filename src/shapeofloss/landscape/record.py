@@ -10,10 +10,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.training import flatten
 
 Array = NDArray[np.float64]
 Centre = Literal["origin", "mean", "optimum"]
@@ -39,8 +38,12 @@ class Record:
         seed: Seed of each point's direction and retraining, shape (n,), int64.
         step: Step size of each point's jump, shape (n,), in multiples of the filter-normalised direction.
         epoch: Epochs of retraining since the jump, shape (n,), int64.
+        coefficients: For samples along fixed directions v_k, d_i = sum_k c_ik v_k: shape (n, k); else (n, 0).
         optimum_loss: Training loss of theta_o, in nats.
         optimum_accuracy: Training accuracy of theta_o, in [0, 1].
+
+    Points off a trajectory (grid, naive, slices) have epoch 0; on a grid or slice the step is the length of the
+    coefficients, negative on the far side of a line. Where a loss gives no accuracy, accuracies are not a number.
     """
 
     gram: Array
@@ -51,6 +54,7 @@ class Record:
     seed: NDArray[np.int64]
     step: Array
     epoch: NDArray[np.int64]
+    coefficients: Array
     optimum_loss: float
     optimum_accuracy: float
 
@@ -175,28 +179,30 @@ class Recorder:
     """
 
     def __init__(self, optimum: Tensor, loss: float, accuracy: float) -> None:
-        self._optimum = optimum.clone()
+        self._optimum = optimum.cpu()
         self._loss = loss
         self._accuracy = accuracy
         self._displacements: list[NDArray[np.float32]] = []
         self._labels: list[tuple[float, float, int, float, int]] = []
 
-    def add(self, model: nn.Module, loss: float, accuracy: float, *, seed: int, step: float, epoch: int) -> None:
-        """Add the point at which a network is now; arguments as the attributes of `Record`."""
-        self._displacements.append((flatten(model) - self._optimum).cpu().numpy())
+    def add(self, point: Tensor, loss: float, accuracy: float, *, seed: int, step: float, epoch: int) -> None:
+        """Add a point theta, shape (P,); other arguments as the attributes of `Record`."""
+        self._displacements.append((point.cpu() - self._optimum).numpy().astype(np.float32, copy=False))
         self._labels.append((loss, accuracy, seed, step, epoch))
 
     def record(self) -> Record:
-        """Return the record of the points so far, in the order in which they came.
+        """Return the record of the points so far: each trajectory whole, in the order in which they came first.
 
         Raises:
             UserError: If there is none.
         """
         if not self._labels:
             raise UserError("There is no point to record yet: add one first.")
-        optimum = self._optimum.cpu().numpy().astype(np.float64)
-        gram, along = self._inner_products(optimum)
-        loss, accuracy, seed, step, epoch = zip(*self._labels, strict=True)
+        order = self._order()
+        optimum = self._optimum.numpy().astype(np.float64)
+        gram = self._products([self._displacements[n] for n in order])
+        along = self.products_with(optimum)[:, 0]
+        loss, accuracy, seed, step, epoch = zip(*(self._labels[n] for n in order), strict=True)
         return Record(
             gram=gram,
             along=along,
@@ -206,17 +212,31 @@ class Recorder:
             seed=np.array(seed, np.int64),
             step=np.array(step, np.float64),
             epoch=np.array(epoch, np.int64),
+            coefficients=np.empty((len(order), 0)),
             optimum_loss=self._loss,
             optimum_accuracy=self._accuracy,
         )
 
-    def _inner_products(self, optimum: Array) -> tuple[Array, Array]:
-        """Return displacements' inner products with each other and with the optimum, a block of columns at a time."""
-        count = len(self._displacements)
-        gram, along = np.zeros((count, count)), np.zeros(count)
-        for start in range(0, len(optimum), COLUMNS):
-            columns = slice(start, start + COLUMNS)
-            block = np.array([row[columns] for row in self._displacements], np.float64)
+    def products_with(self, vectors: NDArray[Any]) -> Array:
+        """Return inner products of the displacements, in the record's order, with vectors of shape (q, P) or (P,).
+
+        Returns:
+            Shape (n, q), float64.
+        """
+        others = np.atleast_2d(vectors).astype(np.float64)
+        return np.array([others @ self._displacements[n].astype(np.float64) for n in self._order()])
+
+    def _order(self) -> list[int]:
+        first: dict[tuple[int, float], int] = {}
+        for n, (_, _, seed, step, _) in enumerate(self._labels):
+            first.setdefault((seed, step), n)
+        return sorted(range(len(self._labels)), key=lambda n: first[self._labels[n][2:4]])
+
+    @staticmethod
+    def _products(displacements: list[NDArray[np.float32]]) -> Array:
+        """Return the displacements' inner products with each other, a block of columns at a time."""
+        gram = np.zeros((len(displacements),) * 2)
+        for start in range(0, len(displacements[0]), COLUMNS):
+            block = np.array([row[start : start + COLUMNS] for row in displacements], np.float64)
             gram += block @ block.T
-            along += block @ optimum[columns]
-        return gram, along
+        return gram

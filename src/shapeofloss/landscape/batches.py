@@ -1,0 +1,126 @@
+"""What a network sees while it is retrained, as a function of a seed alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
+
+from shapeofloss.errors import UserError
+from shapeofloss.landscape.digits import shifted
+from shapeofloss.landscape.ensembles.base import Batch
+from shapeofloss.landscape.randomness import generator_for
+
+Epochs = Callable[[int], Iterator[Iterable[Batch]]]  # from a seed to epoch after epoch of batches
+
+
+def image_epochs(
+    images: Tensor, labels: Tensor, *, batch: int, augment: bool, share: float = 1.0, purpose: str
+) -> Epochs:
+    """Return the epochs of classified images: minibatches in a new random order each time, perhaps shifted.
+
+    Args:
+        images, labels: Shapes (N, channels, height, width) and (N,).
+        batch: Images of a minibatch; the last one takes what is left.
+        augment: Whether each image is shifted at random, as by `shifted`.
+        share: Share of the images that is used, above 0, at most 1; which ones is fixed by the seed.
+        purpose: As for `generator_for`.
+    Raises:
+        UserError: If the share is out of range.
+    """
+    kept_images = share_of(len(images), share)
+
+    def epochs(seed: int) -> Iterator[Iterable[Batch]]:
+        generator = generator_for(seed, purpose)
+        kept = torch.arange(len(images))
+        if share < 1:
+            kept = torch.randperm(len(images), generator=generator)[:kept_images]
+        while True:
+            order = torch.randperm(len(kept), generator=generator)
+            yield [
+                (shifted(images[chosen], generator) if augment else images[chosen], labels[chosen])
+                for chosen in kept[order].to(images.device).split(batch)
+            ]
+
+    return epochs
+
+
+def share_of(count: int, share: float) -> int:
+    """Return how many of `count` images a share of them is, at least one.
+
+    Raises:
+        UserError: If the share is out of range.
+    """
+    if not 0 < share <= 1:
+        raise UserError(f"A share of the training images lies above 0 and is at most 1, not {share}.")
+    return max(1, round(share * count))
+
+
+def epochs_of(batches: Iterable[Batch]) -> Epochs:
+    """Return the epochs of any batches that can be gone through again and again.
+
+    A list or tuple is taken in a new random order each time. Anything else, such as a `DataLoader`, orders itself,
+    while torch's global random numbers follow from the seed.
+
+    Args:
+        batches: The batches of one epoch.
+    Raises:
+        UserError: If they can be gone through only once.
+    """
+    if iter(batches) is batches:
+        raise UserError("These batches can be gone through only once: give a list of them, or a DataLoader.")
+
+    def epochs(seed: int) -> Iterator[Iterable[Batch]]:
+        generator = generator_for(seed, "retraining")
+        while True:
+            if isinstance(batches, Sequence):
+                yield [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
+            else:
+                yield _seeded(batches, int(torch.randint(2**62, (), generator=generator)))
+
+    return epochs
+
+
+def _seeded(batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
+    """Go through batches with random numbers of their own, whatever else draws some in between."""
+    state = torch.Generator().manual_seed(seed).get_state()
+    iterator = None
+    while True:
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(state)
+            try:
+                iterator = iter(batches) if iterator is None else iterator
+                batch = next(iterator)
+            except StopIteration:
+                return
+            state = torch.get_rng_state()
+        yield batch
+
+
+def examples(batch: Batch) -> int:
+    """Return how many examples a batch holds: the length of its first tensor.
+
+    Raises:
+        UserError: If it holds no tensor with a dimension.
+    """
+    for leaf in tree_flatten(batch)[0]:
+        if isinstance(leaf, Tensor) and leaf.dim():
+            return len(leaf)
+    raise UserError("A batch holds no tensor with a dimension for its examples: give tensors, or dicts of them.")
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return one batch with the examples of all.
+
+    Raises:
+        UserError: If their tensors cannot be put one after another.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    try:
+        return tree_map(lambda *leaves: torch.cat(leaves) if isinstance(leaves[0], Tensor) else leaves[0], *batches)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            "Batch normalisation needs all examples in one batch, and these cannot be joined: pass `evaluation`, a "
+            f"list with one batch. ({error})"
+        ) from None

@@ -1,0 +1,80 @@
+"""One network after another: works for every model, and is what the other ensembles are tested against."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shapeofloss.landscape.ensembles.base import Batch, Ensemble, Loss, loss_and_accuracy, set_mode
+from shapeofloss.landscape.parameters import trained_parameters
+
+
+class Plain(Ensemble):
+    """An ensemble that loads the parameters of each network into one model in turn.
+
+    Args:
+        model: The model; it is used, and has to be restored by the caller.
+        loss: As for `samplers.sample_around`.
+        count: Number of networks.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss, count: int) -> None:
+        self.count, self._model, self._loss = count, model, loss
+        self._parameters = list(trained_parameters(model).values())
+        flat = nn.utils.parameters_to_vector(self._parameters).detach()
+        self.theta = nn.Parameter(flat.repeat(count, 1))
+        self._buffers = [[buffer.clone() for buffer in model.buffers()] for _ in range(count)]
+
+    def load(self, vectors: Tensor) -> None:
+        """See `Ensemble`."""
+        with torch.no_grad():
+            self.theta.copy_(vectors)
+
+    def vectors(self) -> Tensor:
+        """See `Ensemble`."""
+        return self.theta.detach().cpu()
+
+    def per_network(self, values: Sequence[float]) -> Tensor:
+        """See `Ensemble`."""
+        return torch.tensor(values, dtype=self.theta.dtype, device=self.theta.device)[:, None]
+
+    def backward(self, batches: Sequence[Batch], of: Tensor, *, dropout: bool = True) -> Tensor:
+        """See `Ensemble`."""
+        set_mode(self._model, training=dropout)
+        losses, gradient = [], torch.empty_like(self.theta)
+        state = torch.get_rng_state()
+        for network, batch in enumerate(of.tolist()):
+            torch.set_rng_state(state)  # all networks drop the same units, as they do when they run together
+            self._enter(network)
+            loss, _ = loss_and_accuracy(self._loss, self._model, batches[batch])
+            slopes = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+            gradient[network] = torch.cat([slope.flatten() for slope in slopes])
+            losses.append(loss.detach())
+            self._leave(network)
+        self.theta.grad = gradient
+        return torch.stack(losses)
+
+    def evaluate(self, batches: Sequence[Batch], of: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Ensemble`."""
+        set_mode(self._model, training=False)
+        pairs = []
+        with torch.no_grad():
+            for network, batch in enumerate(of.tolist()):
+                self._enter(network)
+                pairs.append(loss_and_accuracy(self._loss, self._model, batches[batch]))
+        losses, accuracies = zip(*pairs, strict=True)
+        return torch.stack(losses), torch.stack(accuracies)
+
+    def _enter(self, network: int) -> None:
+        """Put the parameters and buffers of a network into the model."""
+        with torch.no_grad():
+            parts = self.theta[network].split([parameter.numel() for parameter in self._parameters])
+            for parameter, part in zip(self._parameters, parts, strict=True):
+                parameter.copy_(part.view_as(parameter))
+            for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
+                buffer.copy_(own)
+
+    def _leave(self, network: int) -> None:
+        """Keep what training did to the buffers of a network."""
+        for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
+            own.copy_(buffer)

@@ -1,0 +1,378 @@
+"""Ways to sample a loss around a minimum: jump and retrain, a grid, naive directions, and slices.
+
+All of them take any `torch.nn.Module` with a loss and batches, leave it as it was, and return one `Record`.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapeofloss.errors import UserError, unknown
+from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined
+from shapeofloss.landscape.directions import direction_of, direction_vector
+from shapeofloss.landscape.ensembles import Batch, Ensemble, Loss, Together, cross_entropy, ensemble_of
+from shapeofloss.landscape.ensembles.base import normalises_batches, untouched
+from shapeofloss.landscape.parameters import flatten
+from shapeofloss.landscape.randomness import generator_for
+from shapeofloss.landscape.record import Record, Recorder
+from shapeofloss.landscape.training import check_finite
+
+Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+NETWORKS = 16  # points whose loss is evaluated together
+SEEDS, STEPS, EPOCHS = (0, 1, 2, 3), (0.25, 0.5, 0.75, 1.0), 40  # section 3.1: 640 points
+
+
+def sample_around(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss = cross_entropy,
+    sampling: str = "jump_and_retrain",
+    evaluation: Sequence[Batch] | None = None,
+    together: Together = "auto",
+    name: str | None = None,
+    **options: Any,
+) -> Record:
+    """Sample the loss around the minimum that a network is at.
+
+    Args:
+        model: Any network, on any one device. Its parameters with `requires_grad` span the landscape; frozen ones stay
+            fixed, tied ones move together. Afterwards it is as it was: parameters, gradients, buffers, mode.
+        batches: The training batches of one epoch, on the model's device, in whatever form the loss takes: tensors, or
+            nested tuples, lists and dicts of tensors. A list, or a `DataLoader`; see `epochs_of`.
+        loss: Function of (model, batch) that returns the mean loss, a scalar, or a pair of it and the accuracy. The
+            default suits a classifier and batches of (inputs, labels).
+        sampling: "jump_and_retrain", "grid", "naive", "line" or "plane".
+        evaluation: The batches whose loss is recorded; by default the training batches. Their losses are averaged with
+            their numbers of examples as weights, without dropout. A network with batch normalisation sees them as one
+            batch, so that f(theta) depends on theta alone: all examples have to fit into memory.
+        together: How to compute many networks at once; "auto" takes the fastest way that gives the right gradients.
+        name: Of the network, for errors; its class if None.
+        options: Those of the sampling: see the function of its name.
+    Returns:
+        The record of the points, in a documented order.
+    Raises:
+        UserError: If the sampling is unknown, the network has no filters or is frozen, a setting is out of range, or a
+            loss is not finite.
+    Source:
+        Loss-landscape paper, sections 3.1 and 4.2.
+    Example:
+        >>> model = nn.Linear(3, 2)
+        >>> batches = [(torch.randn(8, 3), torch.randint(0, 2, (8,))) for _ in range(4)]
+        >>> record = sample_around(model, batches, seeds=[0, 1], steps=[0.5, 1.0], epochs=3)
+        >>> len(record.loss), record.cosine_distances().shape
+        (12, (12, 12))
+    """
+    if sampling not in SAMPLINGS:
+        raise unknown("sampling", sampling, SAMPLINGS)
+    around = Around(model, batches, loss, evaluation, together, name or type(model).__name__)
+    with untouched(model):
+        return SAMPLINGS[sampling](around, **options)
+
+
+class Around:
+    """A minimum and how its surroundings are evaluated.
+
+    Args:
+        model, batches, loss, evaluation, together, name: As for `sample_around`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Iterable[Batch],
+        loss: Loss,
+        evaluation: Sequence[Batch] | None,
+        together: Together,
+        name: str,
+    ) -> None:
+        self.model, self.loss, self.together, self.name = model, loss, together, name
+        self.optimum = flatten(model)
+        self.epochs = epochs_of(batches)
+        self.evaluation = list(evaluation if evaluation is not None else batches)
+        if not self.evaluation:
+            raise UserError("There is no batch: give at least one.")
+        if normalises_batches(model):
+            self.evaluation = [joined(self.evaluation)]
+
+    def direction(self, seed: int) -> Tensor:
+        """Return the filter-normalised direction of a seed at the optimum, shape (P,)."""
+        return direction_of(self.model, seed)
+
+    def ensemble(self, count: int) -> Ensemble:
+        """Return an ensemble of networks at the optimum."""
+        return ensemble_of(self.model, self.loss, count, example=self.evaluation[0], together=self.together)
+
+    def evaluate(self, ensemble: Ensemble) -> tuple[list[float], list[float]]:
+        """Return the losses and accuracies of an ensemble's networks over all batches of the evaluation."""
+        return evaluated(ensemble, self.evaluation)
+
+    def at_optimum(self) -> tuple[float, float]:
+        """Return loss and accuracy at the optimum.
+
+        Raises:
+            UserError: If the loss is not finite.
+        """
+        (loss,), (accuracy,) = self.evaluate(self.ensemble(1))
+        if not math.isfinite(loss):
+            raise UserError(f"The loss of {self.name} at its optimum is {loss}: give a network with a finite loss.")
+        return loss, accuracy
+
+
+def evaluated(ensemble: Ensemble, batches: Sequence[Batch]) -> tuple[list[float], list[float]]:
+    """Return losses and accuracies of all networks on the same batches, weighted by their numbers of examples."""
+    all_of = torch.zeros(ensemble.count, dtype=torch.long)
+    weights = torch.tensor([examples(batch) for batch in batches], dtype=torch.float64)
+    results = [ensemble.evaluate([batch], all_of) for batch in batches]
+    losses, accuracies = (
+        (weights @ torch.stack([part.double().cpu() for part in column]) / weights.sum()).tolist()
+        for column in zip(*results, strict=True)
+    )
+    return losses, accuracies
+
+
+def jump_and_retrain(
+    around: Around,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    steps: Sequence[float] = STEPS,
+    epochs: int = EPOCHS,
+    learning_rate: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    optimiser: Optimiser | None = None,
+    order: Epochs | None = None,
+    recorder: list[Recorder] | None = None,
+) -> Record:
+    """Jump away from the optimum, retrain, and record each epoch: all trajectories together.
+
+    All steps of a seed share its direction and what they see, and in which order. Dropout drops the same units in all
+    trajectories, and the same whichever way they are computed, except inside of attention.
+
+    Args:
+        around: The minimum.
+        seeds: Seeds of directions and of the order of batches, not negative.
+        steps: Step sizes of the jumps, in multiples of the filter-normalised direction.
+        epochs: States per trajectory: the jump point, and one after each of epochs - 1 epochs; at least 1.
+        learning_rate, momentum, weight_decay: Of stochastic gradient descent, constant, starting without momentum.
+        optimiser: Instead of these, a function from parameters to an element-wise optimiser, such as AdamW.
+        order: Instead of the batches in a random order, a function from a seed to its epochs.
+        recorder: A list that gets the recorder, for those who need more than the record.
+    Returns:
+        The record of seeds x steps x epochs points, in this order.
+    Raises:
+        UserError: If a setting is out of range, or a loss is not finite.
+    Source:
+        Loss-landscape paper, section 3.1: seeds 0 to 3, steps 0.25, 0.5, 0.75 and 1, and 40 epochs make 640 points.
+    """
+    if epochs < 1 or not len(seeds) or not len(steps):
+        raise UserError(
+            f"{len(seeds)} seeds, {len(steps)} steps and {epochs} epochs make no point: use 1 or more of each."
+        )
+    labels = list(itertools.product(seeds, steps))
+    points = Recorder(around.optimum, *around.at_optimum())
+    if recorder is not None:
+        recorder.append(points)
+    directions = torch.stack([around.direction(seed) for seed in seeds])
+    sizes = torch.tensor(list(steps), dtype=directions.dtype, device=directions.device)
+    ensemble = around.ensemble(len(labels))
+    ensemble.load(around.optimum + (sizes[:, None] * directions[:, None]).flatten(0, 1))
+    make = optimiser or (
+        lambda parameters: torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    )
+    training = make([ensemble.theta])
+    rate = training.param_groups[0]["lr"]
+    streams = [(order or around.epochs)(seed) for seed in seeds]
+    of = torch.arange(len(seeds)).repeat_interleave(len(steps))
+    for epoch in range(epochs):
+        if epoch:
+            train_epoch(ensemble, training, [next(stream) for stream in streams], of, epoch=epoch)
+        vectors, (losses, accuracies) = ensemble.vectors(), around.evaluate(ensemble)
+        for (seed, step), point, loss, accuracy in zip(labels, vectors, losses, accuracies, strict=True):
+            what = f"The loss of {around.name}, jump of seed {seed} and step {step},"
+            check_finite(loss, what=what, epoch=epoch, learning_rate=rate)
+            points.add(point, loss, accuracy, seed=seed, step=step, epoch=epoch)
+    return points.record()
+
+
+def train_epoch(
+    ensemble: Ensemble,
+    optimiser: torch.optim.Optimizer,
+    streams: Sequence[Iterable[Batch]],
+    of: Tensor,
+    *,
+    epoch: int,
+    decay: Tensor | None = None,
+) -> Tensor:
+    """Take one step for each batch of the streams, in step.
+
+    Args:
+        ensemble, optimiser: The networks, and what updates `ensemble.theta`.
+        streams: Different streams of batches, equally long.
+        of: For each network the number of its stream, shape (M,).
+        epoch: Fixes what dropout drops.
+        decay: Weight decay of each network, shaped as by `per_network`; for one that all share, use the optimiser's.
+    Returns:
+        The mean loss of each network at the time of its batches, by numbers of examples, shape (M,).
+    """
+    seeds = generator_for(epoch, "dropout")
+    total, count = torch.zeros(ensemble.count, dtype=torch.float64), 0
+    for batches in zip(*streams, strict=True):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=seeds)))
+        losses = ensemble.backward(batches, of)
+        if decay is not None:
+            assert ensemble.theta.grad is not None
+            ensemble.theta.grad.addcmul_(decay, ensemble.theta.detach())
+        optimiser.step()
+        total += losses.double().cpu() * examples(batches[0])
+        count += examples(batches[0])
+    return total / count
+
+
+def grid(
+    around: Around, *, seeds: Sequence[int] = (0,), counts: Sequence[int] = (8, 8, 10), reach: float = 1.0
+) -> Record:
+    """Evaluate the loss on a grid whose axes are random filter-normalised directions.
+
+    Args:
+        around: The minimum.
+        seeds: One seed, of all directions together; the first is that of the seed's jump.
+        counts: Points along each axis; even ones leave the optimum out.
+        reach: Coefficients run from -reach to reach on each axis.
+    Returns:
+        The record, the last axis fastest.
+    Raises:
+        UserError: If there is not one seed, a count is below 2, or the reach is not positive.
+    Source:
+        Loss-landscape paper, section 4.2: three vectors and 640 points; counts and reach are not stated.
+    """
+    if len(seeds) != 1 or min(counts, default=0) < 2 or not 0 < reach < math.inf:
+        raise UserError(
+            f"A grid takes one seed, two points or more along each axis and a positive reach, not seeds {list(seeds)}, "
+            f"counts {list(counts)} and reach {reach}."
+        )
+    generator = generator_for(seeds[0], "direction")
+    directions = torch.stack([direction_vector(around.model, generator) for _ in counts])
+    axes = [np.linspace(-reach, reach, count) for count in counts]
+    coefficients = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    lengths = np.linalg.norm(coefficients, axis=1)
+    steps = np.copysign(lengths, coefficients[:, 0]) if len(counts) == 1 else lengths
+    return _along(around, directions, coefficients, seeds=np.full(len(steps), seeds[0]), steps=steps)
+
+
+def line(around: Around, *, seeds: Sequence[int] = (0,), counts: Sequence[int] = (41,), reach: float = 1.0) -> Record:
+    """Evaluate the loss on a line through the optimum: a grid with one axis.
+
+    Source:
+        Loss-landscape paper, section 1, on the slices of earlier work.
+    """
+    return _slice(around, "line", 1, seeds=seeds, counts=counts, reach=reach)
+
+
+def plane(
+    around: Around, *, seeds: Sequence[int] = (0,), counts: Sequence[int] = (41, 41), reach: float = 1.0
+) -> Record:
+    """Evaluate the loss on a plane through the optimum: a grid with two axes.
+
+    Source:
+        Loss-landscape paper, section 1, on the slices of earlier work.
+    """
+    return _slice(around, "plane", 2, seeds=seeds, counts=counts, reach=reach)
+
+
+def _slice(around: Around, what: str, axes: int, *, counts: Sequence[int], **options: Any) -> Record:
+    if len(counts) != axes:
+        raise UserError(f"A {what} has {axes} count{'s' * (axes > 1)}, one for each axis, not {list(counts)}.")
+    return grid(around, counts=counts, **options)
+
+
+def naive(around: Around, *, seeds: Sequence[int] = tuple(range(160)), steps: Sequence[float] = STEPS) -> Record:
+    """Evaluate the loss along many random filter-normalised directions.
+
+    Args:
+        around: The minimum.
+        seeds: One direction each, that of the seed's jump.
+        steps: How far to go along each, in multiples of the direction.
+    Returns:
+        The record of seeds x steps points, in this order.
+    Raises:
+        UserError: If there is no seed or no step.
+    Source:
+        Loss-landscape paper, section 4.2: 640 points; the numbers of directions and steps are not stated.
+    """
+    if not len(seeds) or not len(steps):
+        raise UserError("Naive sampling needs at least one seed and one step.")
+    directions = torch.stack([around.direction(seed) for seed in seeds])
+    coefficients = np.kron(np.eye(len(seeds)), np.array(steps)[:, None])
+    labels = {"seeds": np.repeat(seeds, len(steps)), "steps": np.tile(steps, len(seeds))}
+    return _along(around, directions, coefficients, **labels)
+
+
+def _along(
+    around: Around, directions: Tensor, coefficients: NDArray[np.float64], *, seeds: NDArray[Any], steps: NDArray[Any]
+) -> Record:
+    """Evaluate the loss at theta_o + coefficients @ directions, some points at a time."""
+    optimum_loss, optimum_accuracy = around.at_optimum()
+    ensemble = around.ensemble(min(NETWORKS, len(coefficients)))
+    losses: list[float] = []
+    accuracies: list[float] = []
+    for part in torch.from_numpy(coefficients).to(directions).split(ensemble.count):
+        missing = ensemble.count - len(part)
+        ensemble.load(around.optimum + torch.cat([part, part[-1:].expand(missing, -1)]) @ directions)
+        values, shares = around.evaluate(ensemble)
+        losses += values[: len(part)]
+        accuracies += shares[: len(part)]
+    lost = next((n for n, value in enumerate(losses) if not math.isfinite(value)), None)
+    if lost is not None:
+        raise UserError(
+            f"The loss of {around.name} is {losses[lost]} at point {lost}, {abs(steps[lost]):.3g} steps from the "
+            "optimum: use a smaller reach or smaller steps."
+        )
+    exact, optimum = directions.cpu().numpy().astype(np.float64), around.optimum.cpu().numpy().astype(np.float64)
+    gram = coefficients @ (exact @ exact.T) @ coefficients.T
+    return Record(
+        gram=(gram + gram.T) / 2,  # symmetric to the last bit
+        along=coefficients @ (exact @ optimum),
+        norm=float(np.linalg.norm(optimum)),
+        loss=np.array(losses),
+        accuracy=np.array(accuracies),
+        seed=np.asarray(seeds, np.int64),
+        step=np.asarray(steps, np.float64),
+        epoch=np.zeros(len(losses), np.int64),
+        coefficients=coefficients,
+        optimum_loss=optimum_loss,
+        optimum_accuracy=optimum_accuracy,
+    )
+
+
+SAMPLINGS: dict[str, Callable[..., Record]] = {
+    "jump_and_retrain": jump_and_retrain,
+    "grid": grid,
+    "naive": naive,
+    "line": line,
+    "plane": plane,
+}
+
+
+def memory_estimate(*, parameters: int, points: int, networks: int = NETWORKS) -> int:
+    """Estimate the bytes that jump and retrain holds, beside what the model itself needs for a batch.
+
+    The displacements of all points, in single precision; parameters, gradients and momentum of the networks that train
+    together, with one copy under way; and the Gram matrix twice. Nothing grows with the number of minima: of each, only
+    the record stays.
+
+    Args:
+        parameters: Trained parameters P of one network.
+        points: Points around one minimum.
+        networks: Trajectories that are trained together.
+    Example:
+        >>> round(memory_estimate(parameters=1_100_000, points=640) / 1e9, 1)  # the source's largest network
+        3.1
+    """
+    return 4 * parameters * (points + 4 * networks) + 2 * 8 * points**2
