@@ -59,11 +59,16 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from shapeofloss import compute, figures, ledger, profiles, workspace
 from shapeofloss.landscape.digits import load_digits, shifted
+from shapeofloss.landscape.directions import filter_normalised_direction, jump
 from shapeofloss.landscape.embedding import phate_embedding
-from shapeofloss.landscape.jump_and_retrain import filter_normalised_direction, jump, retrain, sample_minimum
+from shapeofloss.landscape.jump_and_retrain import retrain
+from shapeofloss.landscape.minima import network_for_digits, sample_minimum, train_minima
 from shapeofloss.landscape.networks import number_of_parameters
+from shapeofloss.landscape.parameters import flatten, load_parameters
+from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.record import Record, Recorder
-from shapeofloss.landscape.training import evaluate, flatten, generator_for, load_parameters, network_for_digits
+from shapeofloss.landscape.samplers import memory_estimate
+from shapeofloss.landscape.training import evaluate
 
 run = workspace.begin("11_jump_and_retrain")
 figures.use_house_style()
@@ -105,22 +110,25 @@ figures.save(
 shape = {"depth": depth, "width": width, "base": base}
 model = network_for_digits(**shape)
 print(f"{number_of_parameters(model):,} parameters in {len(list(model.parameters()))} tensors")
+for name, count in (("this network", number_of_parameters(model)), ("the source's largest, 1.1 million", 1_100_000)):
+    print(f"memory for a sample around {name}: {memory_estimate(parameters=count, points=640) / 1e9:.1f} GB")
 
 # %% [markdown]
 # ## Find the minima
 #
-# We train three networks that differ only in their seed: random start, order of the images, shifts. `compute.map`
-# trains and samples each one in a process of its own and keeps the result, so a second run takes no time. What it
-# computes is spelled out below for the first network.
+# We train three networks that differ only in their seed: random start, order of the images, shifts. They are small, and
+# a processor that works on one of them at a time is mostly waiting; so `train_minima` trains them side by side, and
+# what one of them does depends on none of the others. `compute.map` keeps the result, so a second run takes no time.
 
 # %%
-shared = {"train": train, "epochs": epochs, "batch": batch, "learning_rate": learning_rate}
+images = {"train": train, "data_seed": 0}
+first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
 regular = {"weight_decay": weight_decay, "augment": augment}
-minima = [{**shape, **shared, **regular, "seed": seed + n, "data_seed": 0} for n in range(networks)]
-around = {"seeds": jump_seeds, "steps": steps, "epochs": states, "learning_rate": retrain_rate}
-found = compute.map(sample_minimum, [{"minimum": minimum, **around} for minimum in minima], label="networks")
+seeds = [seed + n for n in range(networks)]
+together = [{"seed": s, **regular} for s in seeds]
+(found,) = compute.map(train_minima, [{**shape, **images, **first, "networks": together}], label="training")
 quality = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-pd.DataFrame(found, index=[m["seed"] for m in minima])[quality].astype(float).round(4).rename_axis("seed")
+pd.DataFrame({name: found[name] for name in quality}, index=seeds).round(4).rename_axis("seed")
 
 # %%
 flat = {name: getattr(data, name).flatten(1).numpy() for name in ("train_images", "test_images")}
@@ -135,8 +143,8 @@ print(
 
 # %%
 figure, (axes,) = figures.panels(1, width=6)
-for minimum, result in zip(minima, found):
-    axes.semilogy(np.arange(1, epochs + 1), result["history"], label=f"seed {minimum['seed']}")
+for s, history in zip(seeds, found["history"]):
+    axes.semilogy(np.arange(1, epochs + 1), history, label=f"seed {s}")
 for fraction in (0.5, 0.75, 0.925):
     axes.axvline(fraction * epochs, color="0.8", linewidth=1, zorder=0)
 axes.set(xlabel="epoch", ylabel="training loss (nats)")
@@ -146,7 +154,7 @@ figures.save(
     "training",
     alt="Training loss of three networks over the epochs, on a logarithmic scale: a noisy descent to about 0.08 while the "
     "learning rate is high, a drop to about 0.01 after the first of three grey lines, and noise around 0.006 afterwards.",
-    data={"epoch": np.arange(1, epochs + 1)} | {f"seed_{m['seed']}": r["history"] for m, r in zip(minima, found)},
+    data={"epoch": np.arange(1, epochs + 1)} | {f"seed_{s}": h for s, h in zip(seeds, found["history"])},
 )
 
 # %% [markdown]
@@ -156,7 +164,7 @@ figures.save(
 # which is lower still.) The source says that its networks reach a training loss of about 0. Do ours?
 
 # %%
-ledger.record("landscape-minimum-loss", [result["train_loss"] for result in found], figure="training")
+ledger.record("landscape-minimum-loss", found["train_loss"], figure="training")
 
 # %% [markdown]
 # ## A direction that respects the network
@@ -184,8 +192,8 @@ def filter_lengths(tensors):
 
 
 errors, strays, jumps = [], [], []
-for result in found:
-    load_parameters(model, result["parameters"])
+for parameters in found["parameters"]:
+    load_parameters(model, parameters)
     optimum = flatten(model)
     own, _ = filter_lengths([p.detach() for p in model.parameters()])
     worst = [0.0, 0, 0.0]
@@ -214,38 +222,63 @@ ledger.record("landscape-jump-length", jumps)
 # %% [markdown]
 # ## The loop
 #
-# Here is the whole procedure, for the first network. `retrain` trains with a fresh optimiser (stochastic gradient
-# descent with momentum 0.9, as in the first training) on a fixed 90% of the training images, and pauses where a point
-# is to be recorded: at the jump itself (epoch 0), and after each epoch. All step sizes of one seed share the
-# direction and the order of the images, so that they differ in nothing but the distance.
+# Here is the whole procedure, for the first direction of the first network. `retrain` trains with a fresh optimiser
+# (stochastic gradient descent with momentum 0.9, as in the first training) on a fixed 90% of the training images, and
+# pauses where a point is to be recorded: at the jump itself (epoch 0), and after each epoch. All step sizes of one seed
+# share the direction and the order of the images, so that they differ in nothing but the distance.
 
 # %%
-load_parameters(model, found[0]["parameters"])
+load_parameters(model, found["parameters"][0])
 optimum = flatten(model)
 everything = data.train_images, data.train_labels
 recorder = Recorder(optimum, *evaluate(model, *everything))
 again = {"epochs": states, "batch": batch, "learning_rate": retrain_rate, **regular}
 
-for s in jump_seeds:
+for s in jump_seeds[:1]:
     load_parameters(model, optimum)
     direction = filter_normalised_direction(model, generator_for(s, "direction"))
     for c in steps:
         jump(model, optimum, direction, c)
-        for epoch in retrain(model, data, **again, generator=generator_for(s, "retraining")):
+        for epoch in retrain(model, data, **again, seed=s):
             loss, accuracy = evaluate(model, *everything)
-            recorder.add(model, loss, accuracy, seed=s, step=c, epoch=epoch)
+            recorder.add(flatten(model), loss, accuracy, seed=s, step=c, epoch=epoch)
 
-record = recorder.record()
-print(f"{len(record.loss)} points around a minimum of loss {record.optimum_loss:.4f}")
+by_hand = recorder.record()
+print(f"{len(by_hand.loss)} points around a minimum of loss {by_hand.optimum_loss:.4f}")
 
 # %% [markdown]
 # The record keeps no parameter vectors, only their inner products: distances, angles and principal components follow from
-# those, and 640 points take 3 MB whatever the size of the network. The loop above and the stored result agree to the
-# last bit:
+# those, and 640 points take 3 MB whatever the size of the network.
+#
+# `sample_minimum` does all of this for all sixteen trajectories of a network at once, each epoch of all of them before
+# the next one of any: the same directions, the same images in the same order, the same arithmetic. Only sums are taken
+# in another order, so that the last digits differ. How long do the two agree?
 
 # %%
-records = [Record.from_arrays(result) for result in found]
-assert np.array_equal(record.gram, records[0].gram) and np.array_equal(record.loss, records[0].loss)
+around = {"sampling": "jump_and_retrain", "seeds": jump_seeds, "steps": steps, **again}
+tasks = [{**shape, **images, **around, "parameters": p} for p in found["parameters"]]
+records = [Record.from_arrays(result) for result in compute.map(sample_minimum, tasks, label="samples")]
+record = records[0]
+same = record.seed == jump_seeds[0]
+apart = pd.DataFrame(
+    {
+        "epoch": by_hand.epoch,
+        "loss": np.abs(record.loss[same] / by_hand.loss - 1),
+        "distance": np.abs(record.distance_to_optimum()[same] / by_hand.distance_to_optimum() - 1),
+    }
+)
+apart = apart.groupby("epoch").max().rename_axis("largest relative difference after epoch")
+assert apart.loss[0] < 1e-4 and apart.distance[0] < 1e-4
+apart.loc[[e for e in (0, 1, 2, 3, 5, 10, states - 1) if e < states]].map("{:.1e}".format)
+
+# %% [markdown]
+# At the jump they agree to single precision. Then the difference grows with every step, until the losses have hardly a
+# digit in common while the distances still agree well. Training is chaotic: it multiplies every disturbance, and a
+# rounding error is one. A single trajectory is thus never reproducible on another machine, only what many of them have
+# in common; and a test of code like this must compare single steps, not whole runs. (On one machine, our runs repeat to
+# the last bit.)
+
+# %%
 size = [abs(len(r.loss) - 640) + int((r.distance_to_optimum() == 0).sum()) for r in records]
 ledger.record("landscape-sample-size", size)
 
@@ -287,22 +320,22 @@ ends = [
     )
     for r in records
 ]
-first = [table[table.epoch == 0].set_index(["seed", "step"]) for table in ends]
-last = [table[table.epoch == states - 1].set_index(["seed", "step"]) for table in ends]
-at_jump = {str(c): [np.log10(table.xs(c, level="step").loss).mean() for table in first] for c in steps}
+start = [table[table.epoch == 0].set_index(["seed", "step"]) for table in ends]
+end = [table[table.epoch == states - 1].set_index(["seed", "step"]) for table in ends]
+at_jump = {str(c): [np.log10(table.xs(c, level="step").loss).mean() for table in start] for c in steps}
 ledger.record("landscape-larger-steps-higher-loss", at_jump, figure="trajectories")
 
 # %%
-falls = pd.concat([(b.loss < a.loss).groupby("step").mean() for a, b in zip(first, last)], axis=1).mean(axis=1)
+falls = pd.concat([(b.loss < a.loss).groupby("step").mean() for a, b in zip(start, end)], axis=1).mean(axis=1)
 ledger.record(
     "landscape-retraining-descends",
-    [float((b.loss < a.loss).mean()) for a, b in zip(first, last)],
+    [float((b.loss < a.loss).mean()) for a, b in zip(start, end)],
     figure="trajectories",
     note=f"By step size: {', '.join(f'{c} {share:.0%}' for c, share in falls.items())}.",
 )
 
 # %%
-ratios = pd.concat([(b.distance / a.distance).rename(m["seed"]) for a, b, m in zip(first, last, minima)], axis=1)
+ratios = pd.concat([(b.distance / a.distance).rename(s) for a, b, s in zip(start, end, seeds)], axis=1)
 by_step = ratios.groupby("step").median()
 ledger.record(
     "landscape-retraining-returns",
@@ -346,18 +379,15 @@ by_step.round(3).rename_axis(columns="network")
 
 # %%
 variants = [(rate, decay) for decay in dict.fromkeys((weight_decay, 0.0)) for rate in (*other_rates, retrain_rate)]
-tasks = [
-    {"minimum": minima[0], **around, "learning_rate": rate, **({} if decay else {"weight_decay": 0.0})}
-    for rate, decay in variants
-]
+tasks = [{**tasks[0], "learning_rate": rate, "weight_decay": decay} for rate, decay in variants]
 rows = []
 for (rate, decay), result in zip(variants, compute.map(sample_minimum, tasks, label="variants")):
     r = Record.from_arrays(result)
-    away, start, end = r.distance_to_optimum(), r.epoch == 0, r.epoch == states - 1
+    away, at_first, at_last = r.distance_to_optimum(), r.epoch == 0, r.epoch == states - 1
     for c in steps:
         of = r.step == c
-        ratio = np.median(away[of & end] / away[of & start])
-        rows.append({"decay": decay, "rate": rate, "step": c, "ratio": ratio, "loss": np.median(r.loss[of & end])})
+        ratio = np.median(away[of & at_last] / away[of & at_first])
+        rows.append({"decay": decay, "rate": rate, "step": c, "ratio": ratio, "loss": np.median(r.loss[of & at_last])})
 table = pd.DataFrame(rows)
 table.pivot(index="step", columns=["decay", "rate"], values="ratio").round(3)
 
@@ -452,15 +482,15 @@ print(f"components for 90%: {components}; of random walks: {walks}; at most {bou
 figure, (axes,) = figures.panels(1, width=6)
 curves = {}
 for kind, style, these in (("retraining", "-", records), ("random walk", ":", [random_walk(r) for r in records])):
-    for color, minimum, r in zip(figures.PALETTE, minima, these):
+    for color, s, r in zip(figures.PALETTE, seeds, these):
         variances = np.maximum(np.linalg.eigvalsh(r.centred_gram())[::-1], 0)
-        curves[f"{kind} {minimum['seed']}"] = np.cumsum(variances) / variances.sum()
-        axes.semilogx(np.arange(1, len(variances) + 1), curves[f"{kind} {minimum['seed']}"], style, color=color)
+        curves[f"{kind} {s}"] = np.cumsum(variances) / variances.sum()
+        axes.semilogx(np.arange(1, len(variances) + 1), curves[f"{kind} {s}"], style, color=color)
 axes.axhline(0.9, color="black", linestyle="--", linewidth=1)
 axes.set(xlabel="principal components", ylabel="share of the variance", ylim=(0, 1.02))
 handles = [plt.Line2D([], [], color=color) for color in figures.PALETTE[:networks]]
 handles += [plt.Line2D([], [], color="black", linestyle=style) for style in ("-", ":")]
-axes.legend(handles, [f"network {m['seed']}" for m in minima] + ["retraining", "random walk"])
+axes.legend(handles, [f"network {s}" for s in seeds] + ["retraining", "random walk"])
 figures.save(
     figure,
     "dimensions",

@@ -4,10 +4,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import runner_overhead
+from shapeofloss.bench import runner_overhead, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -23,16 +24,33 @@ class Benchmark:
     repeats: int
 
 
-# One line for each benchmark; a part adds its module here.
-SUITE = {
-    "runner-overhead": Benchmark(
+SEQUENTIAL = "a plain PyTorch loop over the 16 networks"
+
+
+def _of(name: str, make: Callable[[], tuple[Callable[[], None], Callable[[], None]]], repeats: int) -> Benchmark:
+    """Return a benchmark whose two sides are prepared when they are first called."""
+    return Benchmark(name, SEQUENTIAL, lambda: make()[0](), lambda: make()[1](), repeats)
+
+
+_ALL = [
+    Benchmark(
         "runner-overhead",
         "jupytext and papermill by hand",
         runner_overhead.with_runner,
         runner_overhead.with_papermill,
         7,
     ),
-}
+    _of("train-together-zoo", together.whole_zoo, 3),
+    *(
+        _of(f"train-together-wrn-{depth}-{width}-batch-{batch}", partial(together.training, depth, width, batch), 5)
+        for depth, width, batch in together.zoo()
+    ),
+    *(
+        _of(f"evaluate-together-wrn-{depth}-{width}", partial(together.evaluation, depth, width), 5)
+        for depth, width in ((10, 1), (16, 2), (22, 2))
+    ),
+]
+SUITE = {benchmark.name: benchmark for benchmark in _ALL}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Points on a random tree whose branches and distances along the tree are known, and noise around them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import shortest_path
+
+from shapeofloss.errors import UserError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Points on a tree in D dimensions, branch after branch. The unit of length is one branch.
+
+    Attributes:
+        points: Shape (n, D), without noise.
+        branch: Number of each point's branch, shape (n,), from 0, the trunk.
+        along: Distances between points along the tree, shape (n, n), symmetric with a zero diagonal.
+    """
+
+    points: Array
+    branch: NDArray[np.int64]
+    along: Array
+
+
+def random_tree(*, branches: int, points: int, dimensions: int, bend: float, seed: int) -> Tree:
+    r"""Grow a tree from arcs of circles, each of length 1, in random directions.
+
+    .. math:: x(s) = x_0 + \frac{\sin(\beta s)}{\beta}\,u + \frac{1-\cos(\beta s)}{\beta}\,v, \qquad 0 < s \le 1
+
+    The trunk starts at the origin, every other branch at a point x_0 of an earlier branch, all points being equally
+    likely; u and v are orthonormal and random, and beta is the bend. s is the length along the arc, and neighbours on
+    the tree are 1 / points apart along it. The distance along the tree is that length times the number of neighbours
+    passed: exact, since branches start at points.
+
+    Args:
+        branches: Number of branches, at least 1.
+        points: Points per branch, at least 1.
+        dimensions: Dimensions D, at least 2.
+        bend: Angle by which a branch turns from its start to its end, in radians; 0 makes it straight.
+        seed: Of the generator, not negative.
+    Returns:
+        The tree, with branches x points points. The origin is not among them.
+    Raises:
+        UserError: If a number is out of range.
+    Source:
+        Loss-landscape paper, Fig. 1B: "an artificial data set" with "tree-like structure", not described further. The
+        PHATE library's own generator, `phate.tree.gen_dla`, grows random walks from the trunk and gives no distances.
+    Example:
+        >>> tree = random_tree(branches=1, points=4, dimensions=3, bend=0, seed=0)
+        >>> tree.along[0].tolist()
+        [0.0, 0.25, 0.5, 0.75]
+    """
+    if branches < 1 or points < 1 or dimensions < 2 or bend < 0:
+        raise UserError(
+            "A tree takes at least 1 branch, 1 point per branch, 2 dimensions and a bend of 0 or more, "
+            f"not {branches}, {points}, {dimensions} and {bend}."
+        )
+    generator = np.random.default_rng(seed)
+    s = np.arange(1, points + 1)[:, None] / points  # (points, 1)
+    ahead, aside = (np.sin(bend * s) / bend, (1 - np.cos(bend * s)) / bend) if bend else (s, 0 * s)
+    grown = np.empty((0, dimensions))
+    parents = []
+    for _ in range(branches):
+        start = int(generator.integers(len(grown))) if len(grown) else -1
+        u, v = np.linalg.qr(generator.normal(size=(dimensions, 2)))[0].T
+        base = grown[start] if start >= 0 else np.zeros(dimensions)
+        parents += [start, *range(len(grown), len(grown) + points - 1)]
+        grown = np.concatenate([grown, base + ahead * u + aside * v])
+    child, parent = np.arange(1, len(parents)), np.array(parents[1:], int)
+    graph = coo_array((np.ones(len(child)), (child, parent)), shape=(len(parents), len(parents)))
+    hops = shortest_path(graph.tocsr(), directed=False, unweighted=True)
+    return Tree(grown, np.repeat(np.arange(branches), points), hops / points)
+
+
+def with_noise(points: Array, *, size: float, seed: int) -> Array:
+    """Return points with isotropic Gaussian noise added.
+
+    Args:
+        points: Shape (n, D).
+        size: Root mean square length of a point's noise, size / sqrt(D) in each dimension, in the unit of the points.
+        seed: Of the generator, not negative.
+    Raises:
+        UserError: If the size is negative.
+    """
+    if size < 0:
+        raise UserError(f"The size of the noise is a length, 0 or more, not {size}.")
+    noise = np.random.default_rng(seed).normal(size=points.shape)
+    return points + size / np.sqrt(points.shape[1]) * noise
