@@ -1,5 +1,7 @@
 """The hash moves when a result could, and only then."""
 
+import pytest
+
 from shapeofloss import hashing
 
 
@@ -34,3 +36,36 @@ def test_only_numerical_pins_count():
     pins = hashing.numerical_pins()
     assert any(pin.startswith("torch==") for pin in pins) and any(pin.startswith("phate==") for pin in pins)
     assert not any(pin.startswith(("ruff==", "jupyterlab==")) for pin in pins)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of one module with a C++ source beside it, in the place of this one."""
+    folder = tmp_path / "shapeofloss" / "fast"
+    folder.mkdir(parents=True)
+    for path in (folder.parent / "__init__.py", folder / "__init__.py"):
+        path.touch()
+    (folder.parent / "slow.py").write_text("x = 1\n")
+    (folder / "kernels.py").write_text("x = 1\n")
+    (folder / "loops.cpp").write_text("int x = 1;\n")
+    monkeypatch.setattr(hashing, "__file__", str(folder.parent / "hashing.py"))
+    hashing._file_of.cache_clear()
+    yield folder
+    hashing._file_of.cache_clear()
+
+
+def test_compiled_sources_beside_a_module_count_for_whoever_imports_it(package):
+    user, other = "from shapeofloss.fast import kernels\n", "from shapeofloss import slow\n"
+    before, elsewhere = hashing.code_of(user), hashing.code_of(other)
+    assert before["fast/loops.cpp"] == "int x = 1;\n" and "fast/loops.cpp" not in elsewhere
+    assert set(before) == {"shapeofloss", "shapeofloss.fast", "shapeofloss.fast.kernels", "fast/loops.cpp"}
+    (package / "loops.cpp").write_text("int x = 2;\n")
+    assert hashing.digest(hashing.code_of(user)) != hashing.digest(before)
+    assert hashing.code_of(other) == elsewhere
+    (package / "more.cpp").touch()
+    assert "fast/more.cpp" in hashing.code_of(user)
+
+
+def test_the_kernels_of_the_landscapes_count_for_minima_and_samples():
+    assert "ensembles/lanes.cpp" in hashing.code_of("from shapeofloss.landscape import minima")
+    assert "ensembles/lanes.cpp" not in hashing.code_of("from shapeofloss.landscape import embedding")

@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
-from torch import nn
 
 from shapeofloss.errors import UserError
 from shapeofloss.landscape import record as module
@@ -14,16 +13,11 @@ from shapeofloss.landscape.record import Record, Recorder
 POINTS, PARAMETERS = 12, 700
 
 
-class Vector(nn.Module):
-    def __init__(self, values):
-        super().__init__()
-        self.values = nn.Parameter(torch.as_tensor(np.asarray(values, np.float32)))
-
-
 def recorded(points, optimum):
     recorder = Recorder(torch.as_tensor(np.asarray(optimum, np.float32)), 0.25, 1.0)
     for number, point in enumerate(points):
-        recorder.add(Vector(point), number / 8, 0.5, seed=number, step=0.75, epoch=number + 1)
+        vector = torch.as_tensor(np.asarray(point, np.float32))
+        recorder.add(vector, number / 8, 0.5, seed=number, step=0.75, epoch=number + 1)
     return recorder.record()
 
 
@@ -52,6 +46,7 @@ def test_labels_are_kept_in_order(record):
     assert record.seed.tolist() == list(range(POINTS)) and record.epoch.tolist() == list(range(1, POINTS + 1))
     assert set(record.step) == {0.75} and set(record.accuracy) == {0.5}
     assert (record.optimum_loss, record.optimum_accuracy) == (0.25, 1.0)
+    assert record.coefficients.shape == (POINTS, 0)
 
 
 def test_inner_products_are_those_of_the_vectors(record, points, optimum):
@@ -126,15 +121,38 @@ def test_a_record_survives_the_way_through_a_file(record):
     assert isinstance(again.norm, float) and isinstance(again.optimum_loss, float)
 
 
-def test_a_recorder_keeps_its_points_when_the_network_moves_on():
-    optimum, model = torch.zeros(2), Vector([3, 4])
+def test_a_recorder_keeps_its_points_when_the_vectors_move_on():
+    optimum, point = torch.zeros(2), torch.tensor([3.0, 4.0])
     recorder = Recorder(optimum, 0.0, 1.0)
-    recorder.add(model, 0.5, 0.5, seed=0, step=1.0, epoch=0)
-    with torch.no_grad():
-        model.values += 1
-        optimum += 1
+    recorder.add(point, 0.5, 0.5, seed=0, step=1.0, epoch=0)
+    point += 1
+    optimum += 1
     record = recorder.record()
     assert record.distance_to_optimum().tolist() == [5] and record.norm == 0
+
+
+def test_trajectories_that_were_recorded_side_by_side_become_whole_in_the_order_in_which_they_came_first():
+    recorder = Recorder(torch.zeros(4), 0.0, 1.0)
+    labels = [(1, 0.5, 0), (0, 0.5, 0), (1, 0.25, 0), (1, 0.5, 1), (0, 0.5, 1), (1, 0.25, 1)]
+    points = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    for point, (seed, step, epoch) in zip(points, labels, strict=True):
+        recorder.add(torch.from_numpy(point), float(point[0]), float(point[1]), seed=seed, step=step, epoch=epoch)
+    record = recorder.record()
+    order = [0, 3, 1, 4, 2, 5]
+    assert list(zip(record.seed, record.step, record.epoch, strict=True)) == [labels[n] for n in order]
+    assert record.loss.tolist() == points[order, 0].tolist() and record.accuracy.tolist() == points[order, 1].tolist()
+    exact = points[order].astype(np.float64)
+    np.testing.assert_allclose(record.gram, exact @ exact.T, rtol=1e-14)
+    probes = np.random.default_rng(1).normal(size=(3, 4))
+    np.testing.assert_allclose(recorder.products_with(probes), exact @ probes.T, rtol=1e-14)
+    np.testing.assert_allclose(recorder.products_with(probes[0]), exact @ probes[:1].T, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_parameters_may_have_any_precision(dtype):
+    recorder = Recorder(torch.ones(2, dtype=dtype), 0.0, 1.0)
+    recorder.add(torch.tensor([4.0, 5.0], dtype=dtype), 0.5, 0.5, seed=0, step=1.0, epoch=0)
+    assert recorder.record().distance_to_optimum().tolist() == [5]
 
 
 def test_wrong_input_is_named(record):

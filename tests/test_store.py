@@ -1,6 +1,7 @@
 """The store: whole entries, damaged entries, one computation for many askers, and what moves a key."""
 
 import functools
+import json
 import multiprocessing
 import time
 
@@ -62,12 +63,38 @@ def test_the_key_depends_on_arguments_code_and_pins(marks, monkeypatch):
     assert store.key(squares, {"count": 1}) != base
 
 
+def test_arrays_change_a_key_by_value_shape_and_type(marks):
+    base = np.arange(6, dtype=np.float32)
+    others = [base + 1, base.reshape(2, 3), base.reshape(3, 2), base.astype(np.float64), base[:5], base.astype(">f4")]
+    others += [base.view(np.int32), base.tolist(), np.array(["a"])]
+    keys = [store.key(squares, {"count": value}) for value in (base, *others)]
+    assert len(set(keys)) == len(keys)
+    wide = np.zeros((6, 2), np.float32)
+    wide[:, 0] = base
+    assert store.key(squares, {"count": base.copy()}) == store.key(squares, {"count": wide[:, 0]}) == keys[0]
+    assert store.key(squares, {"scale": base}) != keys[0]
+
+
+def test_a_call_with_an_array_is_stored_with_its_description_alone(marks):
+    scale = np.array([0.5, 2.0, 1.0])
+    first = store.get_or_compute(squares, {"count": 3, "scale": scale})
+    again = store.get_or_compute(squares, {"count": 3, "scale": scale.copy()})
+    assert computed(marks) == 1 and np.array_equal(first["values"], again["values"])
+    assert first["values"].tolist() == [0, 2, 4]
+    described = json.loads(store.path_of(squares, {"count": 3, "scale": scale}).read_text())["arguments"]
+    assert described["count"] == 3 and (described["scale"]["shape"], described["scale"]["dtype"]) == ([3], "<f8")
+
+
 def test_what_cannot_be_a_key_or_be_stored_is_refused(marks):
     for function in (lambda: {}, functools.partial(squares, 3)):
         with pytest.raises(UserError, match="move the function into a module"):
             store.key(function, {})
     with pytest.raises(UserError, match="finite JSON values"):
         store.key(squares, {"count": float("nan")})
+    with pytest.raises(UserError, match="or arrays of numbers, to be a key: an array of objects has no checksum"):
+        store.key(squares, {"count": np.array([{}])})
+    with pytest.raises(UserError, match="finite JSON values or arrays of numbers"):
+        store.key(squares, {"count": [np.zeros(2)]})
     path = store.path_of(squares, {})
     with pytest.raises(UserError, match="array of objects"):
         store._write(path, {"a": np.array([{}])}, {})

@@ -60,14 +60,14 @@ def epochs_of(batches: Iterable[Batch]) -> Epochs:
     """Return the epochs of any batches that can be gone through again and again.
 
     A list or tuple is taken in a new random order each time. Anything else, such as a `DataLoader`, orders itself,
-    while torch's global random numbers follow from the seed.
+    while torch's global random numbers follow from the seed; a generator of its own would not.
 
     Args:
         batches: The batches of one epoch.
     Raises:
         UserError: If they can be gone through only once.
     """
-    if iter(batches) is batches:
+    if isinstance(batches, Iterator):
         raise UserError("These batches can be gone through only once: give a list of them, or a DataLoader.")
 
     def epochs(seed: int) -> Iterator[Iterable[Batch]]:
@@ -79,6 +79,11 @@ def epochs_of(batches: Iterable[Batch]) -> Epochs:
                 yield _seeded(batches, int(torch.randint(2**62, (), generator=generator)))
 
     return epochs
+
+
+def once(batches: Iterable[Batch]) -> list[Batch]:
+    """Return the batches of one epoch, those of a `DataLoader` always in the same order."""
+    return list(batches if isinstance(batches, Sequence) else _seeded(batches, 0))
 
 
 def _seeded(batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
@@ -119,7 +124,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
         return batches[0]
     try:
         return tree_map(lambda *leaves: torch.cat(leaves) if isinstance(leaves[0], Tensor) else leaves[0], *batches)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             "Batch normalisation needs all examples in one batch, and these cannot be joined: pass `evaluation`, a "
             f"list with one batch. ({error})"

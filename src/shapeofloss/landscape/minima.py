@@ -178,6 +178,6 @@ def _labels(data: Images, network: Mapping[str, Any]) -> Tensor:
     known = {"seed", "weight_decay", "augment", "random_labels"}
     if not known - {"random_labels"} <= set(network) <= known:
         raise UserError(
-            f"A network is given by {', '.join(sorted(known))} (the third is optional), not {dict(network)}."
+            f"A network is given by {', '.join(sorted(known))} (random_labels is optional), not {dict(network)}."
         )
     return random_labels(data.train_labels, network["seed"]) if network.get("random_labels") else data.train_labels

@@ -74,20 +74,21 @@ def _centred(inner_products: Array) -> Array:
 # ----- pictures
 
 
-def pca_embedding(inner_products: Array, *, equal: bool = False) -> Array:
-    """Place points by their first two principal components, found from inner products.
+def pca_embedding(inner_products: Array, *, dimensions: int = 2, equal: bool = False) -> Array:
+    """Place points by their first principal components, found from inner products.
 
     Args:
         inner_products: Shape (n, n), seen from anywhere: they are centred here.
-        equal: Whether both components are scaled to the variance 1.
+        dimensions: Number d of components, at most n; n of them keep all distances.
+        equal: Whether each component is scaled to the variance 1.
     Returns:
-        Shape (n, 2), in the unit of the points, or without one if `equal`.
+        Shape (n, d), in the unit of the points, or without one if `equal`.
     """
     values, vectors = np.linalg.eigh(_centred(inner_products))
-    first = vectors[:, :-3:-1]
-    lengths = np.sqrt(np.maximum(values[:-3:-1], 0))  # largest first
+    first = vectors[:, ::-1][:, :dimensions]
+    lengths = np.sqrt(np.maximum(values[::-1][:dimensions], 0))  # largest first
     # The sign of an eigenvector is not determined: let the entry that is largest in size be positive.
-    signs = np.sign(first[np.abs(first).argmax(axis=0), [0, 1]])
+    signs = np.sign(first[np.abs(first).argmax(axis=0), np.arange(first.shape[1])])
     return np.asarray(first * signs * (np.sqrt(len(values)) if equal else lengths))
 
 
@@ -108,9 +109,11 @@ def tsne_embedding(distances: Array, *, perplexity: float, seed: int) -> Array:
             f"The perplexity is {perplexity}, but {len(distances)} points allow above 0 and fewer than that."
         )
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     tsne = TSNE(perplexity=perplexity, metric="precomputed", init="random", random_state=seed, n_jobs=1)
-    return np.asarray(tsne.fit_transform(distances), np.float64)
+    with threadpool_limits(1):  # n_jobs does not reach its gradient
+        return np.asarray(tsne.fit_transform(distances), np.float64)
 
 
 def umap_embedding(distances: Array, *, neighbours: int, seed: int) -> Array:
@@ -127,14 +130,17 @@ def umap_embedding(distances: Array, *, neighbours: int, seed: int) -> Array:
     """
     if not 2 <= neighbours < len(distances):
         raise UserError(f"UMAP is asked for {neighbours} neighbours, but {len(distances)} points allow 2 to fewer.")
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, :neighbours]
-    known = nearest, np.take_along_axis(distances, nearest, axis=1)  # given, since UMAP compiles its search: 6 seconds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on other packages at import, on precomputed distances, on parts of the graph
-        from umap import UMAP  # type: ignore[import-untyped]
+        import umap  # type: ignore[import-untyped]
 
-        umap = UMAP(neighbours, metric="precomputed", precomputed_knn=known, random_state=seed, n_jobs=1)
-        return np.asarray(umap.fit_transform(distances), np.float64)
+        # It compiles itself in every process, for longer than it draws; so compile once and keep the machine code.
+        for module in (umap.umap_, umap.layouts, umap.utils):
+            for function in vars(module).values():
+                if hasattr(function, "enable_caching"):
+                    function.enable_caching()
+        drawer = umap.UMAP(neighbours, metric="precomputed", random_state=seed, n_jobs=1)
+        return np.asarray(drawer.fit_transform(distances), np.float64)
 
 
 def draw(
@@ -159,8 +165,8 @@ def draw(
         equal: As for `pca_embedding`.
         seed: Of the start of all but PCA.
     Returns:
-        What the store keeps: `picture`, shape (n, 2); for PHATE also `components`, the number of parts that its random
-        walk cannot leave, and `t`, the steps of the walk.
+        What the store keeps: `picture`, shape (n, 2); for PHATE also `t`, the steps of its random walk, and `part`,
+        shape (n,): numbers, from 0, of the parts that the walk cannot leave.
     Raises:
         UserError: If an option is unknown or out of range, or the view does not suit the kind of PHATE.
     Source:
@@ -175,7 +181,8 @@ def draw(
                 )
             distances = distances_between(inner_products, view)
             picture, diffusion = phate_embedding(distances, knn=neighbours, decay=decay, mds_distance=kind, seed=seed)
-            return {"picture": picture, "components": diffusion.components, "t": diffusion.t}
+            part = connected_components(diffusion.operator, directed=False)[1]
+            return {"picture": picture, "t": diffusion.t, "part": part}
         case "pca":
             return {"picture": pca_embedding(seen(inner_products, view), equal=equal)}
         case "tsne":
@@ -196,7 +203,7 @@ def neighbour_graph(picture: Array, *, neighbours: int) -> csr_array:
     """Join each point to its nearest others in a picture; an edge of one direction counts for both.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         neighbours: 1 to n - 1.
     Returns:
         Symmetric adjacency, shape (n, n), 1 for an edge.
@@ -224,7 +231,7 @@ def share_whole(picture: Array, trajectory: Labels, *, neighbours: int = 10) -> 
     """Return the share of trajectories that are in one piece: whose own states, among themselves, stay connected.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         trajectory: Label of each point's trajectory, shape (n,).
         neighbours: Of each point among all points, as for `neighbour_graph`.
     Returns:
@@ -242,7 +249,7 @@ def order_within(picture: Array, trajectory: Labels, epoch: Labels) -> float:
     """Return how well distances within a trajectory follow the epochs between its states.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         trajectory, epoch: Label of each point's trajectory, and its time, shape (n,).
     Returns:
         The median over trajectories of the Spearman correlation, over pairs of states, between distance in the picture
@@ -256,7 +263,7 @@ def relations_between(picture: Array, inner_products: Array, trajectory: Labels)
     """Return how well distances between the means of trajectories follow those between the means of the points.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         inner_products: Of the points, shape (n, n), seen from anywhere.
         trajectory: Label of each point's trajectory, shape (n,).
     Returns:
@@ -269,11 +276,26 @@ def relations_between(picture: Array, inner_products: Array, trajectory: Labels)
     return _spearman(pdist(averaging @ picture), true)
 
 
+def room_within(picture: Array, trajectory: Labels) -> float:
+    """Return the share of a picture's variance that is movement within trajectories.
+
+    Args:
+        picture: Shape (n, d).
+        trajectory: Label of each point's trajectory, shape (n,).
+    Returns:
+        One minus the variance of the points when each is moved to the mean of its trajectory, over their variance; the
+        variances of all dimensions are added. A number in [0, 1].
+    """
+    _, index, counts = np.unique(trajectory, return_inverse=True, return_counts=True)
+    means = np.stack([np.bincount(index, column) / counts for column in picture.T], axis=1)
+    return float(1 - means[index].var(axis=0).sum() / picture.var(axis=0).sum())
+
+
 def successive_nearer(picture: Array, trajectory: Labels, epoch: Labels) -> float:
     """Return the probability that two successive states lie nearer in the picture than two random states.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         trajectory, epoch: As for `order_within`.
     Returns:
         The share of all combinations of a pair of successive states of a trajectory with any pair of points; a tie
@@ -290,7 +312,7 @@ def rank_agreement(picture: Array, distances: Array, *, apart: Labels | None = N
     """Return the Spearman correlation of distances in the picture with given ones, over pairs of points.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         distances: Shape (n, n), symmetric.
         apart: Labels, shape (n,): only pairs with different ones count. None counts all pairs.
     """
@@ -308,17 +330,17 @@ def _spearman(first: Array, second: Array) -> float:
 def sample_scores(
     picture: Array, *, inner_products: Array, trajectory: Labels, epoch: Labels, direction: Labels
 ) -> dict[str, float]:
-    """Return every number by which a picture of jump-and-retrain samples is judged.
+    """Return the numbers that describe what a picture of jump-and-retrain samples keeps.
 
     Args:
-        picture: Shape (n, 2).
+        picture: Shape (n, d).
         inner_products: Of the samples as seen from the origin, shape (n, n).
         trajectory, epoch: As for `order_within`.
         direction: Seed of each sample's jump, shape (n,).
     Returns:
-        `whole`, `within`, `between`, `successive` as the functions above; `clusters`: pieces by 5 neighbours; `local`:
-        trustworthiness by 10 neighbours and cosine distances from the origin; `global`: rank agreement with those
-        distances, between trajectories; `silhouette`: of the directions, its mean. All but `clusters` are 1 at best.
+        `whole`, `within`, `between`, `successive` and `room` as the functions above; `clusters`: pieces by 5
+        neighbours; `local`: trustworthiness by 10 neighbours and cosine distances from the origin; `global`: rank
+        agreement with those distances, between trajectories; `silhouette`: of the directions, its mean.
     """
     from sklearn.manifold import trustworthiness
     from sklearn.metrics import silhouette_score
@@ -334,4 +356,5 @@ def sample_scores(
         "local": float(trustworthiness(cosine, picture, n_neighbors=near, metric="precomputed")),
         "global": rank_agreement(picture, cosine, apart=trajectory),
         "silhouette": float(silhouette_score(picture, direction)),
+        "room": room_within(picture, trajectory),
     }

@@ -179,7 +179,7 @@ class Recorder:
     """
 
     def __init__(self, optimum: Tensor, loss: float, accuracy: float) -> None:
-        self._optimum = optimum.cpu()
+        self._optimum = optimum.cpu().clone()
         self._loss = loss
         self._accuracy = accuracy
         self._displacements: list[NDArray[np.float32]] = []
@@ -187,7 +187,7 @@ class Recorder:
 
     def add(self, point: Tensor, loss: float, accuracy: float, *, seed: int, step: float, epoch: int) -> None:
         """Add a point theta, shape (P,); other arguments as the attributes of `Record`."""
-        self._displacements.append((point.cpu() - self._optimum).numpy().astype(np.float32, copy=False))
+        self._displacements.append((point.cpu() - self._optimum).float().numpy())
         self._labels.append((loss, accuracy, seed, step, epoch))
 
     def record(self) -> Record:
@@ -199,7 +199,7 @@ class Recorder:
         if not self._labels:
             raise UserError("There is no point to record yet: add one first.")
         order = self._order()
-        optimum = self._optimum.numpy().astype(np.float64)
+        optimum = self._optimum.double().numpy()
         gram = self._products([self._displacements[n] for n in order])
         along = self.products_with(optimum)[:, 0]
         loss, accuracy, seed, step, epoch = zip(*(self._labels[n] for n in order), strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined
+from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined, once
 from shapeofloss.landscape.directions import direction_of, direction_vector
 from shapeofloss.landscape.ensembles import Batch, Ensemble, Loss, Together, cross_entropy, ensemble_of
 from shapeofloss.landscape.ensembles.base import normalises_batches, untouched
@@ -95,7 +95,7 @@ class Around:
         self.model, self.loss, self.together, self.name = model, loss, together, name
         self.optimum = flatten(model)
         self.epochs = epochs_of(batches)
-        self.evaluation = list(evaluation if evaluation is not None else batches)
+        self.evaluation = once(evaluation if evaluation is not None else batches)
         if not self.evaluation:
             raise UserError("There is no batch: give at least one.")
         if normalises_batches(model):
@@ -220,9 +220,11 @@ def train_epoch(
         decay: Weight decay of each network, shaped as by `per_network`; for one that all share, use the optimiser's.
     Returns:
         The mean loss of each network at the time of its batches, by numbers of examples, shape (M,).
+    Raises:
+        UserError: If there is no batch.
     """
     seeds = generator_for(epoch, "dropout")
-    total, count = torch.zeros(ensemble.count, dtype=torch.float64), 0
+    total, count = torch.zeros(2, ensemble.count, dtype=torch.float64)
     for batches in zip(*streams, strict=True):
         torch.manual_seed(int(torch.randint(2**62, (), generator=seeds)))
         losses = ensemble.backward(batches, of)
@@ -230,8 +232,11 @@ def train_epoch(
             assert ensemble.theta.grad is not None
             ensemble.theta.grad.addcmul_(decay, ensemble.theta.detach())
         optimiser.step()
-        total += losses.double().cpu() * examples(batches[0])
-        count += examples(batches[0])
+        sizes = torch.tensor([examples(batch) for batch in batches])[of]
+        total += losses.double().cpu() * sizes
+        count += sizes
+    if not count.all():
+        raise UserError("There is no batch to train on: give at least one.")
     return total / count
 
 
@@ -334,7 +339,7 @@ def _along(
             f"The loss of {around.name} is {losses[lost]} at point {lost}, {abs(steps[lost]):.3g} steps from the "
             "optimum: use a smaller reach or smaller steps."
         )
-    exact, optimum = directions.cpu().numpy().astype(np.float64), around.optimum.cpu().numpy().astype(np.float64)
+    exact, optimum = directions.cpu().double().numpy(), around.optimum.cpu().double().numpy()
     gram = coefficients @ (exact @ exact.T) @ coefficients.T
     return Record(
         gram=(gram + gram.T) / 2,  # symmetric to the last bit

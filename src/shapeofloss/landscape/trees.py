@@ -89,5 +89,5 @@ def with_noise(points: Array, *, size: float, seed: int) -> Array:
     """
     if size < 0:
         raise UserError(f"The size of the noise is a length, 0 or more, not {size}.")
-    noise = np.random.default_rng(seed).normal(size=points.shape)
+    noise = np.random.default_rng((seed, 1)).normal(size=points.shape)  # another stream than a tree of the same seed
     return points + size / np.sqrt(points.shape[1]) * noise

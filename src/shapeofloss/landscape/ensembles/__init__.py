@@ -68,13 +68,20 @@ def fits_lanes(model: nn.Module, loss: Loss, example: Batch = None) -> bool:
 
 
 def vectorises(model: nn.Module, loss: Loss, example: Batch) -> bool:
-    """Try both ways on two networks that differ: an operation may be refused, or may ignore its parameters."""
+    """Try both ways on two networks that differ: an operation may be refused, or may ignore its parameters.
+
+    A model that changes its buffers in training is refused: each network needs buffers of its own.
+    """
     outcomes = []
     for kind in (Plain, Vectorised):
         try:
             with untouched(model), _slow_rules_refused():
                 ensemble, of = kind(model, loss, 2), torch.zeros(2, dtype=torch.long)
+                buffers = [buffer.clone() for buffer in model.buffers()]
                 ensemble.load(ensemble.theta.detach() * torch.tensor([[1.0], [0.9]]).to(ensemble.theta))
+                ensemble.backward([example], of)  # dropout, and what else acts in training only
+                if not all(map(torch.equal, buffers, model.buffers())):
+                    return False
                 losses = ensemble.backward([example], of, dropout=False)
                 ensemble.evaluate([example], of)
         except (RuntimeError, NotImplementedError, ValueError, TypeError, UserWarning):

@@ -38,6 +38,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     tracking = [(layer, layer.track_running_stats) for layer in model.modules() if isinstance(layer, _BatchNorm)]
     parameters = [(p, p.detach().clone(), p.grad, p.requires_grad) for p in model.parameters()]
+    tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]  # a forward may replace buffers
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     try:
@@ -48,6 +49,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for layer, tracked in tracking:
             layer.track_running_stats = tracked
+        for table, entries in tables:
+            table.clear()
+            table.update(entries)
         with torch.no_grad():
             for buffer, before in buffers:
                 buffer.copy_(before)

@@ -214,7 +214,14 @@ def convolve(features: Tensor, weights: Tensor, shape: Geometry) -> Tensor:
         shape: The geometry of input and filters.
     Returns:
         Shape (groups, chunks * output positions, outputs, samples, 8).
+    Raises:
+        UserError: If the features have other channels than the filters, or another type.
     """
+    if features.dtype != torch.float32 or features.shape[2] != weights.shape[2]:
+        raise UserError(
+            f"A convolution of {weights.shape[2]} channels in torch.float32 cannot take {features.shape[2]} channels "
+            f"in {features.dtype}: give images that suit the network."
+        )
     return _Convolve.apply(features, weights, shape)
 
 

@@ -49,18 +49,25 @@ class Lanes(Ensemble):
 
     def backward(self, batches: Sequence[Batch], of: Tensor, *, dropout: bool = True) -> Tensor:
         """See `Ensemble`."""
-        weights = [part.requires_grad_() for part in self._weights()]
-        losses, _ = self._losses(weights, batches, of)
-        # Views of a zero-filled leaf would cost a copy of all parameters each: the gradients are put together here.
-        parts = torch.autograd.grad(losses.sum(), weights)
-        self.theta.grad = torch.cat([part.flatten(1, -2) for part in parts], dim=1)
-        return self._by_network(losses.detach())
+        losses, gradient = self.theta.new_empty(len(self.theta), LANES), torch.empty_like(self.theta)
+        for alike, networks, own in _by_shape(batches, of[self._places]):
+            weights = [part.requires_grad_() for part in self._weights()]
+            values, _ = self._losses(weights, alike, networks)
+            # Views of a zero-filled leaf would cost a copy of all parameters each: the gradients are put together here.
+            parts = torch.autograd.grad(values.sum(), weights)
+            losses = torch.where(own, values.detach(), losses)
+            gradient = torch.where(own[:, None], torch.cat([part.flatten(1, -2) for part in parts], dim=1), gradient)
+        self.theta.grad = gradient
+        return self._by_network(losses)
 
     def evaluate(self, batches: Sequence[Batch], of: Tensor) -> tuple[Tensor, Tensor]:
         """See `Ensemble`."""
+        losses, accuracies = self.theta.new_empty(2, len(self.theta), LANES)
         with torch.no_grad():
-            losses, hits = self._losses(self._weights(), batches, of)
-            return self._by_network(losses), self._by_network(hits)
+            for alike, networks, own in _by_shape(batches, of[self._places]):
+                values, hits = self._losses(self._weights(), alike, networks)
+                losses, accuracies = torch.where(own, values, losses), torch.where(own, hits, accuracies)
+        return self._by_network(losses), self._by_network(accuracies)
 
     def _by_network(self, values: Tensor) -> Tensor:
         """Undo the grouping: from (groups, 8, ...) to (M, ...)."""
@@ -73,9 +80,8 @@ class Lanes(Ensemble):
         shapes = [p.flatten(2).shape if p.dim() == 4 else p.shape for p in parameters]
         return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def _losses(self, weights: list[Tensor], batches: Sequence[Batch], of: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses and accuracies, shape (groups, 8)."""
-        networks = of[self._places]
+    def _losses(self, weights: list[Tensor], batches: Sequence[Batch], networks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses and accuracies, shape (groups, 8), on batches of one shape; of each network one is its own."""
         images, labels = (torch.stack(column) for column in zip(*batches, strict=True))
         size: Size = (images.shape[-2], images.shape[-1])
         chunk = next(n for n in range(min(CHUNK, labels.shape[1]), 0, -1) if labels.shape[1] % n == 0)
@@ -106,6 +112,19 @@ class Lanes(Ensemble):
         pooled = _activated(model.normalisation, features, weights).unflatten(1, (-1, size[0] * size[1])).mean(dim=2)
         matrix, bias = next(weights), next(weights)  # an affine map is a convolution of one position by one tap
         return convolve(pooled, matrix.unsqueeze(3), geometry(1, 1, 1, 1)) + bias[:, None, :, None]
+
+
+def _by_shape(batches: Sequence[Batch], of: Tensor) -> Iterator[tuple[list[Batch], Tensor, Tensor]]:
+    """Yield the batches of one shape, each network's number among them, and whether it has one: shape (groups, 8).
+
+    A network without one gets the first of them, and its results are thrown away.
+    """
+    shapes = [images.shape for images, _ in batches]
+    for shape in dict.fromkeys(shapes):
+        numbers = [number for number, other in enumerate(shapes) if other == shape]
+        places = torch.full((len(batches),), -1)
+        places[numbers] = torch.arange(len(numbers))
+        yield [batches[number] for number in numbers], places[of].clamp(min=0), (places[of] >= 0).view(-1, LANES)
 
 
 def _grouped(values: Tensor) -> Tensor:

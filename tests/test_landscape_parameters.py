@@ -1,0 +1,59 @@
+import pytest
+import torch
+from nets import Tied, mlp, seeded
+
+from shapeofloss.errors import UserError
+from shapeofloss.landscape.minima import network_for_digits
+from shapeofloss.landscape.networks import number_of_parameters
+from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
+
+
+@pytest.fixture
+def model():
+    return network_for_digits(depth=10, width=1, base=2)
+
+
+def test_parameters_come_back_from_their_vector(model):
+    flat = torch.arange(number_of_parameters(model), dtype=torch.float32)
+    load_parameters(model, flat.numpy())
+    assert torch.equal(flatten(model), flat)
+    assert model.convolution.weight.flatten()[1] == 1
+
+
+def test_training_after_loading_leaves_the_vector_alone(model):
+    flat = flatten(model)
+    before = flat.clone()
+    load_parameters(model, flat)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.ones(2, 1, 8, 8)).square().sum().backward()
+    optimiser.step()
+    assert torch.equal(flat, before) and not torch.equal(flatten(model), before)
+
+
+def test_a_vector_of_another_length_is_refused(model):
+    with pytest.raises(UserError, match=r"shape \(3,\) does not fit a network with \d+ parameters: build"):
+        load_parameters(model, torch.zeros(3))
+
+
+def test_frozen_parameters_are_no_part_of_the_vector_and_stay():
+    model = mlp()
+    before = model[0].weight.detach().clone()
+    model[0].weight.requires_grad_(False)
+    assert list(trained_parameters(model)) == ["0.bias", "3.weight", "3.bias"] and len(flatten(model)) == 8 + 16 + 2
+    load_parameters(model, torch.arange(26.0))
+    assert torch.equal(model[0].weight, before)
+    assert model[0].bias.tolist() == list(range(8)) and model[3].bias.tolist() == [24, 25]
+
+
+def test_tied_parameters_are_in_the_vector_once_and_move_together():
+    model = seeded(Tied)
+    assert len(flatten(model)) == 7 * 4 + 4 * 4 + 4
+    load_parameters(model, torch.arange(48.0))
+    assert model.scores.weight is model.embedding.weight and model.scores.weight[0].tolist() == [0, 1, 2, 3]
+
+
+def test_an_entirely_frozen_network_is_refused():
+    model = mlp().requires_grad_(False)
+    for function in (trained_parameters, flatten, lambda frozen: load_parameters(frozen, torch.zeros(0))):
+        with pytest.raises(UserError, match="Every parameter of the network is frozen: set requires_grad where"):
+            function(model)

@@ -1,0 +1,266 @@
+import networkx
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from shapeofloss.errors import UserError
+from shapeofloss.landscape.pictures import (
+    distances_between,
+    draw,
+    neighbour_graph,
+    order_within,
+    pca_embedding,
+    pieces,
+    rank_agreement,
+    relations_between,
+    room_within,
+    sample_scores,
+    seen,
+    share_whole,
+    successive_nearer,
+    tsne_embedding,
+    umap_embedding,
+)
+
+METHODS = {
+    "phate_cosine": {"view": "mean"},
+    "phate_euclidean": {"view": "plain"},
+    "pca": {"view": "plain"},
+    "tsne": {"view": "plain", "neighbours": 8},
+    "umap": {"view": "plain", "neighbours": 8},
+}
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(0).normal(size=(40, 6)) * [4, 2, 1, 1, 1, 1] + 1
+
+
+@pytest.fixture(scope="module")
+def products(points):
+    return points @ points.T
+
+
+# ----- distances and views
+
+
+def test_distances_are_those_of_the_points(points, products):
+    np.testing.assert_allclose(distances_between(products, "plain"), cdist(points, points), atol=1e-6)
+    np.testing.assert_allclose(distances_between(products, "origin"), cdist(points, points, "cosine"), atol=1e-12)
+    centred = points - points.mean(axis=0)
+    np.testing.assert_allclose(distances_between(products, "mean"), cdist(centred, centred, "cosine"), atol=1e-12)
+
+
+@pytest.mark.parametrize("view", ["plain", "origin", "mean"])
+def test_distances_are_symmetric_with_a_zero_diagonal_to_the_last_bit(products, view):
+    distances = distances_between(products, view)
+    assert np.array_equal(distances, distances.T) and not np.diag(distances).any()
+
+
+def test_unit_vectors_have_length_one_and_plain_points_stay(products):
+    assert np.diag(seen(products, "origin")).tolist() == [1.0] * 40
+    assert seen(products, "plain") is products
+
+
+def test_what_has_no_direction_or_is_no_view_is_named(points):
+    points = np.vstack([points, 0 * points[:1]])
+    with pytest.raises(UserError, match="Point 40 lies at the origin"):
+        seen(points @ points.T, "origin")
+    with pytest.raises(UserError, match=r"no view 'means'.*Did you mean 'mean'"):
+        seen(points @ points.T, "means")
+    with pytest.raises(UserError, match=r"not \(3, 4\)"):
+        seen(np.zeros((3, 4)), "plain")
+
+
+# ----- pictures
+
+
+def test_principal_components_are_those_of_scikit_learn_up_to_sign(points, products):
+    wanted = PCA(2).fit_transform(points)
+    for shift in (0, 5):  # of the origin
+        ours = pca_embedding((points + shift) @ (points + shift).T)
+        np.testing.assert_allclose(ours * np.sign((ours * wanted).sum(axis=0)), wanted, atol=1e-8)
+        assert (ours[np.abs(ours).argmax(axis=0), [0, 1]] > 0).all()
+    np.testing.assert_allclose(pca_embedding(products, equal=True).std(axis=0), 1)
+
+
+def test_all_principal_components_keep_all_distances(points, products):
+    np.testing.assert_allclose(cdist(*[pca_embedding(products, dimensions=40)] * 2), cdist(points, points), atol=1e-6)
+
+
+def test_tsne_is_scikit_learns_on_the_points(points, products):
+    wanted = TSNE(perplexity=8, init="random", random_state=3, n_jobs=1).fit_transform(points)
+    ours = tsne_embedding(distances_between(products, "plain"), perplexity=8, seed=3)
+    # Rounding differs and grows over the iterations, so neighbourhoods are compared.
+    assert spearmanr(pdist(ours), pdist(wanted)).statistic > 0.9
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_keeps_two_far_groups_apart_repeats_to_the_bit_and_says_nothing(method, capfd):
+    groups = np.random.default_rng(1).normal(size=(40, 5)) + 30 * np.repeat([[1], [-1]], 20, axis=0)
+    first, second = (draw(inner_products=groups @ groups.T, method=method, **METHODS[method], seed=0) for _ in "12")
+    assert first["picture"].shape == (40, 2) and first["picture"].dtype == np.float64
+    assert first["picture"].tobytes() == second["picture"].tobytes()
+    assert capfd.readouterr() == ("", "")
+    own, other = (cdist(first["picture"][:20], first["picture"][a:b]) for a, b in ((0, 20), (20, 40)))
+    assert np.median(own) < np.median(other)
+    if method.startswith("phate"):
+        assert first["part"].tolist() == [0] * 20 + [1] * 20 and first["t"] >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_options_reach_the_method(products, method):
+    options = {"phate_cosine": {"view": "origin"}, "phate_euclidean": {"decay": 3.0}, "pca": {"equal": True}}
+    changed = METHODS[method] | options.get(method, {"neighbours": 15})
+    pictures = [draw(inner_products=products, method=method, **o)["picture"] for o in (METHODS[method], changed)]
+    assert not np.allclose(*pictures, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"method": "phate_cosine", "view": "plain"}, "'plain' does not suit phate_cosine"),
+        ({"method": "phate_euclidean", "view": "mean"}, "'mean' does not suit phate_euclidean"),
+        ({"method": "tsne", "view": "plain", "neighbours": 40}, "perplexity is 40, but 40 points"),
+        ({"method": "umap", "view": "plain", "neighbours": 1}, "asked for 1 neighbours, but 40 points"),
+        ({"method": "isomap", "view": "plain"}, "no method 'isomap'"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(products, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        draw(inner_products=products, **options)
+
+
+def test_umap_takes_its_neighbours_from_the_distances():
+    # A ring: with the distances along it UMAP draws a ring, in which each point's nearest ones are its own neighbours.
+    steps = np.abs(np.arange(60)[:, None] - np.arange(60))
+    picture = umap_embedding(np.minimum(steps, 60 - steps).astype(float), neighbours=5, seed=0)
+    graph = neighbour_graph(picture, neighbours=2)
+    assert np.mean([min(abs(i - j), 60 - abs(i - j)) <= 3 for i, j in zip(*graph.nonzero(), strict=True)]) > 0.9
+
+
+# ----- what a picture keeps
+
+
+def lines(count=4, length=15, gap=30.0):
+    """Parallel trajectories with one state per unit of length: labels, epochs and picture."""
+    trajectory, epoch = (a.ravel() for a in np.indices((count, length)))
+    return trajectory, epoch, np.column_stack([epoch.astype(float), gap * trajectory])
+
+
+def test_a_graph_of_neighbours_counts_an_edge_of_one_direction_for_both(points):
+    distances = squareform(pdist(points[:, :2]))
+    nearest = np.argsort(distances, axis=1)[:, 1:4]
+    graph = networkx.Graph([(i, int(j)) for i in range(40) for j in nearest[i]])
+    assert {
+        tuple(sorted(map(int, edge)))
+        for edge in zip(*neighbour_graph(points[:, :2], neighbours=3).nonzero(), strict=True)
+    } == {tuple(sorted(edge)) for edge in graph.edges}
+    assert pieces(points[:, :2], neighbours=3) == networkx.number_connected_components(graph)
+
+
+def test_pieces_are_counted():
+    _, _, picture = lines(gap=30.0)
+    assert pieces(picture, neighbours=5) == 4
+    assert pieces(picture, neighbours=15) == 1
+    with pytest.raises(UserError, match="60 neighbours are asked for, but 60 points"):
+        pieces(picture, neighbours=60)
+
+
+def test_a_torn_trajectory_is_not_whole_even_if_others_bridge_the_gap():
+    trajectory, epoch, picture = lines()
+    assert share_whole(picture, trajectory, neighbours=4) == 1
+    torn = picture.copy()
+    torn[(trajectory == 0) & (epoch > 6), 0] += 100
+    assert share_whole(torn, trajectory, neighbours=4) == 0.75
+    bridged = np.vstack([torn, np.column_stack([np.linspace(7, 106, 100), np.zeros(100)])])
+    assert pieces(bridged, neighbours=4) == 4
+    assert share_whole(bridged, np.append(trajectory, np.full(100, 9)), neighbours=4) == 0.8
+
+
+def test_labels_alone_make_a_picture_that_keeps_every_trajectory_whole_and_ordered():
+    trajectory, epoch, picture = lines()
+    assert share_whole(picture, trajectory) == 1 and np.isclose(order_within(picture, trajectory, epoch), 1)
+
+
+def test_a_hairpin_is_less_ordered_than_a_line_and_a_point_not_at_all():
+    trajectory, epoch, picture = lines(count=3)
+    hairpin = picture.copy()
+    hairpin[:, 0] = np.abs(epoch - 7)
+    wanted = spearmanr(pdist(hairpin[:15]), pdist(np.arange(15.0)[:, None])).statistic
+    assert np.isclose(order_within(hairpin, trajectory, epoch), wanted) and wanted < 0.5
+    mixed = np.where((trajectory == 2)[:, None], hairpin, picture)
+    assert np.isclose(order_within(mixed, trajectory, epoch), 1)  # the median of three
+    assert order_within(0 * picture, trajectory, epoch) == 0
+
+
+def test_relations_between_trajectories_are_perfect_on_a_true_picture_whatever_the_size(points):
+    trajectory = np.arange(40) % 8
+    flat = points[:, :2]
+    assert np.isclose(relations_between(3 * flat, flat @ flat.T, trajectory), 1)
+    means = [[data[trajectory == k].mean(axis=0) for k in range(8)] for data in (points, points[:, ::-1])]
+    wanted = spearmanr(pdist(means[1]), pdist(means[0])).statistic
+    ours = relations_between(points[:, ::-1], points @ points.T, trajectory)
+    assert np.isclose(ours, wanted)
+
+
+def test_the_room_of_movement_is_its_share_of_the_variance():
+    trajectory, epoch, _ = lines(count=2, length=3)
+    # Two trajectories at -5 and 5, each moving from -1 over 0 to 1: variances 25 between, 2/3 within.
+    picture = np.column_stack([epoch - 1.0, 10.0 * trajectory - 5])
+    assert np.isclose(room_within(picture, trajectory), (2 / 3) / (25 + 2 / 3))
+    assert np.isclose(room_within(picture[:, :1], trajectory), 1) and np.isclose(
+        room_within(picture[:, 1:], trajectory), 0
+    )
+
+
+def test_successive_states_are_compared_with_all_pairs_one_by_one():
+    trajectory = np.repeat([0, 1, 2], 5)
+    epoch = np.tile([3, 1, 0, 2, 4], 3)  # not in order of time
+    picture = np.random.default_rng(0).integers(0, 4, size=(15, 2)).astype(float)  # with ties
+    steps = [
+        np.linalg.norm(picture[i] - picture[j])
+        for i in range(15)
+        for j in range(15)
+        if trajectory[i] == trajectory[j] and epoch[j] == epoch[i] + 1
+    ]
+    every = pdist(picture)
+    wins = [(s < e) + 0.5 * (s == e) for s in steps for e in every]
+    assert len(steps) == 12 and np.isclose(successive_nearer(picture, trajectory, epoch), np.mean(wins))
+
+
+def test_rank_agreement_counts_the_pairs_it_is_asked_for(points, products):
+    distances, names = distances_between(products, "plain"), np.array(list("abcd") * 10)
+    i, j = np.triu_indices(40, 1)
+    other = names[i] != names[j]
+    page = np.linalg.norm(points[i, :2] - points[j, :2], axis=1)
+    for counted, apart in ((slice(None), None), (other, names)):
+        wanted = spearmanr(page[counted], distances[i, j][counted]).statistic
+        assert np.isclose(rank_agreement(points[:, :2], distances, apart=apart), wanted)
+    assert np.isclose(rank_agreement(points, distances), 1)
+
+
+def test_a_true_picture_gets_full_marks_for_what_it_keeps():
+    trajectory, epoch, picture = lines(count=5, length=30)
+    at = picture * [0.05, 1] + [100, 0]
+    at[:, 1] = np.array([0.0, 3, 9, 27, 81])[trajectory]  # all seen at small angles from the origin
+    at = at - at.mean(axis=0) + [0, 400]
+    scores = sample_scores(at, inner_products=at @ at.T, trajectory=trajectory, epoch=epoch, direction=trajectory)
+    for name in ("whole", "within", "between"):
+        assert scores[name] > 0.999, name
+    assert scores["clusters"] == 5 and scores["silhouette"] > 0.7 and scores["successive"] > 0.98
+    assert scores["room"] == room_within(at, trajectory)
+    assert " ".join(scores) == "whole within between successive clusters local global silhouette room"
+
+
+def test_a_random_picture_keeps_nothing():
+    trajectory, epoch, picture = lines(count=6, length=20)
+    at = np.column_stack([picture, 1 + np.random.default_rng(0).normal(size=120)])
+    noise = np.random.default_rng(1).normal(size=(120, 2))
+    scores = sample_scores(noise, inner_products=at @ at.T, trajectory=trajectory, epoch=epoch, direction=trajectory)
+    assert scores["whole"] == 0 and abs(scores["within"]) < 0.1 and abs(scores["between"]) < 0.6
+    assert abs(scores["successive"] - 0.5) < 0.1 and abs(scores["global"]) < 0.1 and abs(scores["local"] - 0.5) < 0.1
+    assert scores["silhouette"] < 0.05
