@@ -12,7 +12,7 @@
 # **Question.** What does the loss look like around a minimum, if we look only where training would go?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 3 to
-# 3.2, 4.2 and 4.3, Fig. 2c. **Time on a laptop.** Five minutes.
+# 3.2, 4.2 and 4.3, Fig. 2c. **Time on a laptop.** A minute and a half.
 #
 # Write all weights of a network as one long vector $\theta$. The training loss $f(\theta)$ is the mean over the
 # training images of $-\log$ of the probability that the network gives to the right class. Over all possible $\theta$
@@ -307,9 +307,9 @@ figures.save(
     figure,
     "trajectories",
     alt="Left: training loss over the epochs of retraining for sixteen trajectories, coloured by step size: large jumps "
-    "start high and fall, the smallest start low, dip and rise, and all end on one noisy plateau well above the dashed line of "
-    "the optimum. Right: distance to the optimum: the bundle of the smallest step climbs almost throughout; that of the largest "
-    "climbs for four epochs and then sinks a little below its start; the four bundles stay apart.",
+    "start high and fall, the smallest start low, most dip, and rise, and all end on one noisy plateau well above the dashed line "
+    "of the optimum. Right: distance to the optimum: the bundle of the smallest step climbs almost throughout; that of the "
+    "largest climbs for four or five epochs and then sinks, mostly a little below its start; the four bundles stay apart.",
     data=points,
 )
 
@@ -348,17 +348,17 @@ ledger.record(
 by_step.round(3).rename_axis(columns="network")
 
 # %% [markdown]
-# **Reading the figure.** The further the jump, the higher it lands: the smallest step raises the loss from 0.002 to
-# around 0.007, a whole step to between 1.9 and 4.7 (guessing evenly would give $\log 10 \approx 2.3$). Within ten
+# **Reading the figure.** The further the jump, the higher it lands: the smallest step raises the loss from 0.001 to
+# around 0.005, a whole step to between 2.1 and 4.8 (guessing evenly would give $\log 10 \approx 2.3$). Within ten
 # epochs all sixteen trajectories are on one plateau, mostly between 0.01 and 0.1. It lies *above* the optimum, and
-# above the smallest jumps: after one epoch of descent these go up (11 of 12 over the three networks), and so the
-# claim that retraining descends is *in trend* only. We think that the plateau is the noise floor of the optimiser:
-# the minimum was reached with a learning rate that had been cut three times, while retraining runs at a constant one,
-# too coarse to settle so low. The next section tests this.
+# above the smallest jumps: after a few epochs of descent, if any, these go up (11 of 12 over the three networks), and
+# so the claim that retraining descends is *in trend* only. We think that the plateau is the noise floor of the
+# optimiser: the minimum was reached with a learning rate that had been cut three times, while retraining runs at a
+# constant one, too coarse to settle so low. The next section tests this.
 #
-# **What surprised us.** Most of them do not come back. The largest jumps first travel outward for four epochs and end
-# a few per cent nearer than they began; the smallest end at 1.7 times their distance. The four bundles stay apart to
-# the end: losses of the same order, in sixteen different places.
+# **What surprised us.** Most of them do not come back. The largest jumps first travel outward for four or five epochs,
+# and most end a few per cent nearer than they began; the smallest end at 1.6 to 1.9 times their distance. The four bundles stay
+# apart to the end: losses of the same order, in sixteen different places.
 #
 # **What the source says.** Its pictures show a good minimum to which trajectories return at once, a bad one where
 # they move outward first, and a memorising one where small steps go outward and large ones return, with some movement
@@ -422,7 +422,7 @@ figures.save(
     "variants",
     alt="Left: distance at the end over distance at the jump, by learning rate and step size, with weight decay (solid) and "
     "without (dotted): within three per cent of one at the lowest rate; at the others above one without decay, and with decay "
-    "below one for the large steps and above one for the smallest; up to 1.9 at the highest rate. Right: "
+    "at or below one for the two large steps and above one for the smallest; up to 2.1 at the highest rate. Right: "
     "final training loss: at the lowest rate it grows with the step, at the highest rate "
     "the order of the steps is gone; the dashed line of the optimum lies below all.",
     data=table,
@@ -434,14 +434,14 @@ figures.save(
 # grows with the rate.
 #
 # The homecoming is another matter. At rates of 0.02 and 0.05 it is weight decay's doing: without decay *no* step size
-# ends nearer than it began, and at 0.02 the pull alone, as the second table has it, predicts the return of the two
-# largest steps to a tenth of a per cent. (At 0.05 it would bring a whole step to 0.87; noise takes more than half of that
-# back.) At 0.005 all steps end one to three per cent nearer with decay; without it the three larger ones end about
-# one per cent nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times
-# steps: 2 and 6 against 16.) So in this network the gradient repairs the loss where it is, and brings the weights
-# back by about one per cent at most. The control is not perfect: $\theta_o$ was found with decay, and without it the
-# gradient of the loss alone points away from zero. But what a picture shows as a return to the minimum may be a pull
-# towards zero, and the source does not separate the two.
+# ends nearer than it began, and at 0.02 the pull alone, as the second table has it, comes within a per cent of the return
+# of the two largest steps. (At 0.05 it would bring a whole step to 0.87; noise takes three quarters of that back.) At 0.005
+# all steps end one to three per cent nearer with decay; without it the three larger ones end about one per cent
+# nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times steps: 2 and 6
+# against 16.) So in this network the gradient repairs the loss where it is, and brings the weights back by about one
+# per cent at most. The control is not perfect: $\theta_o$ was found with decay, and without it the gradient of the loss
+# alone points away from zero. But what a picture shows as a return to the minimum may be a pull towards zero, and the
+# source does not separate the two.
 #
 # ## How many dimensions do the samples fill?
 #
@@ -496,7 +496,7 @@ figures.save(
     "dimensions",
     alt="Share of the variance that the first principal components carry, over their number on a logarithmic axis, for three "
     "networks (solid) and for random walks from the same jumps (dotted). All rise steeply over the first three or four components; the "
-    "random walks reach ninety per cent at eight or nine, the samples at eleven to thirteen.",
+    "random walks reach ninety per cent at eight or nine, the samples at twelve or thirteen.",
     data={"components": np.arange(1, len(record.loss) + 1)} | curves,
 )
 
@@ -511,7 +511,7 @@ ledger.record(
 
 # %% [markdown]
 # **Reading the figure.** Sixteen jumps along four directions span four dimensions, and four components carry four
-# fifths of the variance: that part is our own doing, not the landscape's. The samples need eleven to thirteen
+# fifths of the variance: that part is our own doing, not the landscape's. The samples need twelve or thirteen
 # components for 90%, of at most 639, and the rule says *reproduced*. The control takes the meaning out of it: random
 # walks, which know nothing of a landscape, need even fewer. Walks that are short compared with their jumps look
 # low-dimensional by this measure, even if they fill as many dimensions as they have moves; and the small excess of
@@ -563,30 +563,29 @@ figures.save(
     alt="Two-dimensional PHATE pictures of the samples, above with angles seen from the origin and below from the mean. Left: "
     "points coloured by the logarithm of their loss. Right: the same points as sixteen trajectories in four colours. In "
     "both, each colour forms a petal: trajectories leave a common bright tip of high loss, where the large diamonds lie, "
-    "and run separately towards the empty middle; in the upper picture the smallest jump of each colour is a short line of "
-    "its own near the middle, in the lower one this is so for two colours only, and one petal has a tangle.",
+    "and run separately towards the empty middle; in the upper picture the smallest jump of two colours is a short line of "
+    "its own near the middle, in the lower one that of three.",
     data=points.assign(**{f"{c}_{k + 1}": xy[:, k] for c, xy in pictures.items() for k in range(2)}),
     answers="Fig. 2c",
 )
 
 # %% [markdown]
-# **Reading the figure.** Each direction is a petal. Its tip holds the jumps of the three larger step sizes (in the
-# lower picture, for two directions, of all four): as angles go they are close together, and the longest have the
-# highest loss of all (bright). From there the trajectories of one direction separate and run towards lower loss, in
-# the upper picture smoothly and without crossing. PHATE keeps whole trajectories in one piece; this much of Fig. 2c
-# is easy to recognise.
+# **Reading the figure.** Each direction is a petal. Its tip holds the jumps of the three larger step sizes, and for some
+# directions of all four: as angles go they are close together, and the longest have the highest loss of all (bright).
+# From there the trajectories of one direction separate and run towards lower loss, smoothly and hardly crossing. PHATE
+# keeps whole trajectories in one piece; this much of Fig. 2c is easy to recognise.
 #
 # **What to be careful about.** The random walk finds parts that are not connected at all: with five neighbours each,
-# a walker never leaves its part. In the upper picture each trajectory from a smallest jump is a part of its own, and
-# the other three trajectories of a direction are another. Between two such parts PHATE knows no distance; what the
-# scaling uses instead depends on how many points each part has, so that large parts are drawn at the rim and small
-# ones in the middle. The flower, its empty centre, and the course of the petals towards it are therefore *not*
-# something that the landscape drew. The optimum is not in the picture either: it is no sample, and nothing marks the
-# middle as its place.
+# a walker never leaves its part. In the upper picture there are six: one for each direction, but that two of the four trajectories
+# from a smallest jump are parts of their own. Between two such parts PHATE knows no distance; what the scaling uses
+# instead depends on how many points each part has, so that large parts are drawn at the rim and small ones in the middle.
+# The flower, its empty centre, and the course of the petals towards it are therefore *not* something that the landscape
+# drew. The optimum is not in the picture either: it is no sample, and nothing marks the middle as its place.
 #
-# Even inside such a part the page may mislead. The short lines look as if the smallest jumps moved straight outward.
-# What is drawn is a hairpin: the line runs out and comes back over itself, so that its end lies almost on top of its
-# beginning. In truth the end is the point of the path that is farthest from its beginning:
+# Even inside such a part the page may mislead. The short lines look as if the smallest jumps moved a little way straight
+# off. For the two that are parts of their own (directions 2 and 3) what is drawn is a hairpin: the line runs out and
+# comes back over itself, so that its end lies almost on top of its beginning. In truth the end is the point of the path
+# that is farthest from its beginning:
 
 # %%
 xy = pictures["origin"]
@@ -600,9 +599,9 @@ for s in jump_seeds:
     )
 
 # %% [markdown]
-# With angles seen from the mean the picture is alike but not the same: two of the small jumps join their petals, and
-# one petal has a tangle. A choice of one line, which the text does not mention, moves trajectories from one part to
-# another.
+# With angles seen from the mean the picture is alike but not the same: seven parts, and another choice of the smallest
+# jumps that join their petals. A choice of one line, which the text does not mention, moves trajectories from one part
+# to another.
 #
 # **Exercise.** Run the notebook with `-p weight_decay=0.0001`, then with `-p augment=False`, and compare the tables
 # of return ratios. Which of the two matters more, and does the test loss say so, too?

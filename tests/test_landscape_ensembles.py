@@ -318,21 +318,35 @@ def test_lanes_fit_wide_residual_networks_in_single_precision_with_all_parameter
     def made(kind=WideResNet):
         return kind(10, 1, base=2)
 
-    assert fits_lanes(made(), cross_entropy)
-    assert not fits_lanes(made().double(), cross_entropy)
-    assert not fits_lanes(made(), lambda model, batch: cross_entropy(model, batch))
-    assert not fits_lanes(made(Other), cross_entropy)
-    assert not fits_lanes(mlp(), cross_entropy)
-    model = made()
-    model.scores.bias.requires_grad_(False)
-    assert not fits_lanes(model, cross_entropy)
+    (batch,) = classified((8,), shape=(3, 8, 8), classes=10)
+
+    def fits(model, loss=cross_entropy):
+        return fits_lanes(model, loss, batch)
+
+    assert fits(made())
+    assert not fits(made().double())
+    assert not fits(made(), lambda model, batch: cross_entropy(model, batch))
+    assert not fits(made(Other))
+    assert not fits(mlp())
+    frozen = made()
+    frozen.scores.bias.requires_grad_(False)
+    assert not fits(frozen)
+
+
+def test_lanes_do_not_fit_a_network_that_was_changed_or_labels_that_are_no_classes():
+    images, labels = classified((8,), shape=(3, 8, 8), classes=10)[0]
+    network = seeded(lambda: WideResNet(10, 1, base=2))
+    assert fits_lanes(network, cross_entropy, (images, labels))
+    assert not fits_lanes(network, cross_entropy, (images, labels.index_fill(0, torch.tensor([0]), -100)))
+    network.convolution.register_forward_hook(lambda module, inputs, output: 2 * output.relu())
+    assert not fits_lanes(network, cross_entropy, (images, labels))
 
 
 def test_without_a_compiler_another_way_gives_the_same_losses(monkeypatch):
     models, batches, of = setting(CASES[0])
     expected = ensemble_for("lanes", models).backward(batches, of)
     monkeypatch.setenv("CXX", "/nonexistent")
-    assert not fits_lanes(models[0], cross_entropy)
+    assert not fits_lanes(models[0], cross_entropy, batches[0])
     ensemble = ensemble_of(copy.deepcopy(models[0]), cross_entropy, 3, example=batches[0])
     assert isinstance(ensemble, Vectorised)
     ensemble.load(torch.stack([flatten(model) for model in models]))

@@ -27,7 +27,8 @@ class Record:
         = |\theta_o|^2 + \langle d_i,\theta_o\rangle + \langle d_j,\theta_o\rangle + \langle d_i,d_j\rangle
 
     Displacements are kept apart from theta_o because they may be much shorter: their own inner products then have no
-    rounding error from its length. The optimum is not among the points. Parameters have no unit.
+    rounding error from its length. Parameters have no unit. The optimum is among the points of
+    lines and planes with odd counts only.
 
     Attributes:
         gram: Inner products of displacements, shape (n, n), symmetric, float64.

@@ -72,7 +72,7 @@ def sample_around(
     if sampling not in SAMPLINGS:
         raise unknown("sampling", sampling, SAMPLINGS)
     around = Around(model, batches, loss, evaluation, together, name or type(model).__name__)
-    with untouched(model):
+    with torch.enable_grad(), untouched(model):
         return SAMPLINGS[sampling](around, **options)
 
 

@@ -44,7 +44,7 @@ def ensemble_of(model: nn.Module, loss: Loss, count: int, *, example: Batch, tog
             raise unknown("way to train together", together, ["auto", *WAYS])
         if not WAYS[together](model, loss, example):
             raise UserError(f"{type(model).__name__} with this loss cannot be trained as '{together}': use 'auto'.")
-    elif fits_lanes(model, loss):
+    elif fits_lanes(model, loss, example):
         together = "lanes"
     else:
         together = "vectorised" if count > 1 and vectorises(model, loss, example) else "plain"
@@ -56,15 +56,27 @@ def ensemble_of(model: nn.Module, loss: Loss, count: int, *, example: Batch, tog
     return Plain(model, loss, count)
 
 
-def fits_lanes(model: nn.Module, loss: Loss, example: Batch = None) -> bool:
-    """Tell whether `Lanes` can train a model: a wide residual network in single precision on a CPU, and a compiler."""
+def fits_lanes(model: nn.Module, loss: Loss, example: Batch) -> bool:
+    """Tell whether `Lanes` can train a model: a wide residual network in single precision on a CPU, and a compiler.
+
+    A trial on the example guards against what was done to the model since: a replaced layer, a hook.
+    """
     parameters = list(model.parameters())
-    return (
+    if not (
         type(model) is WideResNet
         and loss is cross_entropy
         and all(p.device.type == "cpu" and p.dtype == torch.float32 and p.requires_grad for p in parameters)
         and compiler.find() is not None
-    )
+    ):
+        return False
+    try:
+        with untouched(model):
+            of = torch.zeros(1, dtype=torch.long)
+            ours, _ = Lanes(model, 1).evaluate([example], of)
+            others, _ = Plain(model, loss, 1).evaluate([example], of)
+    except RuntimeError:  # a label that is no class, say
+        return False
+    return torch.allclose(ours, others, rtol=AGREEMENT, atol=AGREEMENT)
 
 
 def vectorises(model: nn.Module, loss: Loss, example: Batch) -> bool:
