@@ -5,6 +5,7 @@ from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.pictures import (
@@ -83,8 +84,15 @@ def test_principal_components_are_those_of_scikit_learn_up_to_sign(points, produ
     for shift in (0, 5):  # of the origin
         ours = pca_embedding((points + shift) @ (points + shift).T)
         np.testing.assert_allclose(ours * np.sign((ours * wanted).sum(axis=0)), wanted, atol=1e-8)
-        assert (ours[np.abs(ours).argmax(axis=0), [0, 1]] > 0).all()
     np.testing.assert_allclose(pca_embedding(products, equal=True).std(axis=0), 1)
+
+
+def test_the_order_of_the_points_does_not_turn_principal_components_around():
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        points, order = generator.normal(size=(9, 3)), generator.permutation(9)
+        first, second = (pca_embedding(p @ p.T) for p in (points, points[order]))
+        np.testing.assert_allclose(first[order], second, atol=1e-8)
 
 
 def test_all_principal_components_keep_all_distances(points, products):
@@ -92,7 +100,8 @@ def test_all_principal_components_keep_all_distances(points, products):
 
 
 def test_tsne_is_scikit_learns_on_the_points(points, products):
-    wanted = TSNE(perplexity=8, init="random", random_state=3, n_jobs=1).fit_transform(points)
+    with threadpool_limits(1):
+        wanted = TSNE(perplexity=8, init="random", random_state=3).fit_transform(points)
     ours = tsne_embedding(distances_between(products, "plain"), perplexity=8, seed=3)
     # Rounding differs and grows over the iterations, so neighbourhoods are compared.
     assert spearmanr(pdist(ours), pdist(wanted)).statistic > 0.9
@@ -155,10 +164,8 @@ def test_a_graph_of_neighbours_counts_an_edge_of_one_direction_for_both(points):
     distances = squareform(pdist(points[:, :2]))
     nearest = np.argsort(distances, axis=1)[:, 1:4]
     graph = networkx.Graph([(i, int(j)) for i in range(40) for j in nearest[i]])
-    assert {
-        tuple(sorted(map(int, edge)))
-        for edge in zip(*neighbour_graph(points[:, :2], neighbours=3).nonzero(), strict=True)
-    } == {tuple(sorted(edge)) for edge in graph.edges}
+    ours = neighbour_graph(points[:, :2], neighbours=3).toarray()
+    assert np.array_equal(ours, networkx.to_numpy_array(graph, nodelist=range(40)))
     assert pieces(points[:, :2], neighbours=3) == networkx.number_connected_components(graph)
 
 
@@ -198,12 +205,12 @@ def test_a_hairpin_is_less_ordered_than_a_line_and_a_point_not_at_all():
 
 
 def test_relations_between_trajectories_are_perfect_on_a_true_picture_whatever_the_size(points):
-    trajectory = np.arange(40) % 8
+    trajectory = np.minimum(np.arange(40) % 9, 7)  # of unequal lengths
     flat = points[:, :2]
     assert np.isclose(relations_between(3 * flat, flat @ flat.T, trajectory), 1)
-    means = [[data[trajectory == k].mean(axis=0) for k in range(8)] for data in (points, points[:, ::-1])]
+    means = [[data[trajectory == k].mean(axis=0) for k in range(8)] for data in (points, points[:, 1:3])]
     wanted = spearmanr(pdist(means[1]), pdist(means[0])).statistic
-    ours = relations_between(points[:, ::-1], points @ points.T, trajectory)
+    ours = relations_between(points[:, 1:3], points @ points.T, trajectory)
     assert np.isclose(ours, wanted)
 
 
@@ -251,6 +258,7 @@ def test_a_true_picture_gets_full_marks_for_what_it_keeps():
     scores = sample_scores(at, inner_products=at @ at.T, trajectory=trajectory, epoch=epoch, direction=trajectory)
     for name in ("whole", "within", "between"):
         assert scores[name] > 0.999, name
+    assert scores["local"] > 0.8
     assert scores["clusters"] == 5 and scores["silhouette"] > 0.7 and scores["successive"] > 0.98
     assert scores["room"] == room_within(at, trajectory)
     assert " ".join(scores) == "whole within between successive clusters local global silhouette room"
