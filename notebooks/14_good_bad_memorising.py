@@ -79,7 +79,7 @@ figures.use_house_style()
 # All nine have the same architecture, and see the same digits. The good ones have weight decay (every weight is pulled
 # towards zero a little in each step) and augmentation (every digit is shifted by up to a pixel each time that it is
 # shown). The bad ones have neither. The memorising ones are trained like the bad ones, but each of their training digits
-# carries a label drawn at random from the ten, so that about one in ten is right by luck. They are trained side by side.
+# carries a label drawn at random from the ten, so that about one in ten is right by luck. Those of a kind are trained side by side.
 
 # %%
 seeds = [seed + n for n in range(networks)]
@@ -93,8 +93,9 @@ shape = {"depth": depth, "width": width, "base": base}
 images = {"train": train, "data_seed": 0}
 first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
 each = [(kind, s) for kind in kinds for s in seeds]
-trained = [{"seed": s, **kinds[kind]} for kind, s in each]
-(found,) = compute.map(train_minima, [{**shape, **images, **first, "networks": trained}], label="training")
+together = [{**first, "networks": [{"seed": s, **own} for s in seeds]} for own in kinds.values()]
+parts = compute.map(train_minima, [{**shape, **images, **settings} for settings in together], label="trainings")
+found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # in the order of `each`
 quality = pd.DataFrame(
     {name: found[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")},
     index=pd.MultiIndex.from_tuples(each, names=["kind", "seed"]),

@@ -21,6 +21,7 @@ from shapeofloss.landscape.training import check_finite, evaluate
 
 MILESTONES = (0.5, 0.75, 0.925)  # section 4.1: epochs 100, 150 and 185 of 200
 SHARE = 0.9  # of the training images, in retraining (released code)
+PROBES = (1000, 1001)  # seeds of two directions that no trajectory starts along
 
 
 def network_for_digits(*, depth: int, width: int, base: int, seed: int = 0) -> WideResNet:
@@ -130,7 +131,7 @@ def sample_minimum(
     batch: int | None = None,
     augment: bool = False,
     label_seed: int | None = None,
-    probes: Sequence[int] = (),
+    probes: Sequence[int] = PROBES,
     **options: Any,
 ) -> dict[str, Any]:
     """Sample the loss of the digits around a network's parameters.
@@ -143,12 +144,12 @@ def sample_minimum(
         batch, augment: For jump and retrain: images of a minibatch, and whether they are shifted. It retrains on 90% of
             the training images, which ones is fixed by the seed of the trajectory.
         label_seed: Seed of the random labels that the network learned; None if it learned the right ones.
-        probes: For jump and retrain: seeds of further directions whose inner products are wanted.
+        probes: For jump and retrain: seeds of further directions whose inner products are wanted, or none.
         options: Those of the sampling, such as `seeds` and `steps`.
     Returns:
-        What the store keeps: the arrays of the `Record`, for `Record.from_arrays`; with probes also `probed`, inner
-        products of the displacements with the probes' filter-normalised directions, shape (n, q), and `probe_gram`,
-        those of these directions with each other, shape (q, q).
+        What the store keeps: the arrays of the `Record`, for `Record.from_arrays`; after jump and retrain also
+        `probed`, inner products of the displacements with the probes' filter-normalised directions, shape (n, q), and
+        `probe_gram`, those of these directions with each other, shape (q, q).
     Raises:
         UserError: If the sampling is unknown, a setting is out of range, or a loss is not finite.
     """
