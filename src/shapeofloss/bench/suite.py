@@ -42,7 +42,7 @@ _ALL = [
     ),
     _of("train-together-zoo", together.whole_zoo, 3),
     *(
-        _of(f"train-together-wrn-{depth}-{width}-batch-{batch}", partial(together.training, depth, width, batch), 5)
+        _of(f"train-together-wrn-{depth}-{width}-batch-{batch}", partial(together.training, depth, width, batch), 3)
         for depth, width, batch in together.zoo()
     ),
     *(
