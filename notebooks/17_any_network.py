@@ -33,7 +33,7 @@ steps = [0.25, 0.5, 0.75, 1.0]  # how far to jump, in units of the direction
 states = 20  # recorded per trajectory: the jump, then one per epoch of retraining
 retrain_rate = 0.001  # learning rate of the retraining, constant
 points = 25  # along each axis of the slice
-neighbours = 30  # of each sample in PHATE's random walk
+neighbours = 40  # of each sample in PHATE's random walk
 
 # %%
 import matplotlib.pyplot as plt
@@ -164,14 +164,16 @@ differences.pivot(index="epoch", columns="step", values="difference").map("{:.0e
 # First what people usually look at, a slice: the loss on a plane through the minimum, along two random filter-normalised
 # directions. Then the same minimum through jump and retrain. With PHATE's usual five neighbours, the graph behind the
 # picture falls apart into the single trajectories, whose states are all nearer to each other than to any other; how the
-# parts are arranged would then say nothing. We ask for more neighbours than a trajectory has states.
+# parts are arranged would then say nothing. So we take what `13_phate_beside_the_others` found to keep the relations between
+# trajectories best: Euclidean distances, and forty neighbours.
 
 # %%
 plane = sample_around(reader, batches, loss=loss, sampling="plane", seeds=jump_seeds[:1], counts=[points, points])
-angles = record.cosine_distances()
-for k in dict.fromkeys((5, neighbours)):
-    embedding, diffusion = phate_embedding(angles, knn=k, seed=0)
-    print(f"with {k} neighbours: {diffusion.components} connected parts")
+_, diffusion = phate_embedding(record.cosine_distances(), seed=0)
+print(f"cosine PHATE, five neighbours: {diffusion.components} connected parts")
+euclidean = {"knn": neighbours, "decay": 10, "mds_distance": "euclidean"}
+embedding, diffusion = phate_embedding(record.distances(), **euclidean, seed=0)
+print(f"Euclidean PHATE, {neighbours} neighbours: {diffusion.components} connected parts")
 
 # %%
 figure, (left, middle, right) = figures.panels(3, width=3.7, height=3.6)
@@ -197,7 +199,8 @@ figures.save(
     figure,
     "transformer",
     alt="Three views of a transformer's minimum: a slice of the loss as filled contours, the jump-and-retrain samples as PHATE "
-    "draws them, coloured by loss, and the cosine distance to the optimum along each trajectory.",
+    "draws them, four rays of four short strokes each, coloured by loss, and the cosine distance to the optimum along each "
+    "trajectory, which falls slowly for nearly all of them.",
     data={"step": record.step, "seed": record.seed, "epoch": record.epoch, "loss": record.loss}
     | {f"phate_{k + 1}": embedding[:, k] for k in range(2)}
     | {"distance": away.ravel()},
@@ -209,8 +212,9 @@ figures.save(
 # goes home, slowly: nearly all trajectories come nearer to the optimum by a few per cent, the small jumps more than the
 # large ones, and but for some of the largest without travelling outward first. For the residual networks of the other
 # notebooks, retrained at their own rates, the small jumps were those that went away. What retraining does thus depends on
-# the network or on its optimiser; this notebook does not tell the two apart. In the middle each trajectory is a short line:
-# its moves are small beside the jumps, and four lines, one for each step, lie along each of the four directions.
+# the network or on its optimiser; this notebook does not tell the two apart. In the middle each
+# direction is a ray, with its four steps one behind the other and the loss rising outward; the trajectories are short
+# strokes, since their moves are small beside the jumps.
 #
 # ## A recurrent network
 #
@@ -250,7 +254,7 @@ ends.rename_axis("median return ratio after a jump of step").round(2)
 # **Exercise.** Retrain the transformer with `torch.optim.SGD` in place of AdamW, at rates from 0.001 to 0.1, and compare the
 # right panel. Which of the two, network or optimiser, decides whether small jumps come home?
 #
-# **Exercise.** Bring a network of your own. If its graph falls apart, look at how many neighbours it takes to join it.
+# **Exercise.** Bring a network of your own. Does its graph fall apart, too? How many neighbours does it take to join it?
 #
 # ## What differs from the source
 #
