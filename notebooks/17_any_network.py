@@ -199,7 +199,7 @@ figures.save(
     figure,
     "transformer",
     alt="Three views of a transformer's minimum: a slice of the loss as filled contours, the jump-and-retrain samples as PHATE "
-    "draws them, four rays of four short strokes each, coloured by loss, and the cosine distance to the optimum along each "
+    "draws them, four rays of short strokes, coloured by loss, and the cosine distance to the optimum along each "
     "trajectory, which falls slowly for nearly all of them.",
     data={"step": record.step, "seed": record.seed, "epoch": record.epoch, "loss": record.loss}
     | {f"phate_{k + 1}": embedding[:, k] for k in range(2)}
@@ -213,7 +213,7 @@ figures.save(
 # large ones, and but for some of the largest without travelling outward first. For the residual networks of the other
 # notebooks, retrained at their own rates, the small jumps were those that went away. What retraining does thus depends on
 # the network or on its optimiser; this notebook does not tell the two apart. In the middle each
-# direction is a ray, with its four steps one behind the other and the loss rising outward; the trajectories are short
+# direction is a ray, with its steps one behind the other and the loss rising outward; the trajectories are short
 # strokes, since their moves are small beside the jumps.
 #
 # ## A recurrent network

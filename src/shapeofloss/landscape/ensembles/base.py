@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from shapeofloss.errors import UserError
+from shapeofloss.landscape.parameters import trained_parameters
 
 Batch = Any  # whatever the loss understands: tensors, or nested lists, tuples and dicts of tensors
 Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
@@ -117,3 +118,32 @@ class Ensemble(ABC):
     @abstractmethod
     def evaluate(self, batches: Sequence[Batch], of: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and accuracies, shape (M,), without dropout; arguments as for `backward`."""
+
+
+class Stacked(Ensemble):
+    """An ensemble whose `theta` has the shape (M, P), on the model's device.
+
+    Args:
+        model: Gives the first parameters of all networks; it is used, and has to be restored by the caller.
+        loss: As for `samplers.sample_around`.
+        count: Number of networks.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss, count: int) -> None:
+        self.count, self._model, self._loss = count, model, loss
+        self._parameters = list(trained_parameters(model).values())
+        flat = nn.utils.parameters_to_vector(self._parameters).detach()
+        self.theta = nn.Parameter(flat.repeat(count, 1))
+
+    def load(self, vectors: Tensor) -> None:
+        """See `Ensemble`."""
+        with torch.no_grad():
+            self.theta.copy_(vectors)
+
+    def vectors(self) -> Tensor:
+        """See `Ensemble`."""
+        return self.theta.detach().cpu()
+
+    def per_network(self, values: Sequence[float]) -> Tensor:
+        """See `Ensemble`."""
+        return torch.tensor(values, dtype=self.theta.dtype, device=self.theta.device)[:, None]

@@ -5,38 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shapeofloss.landscape.ensembles.base import Batch, Ensemble, Loss, loss_and_accuracy, set_mode
-from shapeofloss.landscape.parameters import trained_parameters
+from shapeofloss.landscape.ensembles.base import Batch, Loss, Stacked, loss_and_accuracy, set_mode
 
 
-class Plain(Ensemble):
-    """An ensemble that loads the parameters of each network into one model in turn.
-
-    Args:
-        model: The model; it is used, and has to be restored by the caller.
-        loss: As for `samplers.sample_around`.
-        count: Number of networks.
-    """
+class Plain(Stacked):
+    """An ensemble that loads the parameters of each network into one model in turn; arguments as for `Stacked`."""
 
     def __init__(self, model: nn.Module, loss: Loss, count: int) -> None:
-        self.count, self._model, self._loss = count, model, loss
-        self._parameters = list(trained_parameters(model).values())
-        flat = nn.utils.parameters_to_vector(self._parameters).detach()
-        self.theta = nn.Parameter(flat.repeat(count, 1))
+        super().__init__(model, loss, count)
         self._buffers = [[buffer.clone() for buffer in model.buffers()] for _ in range(count)]
-
-    def load(self, vectors: Tensor) -> None:
-        """See `Ensemble`."""
-        with torch.no_grad():
-            self.theta.copy_(vectors)
-
-    def vectors(self) -> Tensor:
-        """See `Ensemble`."""
-        return self.theta.detach().cpu()
-
-    def per_network(self, values: Sequence[float]) -> Tensor:
-        """See `Ensemble`."""
-        return torch.tensor(values, dtype=self.theta.dtype, device=self.theta.device)[:, None]
 
     def backward(self, batches: Sequence[Batch], of: Tensor, *, dropout: bool = True) -> Tensor:
         """See `Ensemble`."""

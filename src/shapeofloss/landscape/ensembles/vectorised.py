@@ -9,8 +9,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from shapeofloss.landscape.ensembles.base import Batch, Ensemble, Loss, loss_and_accuracy, set_mode
-from shapeofloss.landscape.parameters import trained_parameters
+from shapeofloss.landscape.ensembles.base import Batch, Loss, Stacked, loss_and_accuracy, set_mode
 
 
 class _Lost(nn.Module):
@@ -24,40 +23,22 @@ class _Lost(nn.Module):
         return loss_and_accuracy(self._loss, self.model, batch)
 
 
-class Vectorised(Ensemble):
-    """An ensemble that hands all parameters to the model at once.
-
-    Args:
-        model, loss, count: As for `Plain`.
-    """
+class Vectorised(Stacked):
+    """An ensemble that hands all parameters to the model at once; arguments as for `Stacked`."""
 
     def __init__(self, model: nn.Module, loss: Loss, count: int) -> None:
-        self.count, self._model, self._lost = count, model, _Lost(model, loss)
-        trained = list(trained_parameters(model).values())
-        self._shapes = [parameter.shape for parameter in trained]
+        super().__init__(model, loss, count)
+        self._lost = _Lost(model, loss)
+        self._shapes = [parameter.shape for parameter in self._parameters]
         # Every place where a parameter stands, by its number. `functional_call` finds the places of tied parameters by
         # itself, but then leaves a module that occurs twice with the parameters of the call.
-        numbers = {id(parameter): number for number, parameter in enumerate(trained)}
+        numbers = {id(parameter): number for number, parameter in enumerate(self._parameters)}
         self._places = {
             f"{prefix}.{name}": numbers[id(parameter)]
             for prefix, module in self._lost.named_modules()
             for name, parameter in module.named_parameters(recurse=False)
             if id(parameter) in numbers
         }
-        self.theta = nn.Parameter(nn.utils.parameters_to_vector(trained).detach().repeat(count, 1))
-
-    def load(self, vectors: Tensor) -> None:
-        """See `Ensemble`."""
-        with torch.no_grad():
-            self.theta.copy_(vectors)
-
-    def vectors(self) -> Tensor:
-        """See `Ensemble`."""
-        return self.theta.detach().cpu()
-
-    def per_network(self, values: Sequence[float]) -> Tensor:
-        """See `Ensemble`."""
-        return torch.tensor(values, dtype=self.theta.dtype, device=self.theta.device)[:, None]
 
     def backward(self, batches: Sequence[Batch], of: Tensor, *, dropout: bool = True) -> Tensor:
         """See `Ensemble`."""
