@@ -643,35 +643,58 @@ figures.save(
 
 
 # %%
-def record_all(template, column, table, others=("pca", "tsne", "umap"), figure="scores"):
+def record_all(claims, column, table, figure="scores"):
     """Hand over one row for each other method, and show the verdicts as a table."""
     lines = ["| claim | PHATE | other | verdict |", "|---|---:|---:|---|"]
-    for other in others:
+    for other, claim in claims.items():
         values = {"phate": table.loc["phate_cosine", column].tolist(), other: table.loc[other, column].tolist()}
-        row = ledger.record(template.format(other), values, figure=figure)
+        row = ledger.record(claim, values, figure=figure)
         lines.append(
             f"| {row.statement} | {row.measured['phate']:.2f} | {row.measured[other]:.2f} | **{row.verdict}** |"
         )
     return Markdown("\n".join(lines))
 
 
-record_all("landscape-trajectories-whole-phate-{}", "whole", scores)
+claims = {
+    "pca": "landscape-trajectories-whole-phate-pca",
+    "tsne": "landscape-trajectories-whole-phate-tsne",
+    "umap": "landscape-trajectories-whole-phate-umap",
+}
+record_all(claims, "whole", scores)
 
 # %%
-record_all("landscape-variance-within-phate-{}", "within", scores)
+claims = {
+    "pca": "landscape-variance-within-phate-pca",
+    "tsne": "landscape-variance-within-phate-tsne",
+    "umap": "landscape-variance-within-phate-umap",
+}
+record_all(claims, "within", scores)
 
 # %%
-record_all("landscape-global-relations-phate-{}", "between", scores)
+claims = {
+    "pca": "landscape-global-relations-phate-pca",
+    "tsne": "landscape-global-relations-phate-tsne",
+    "umap": "landscape-global-relations-phate-umap",
+}
+record_all(claims, "between", scores)
 
 # %%
-record_all("landscape-clusters-{}", "clusters", scores, others=("tsne", "umap"))
+claims = {
+    "tsne": "landscape-clusters-tsne",
+    "umap": "landscape-clusters-umap",
+}
+record_all(claims, "clusters", scores)
 
 # %%
 lines = ["| claim | mean | verdict |", "|---|---:|---|"]
-for method, name in (("phate_cosine", "phate"), ("pca", "pca"), ("tsne", "tsne"), ("umap", "umap")):
-    row = ledger.record(
-        f"landscape-some-trajectories-visible-{name}", scores.loc[method, "successive"], figure="scores"
-    )
+claims = {
+    "phate_cosine": "landscape-some-trajectories-visible-phate",
+    "pca": "landscape-some-trajectories-visible-pca",
+    "tsne": "landscape-some-trajectories-visible-tsne",
+    "umap": "landscape-some-trajectories-visible-umap",
+}
+for method, claim in claims.items():
+    row = ledger.record(claim, scores.loc[method, "successive"], figure="scores")
     lines.append(f"| {row.statement} | {row.measured:.3f} | **{row.verdict}** |")
 Markdown("\n".join(lines))
 
@@ -686,9 +709,14 @@ ledger.record("landscape-phate-keeps-global-structure", scores.loc["phate_cosine
 
 # %%
 lines = ["| claim | cosine | Euclidean | verdict |", "|---|---:|---:|---|"]
-for claim, column in (("whole", "whole"), ("within", "within"), ("global", "silhouette")):
+claims = {
+    "whole": "landscape-cosine-phate-whole",
+    "within": "landscape-cosine-phate-within",
+    "silhouette": "landscape-cosine-phate-global",
+}
+for column, claim in claims.items():
     values = {name: scores.loc[name, column].tolist() for name in ("phate_cosine", "phate_euclidean")}
-    row = ledger.record(f"landscape-cosine-phate-{claim}", values, figure="scores")
+    row = ledger.record(claim, values, figure="scores")
     both = " | ".join(f"{row.measured[name]:.2f}" for name in values)
     lines.append(f"| {row.statement} | {both} | **{row.verdict}** |")
 Markdown("\n".join(lines))
@@ -788,7 +816,12 @@ tree_scores = pd.DataFrame(rows).set_index(["method", "seed"])
 mean_and_error(tree_scores)
 
 # %%
-record_all("landscape-tree-phate-{}", "tree", tree_scores, figure="tree_scores")
+claims = {
+    "pca": "landscape-tree-phate-pca",
+    "tsne": "landscape-tree-phate-tsne",
+    "umap": "landscape-tree-phate-umap",
+}
+record_all(claims, "tree", tree_scores, figure="tree_scores")
 
 # %%
 values = {name: tree_scores.loc[name, "tree"].tolist() for name in ("phate_cosine", "phate_euclidean")}
@@ -798,7 +831,11 @@ ledger.record("landscape-tree-cosine-phate", values, figure="tree_scores")
 ledger.record("landscape-tree-phate-one-piece", tree_scores.loc["phate_cosine", "pieces"], figure="tree_scores")
 
 # %%
-record_all("landscape-tree-shattered-{}", "pieces", tree_scores, others=("tsne", "umap"), figure="tree_scores")
+claims = {
+    "tsne": "landscape-tree-shattered-tsne",
+    "umap": "landscape-tree-shattered-umap",
+}
+record_all(claims, "pieces", tree_scores, figure="tree_scores")
 
 # %% [markdown]
 # ## What noise does

@@ -83,7 +83,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
         "06_exits": "# %%\nimport sys\nsys.exit()\n\n# %%\nraise ValueError('never reached')\n",
     }
     root = checkout(bodies, claims=claim("01_good"))
-    result = call(root, "figures", "--limit", "15", "--jobs", "6")
+    result = call(root, "figures", "--limit", "40", "--jobs", "6")
     assert result.returncode == 1, result.stdout + result.stderr
     words = {
         line.split()[0]: line.split() for line in result.stdout.splitlines() if line[:2].isdigit() and ":" not in line
@@ -92,7 +92,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
     assert words["02_fails"][1] == "failed" and words["03_hangs"][1:3] == ["timed", "out"]
     assert words["04_floods"][1] == "failed" and words["05_killed"][1] in ("failed", "killed")
     assert words["06_exits"][1] == "failed" and "ended itself" in result.stdout
-    for text in ("In cell 4 of 4", "ValueError: the reason", "runs/laptop/02_fails/partial.ipynb", "No end after 15 s"):
+    for text in ("In cell 4 of 4", "ValueError: the reason", "runs/laptop/02_fails/partial.ipynb", "No end after 40 s"):
         assert text in result.stdout
     assert "exceed 20,000,000 characters" in result.stdout and "died" in result.stdout.lower()
     assert "before" in (root / "runs/laptop/02_fails/partial.ipynb").read_text()
