@@ -144,6 +144,21 @@ def test_every_claim_names_its_part_source_and_a_planned_notebook():
 
 # One value is all there is: a fit over all networks at once, or a deterministic quantity.
 SINGLE: set[str] = {
+    "landscape-bad-minima-non-convex",
+    "landscape-good-minima-flat-eigenvalue",
+    "landscape-good-minima-flat-normalised",
+    "landscape-persistence-1-rises-with-test-loss",
+    "landscape-persistence-rises-essential-counted",
+    "landscape-persistence-rises-given-size",
+    "landscape-persistence-rises-given-training",
+    "landscape-persistence-rises-log-loss",
+    "landscape-persistence-rises-neighbours",
+    "landscape-persistence-rises-order-one",
+    "landscape-persistence-rises-permutation",
+    "landscape-persistence-rises-released-graph",
+    "landscape-persistence-rises-retrain-rate",
+    "landscape-persistence-rises-test-filtration",
+    "landscape-persistence-rises-with-test-loss",
     "sign-loss-figure-1",
     "sign-loss-parallel-assignment",
     "sign-loss-parallel-cost-matrix",

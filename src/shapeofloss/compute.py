@@ -25,6 +25,7 @@ def map(
     cluster: str | None = None,
     *,
     label: str = "tasks",
+    resources: Mapping[str, float] | None = None,
 ) -> list[store.Result]:
     """Return the stored result of `function(**setting)` for every setting, computing what is missing in parallel.
 

@@ -5,6 +5,7 @@ into a `.json` that also holds the checksum of the arrays and is moved into plac
 """
 
 import hashlib
+import inspect
 import io
 import json
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from shapeofloss import workspace
+from shapeofloss.checkpoints import Checkpoint
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, sha256, write_atomically
 from shapeofloss.hashing import code_of_module, digest, numerical_pins
@@ -69,6 +71,7 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
 
     Args:
         function: A function of a module (not of a notebook) that returns a mapping of names to arrays and JSON values.
+            If it takes a `checkpoint`, it gets one beside the entry, to go on from after an interruption.
         arguments: Its keyword arguments, all JSON-able or NumPy arrays of numbers.
     Returns:
         The result, always as read back from disk, so that a first and a later call agree to the last bit.
@@ -84,7 +87,10 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
         if result is None:
             for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
                 leftover.unlink()  # of a writer that was killed: we hold the lock
-            _write(path, function(**arguments), _described(arguments))
+            checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"))
+            own = {"checkpoint": checkpoint} if "checkpoint" in inspect.signature(function).parameters else {}
+            _write(path, function(**arguments, **own), _described(arguments))
+            checkpoint.remove()
             result = _read(path)
     assert result is not None
     return result

@@ -11,18 +11,27 @@ from shapeofloss.landscape.digits import shifted
 from shapeofloss.landscape.ensembles.base import Batch
 from shapeofloss.landscape.randomness import generator_for
 
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 Epochs = Callable[[int], Iterator[Iterable[Batch]]]  # from a seed to epoch after epoch of batches
 
 
 def image_epochs(
-    images: Tensor, labels: Tensor, *, batch: int, augment: bool, share: float = 1.0, purpose: str
+    images: Tensor,
+    labels: Tensor,
+    *,
+    batch: int,
+    augment: bool,
+    augmentation: Augmentation = shifted,
+    share: float = 1.0,
+    purpose: str,
 ) -> Epochs:
-    """Return the epochs of classified images: minibatches in a new random order each time, perhaps shifted.
+    """Return the epochs of classified images: minibatches in a new random order each time, perhaps augmented.
 
     Args:
         images, labels: Shapes (N, channels, height, width) and (N,).
         batch: Images of a minibatch; the last one takes what is left.
-        augment: Whether each image is shifted at random, as by `shifted`.
+        augment: Whether each image is changed at random.
+        augmentation: How, as a function of images and a generator.
         share: Share of the images that is used, above 0, at most 1; which ones is fixed by the seed.
         purpose: As for `generator_for`.
     Raises:
@@ -38,7 +47,7 @@ def image_epochs(
         while True:
             order = torch.randperm(len(kept), generator=generator)
             yield [
-                (shifted(images[chosen], generator) if augment else images[chosen], labels[chosen])
+                (augmentation(images[chosen], generator) if augment else images[chosen], labels[chosen])
                 for chosen in kept[order].to(images.device).split(batch)
             ]
 

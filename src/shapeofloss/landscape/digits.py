@@ -1,6 +1,6 @@
 """The images of the laptop-scale landscapes: scikit-learn's bundled handwritten digits, and their augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -27,6 +27,10 @@ class Images:
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+
+    def to(self, device: torch.device) -> "Images":
+        """Return the images on a device."""
+        return Images(*(getattr(self, each.name).to(device) for each in fields(self)))
 
 
 def load_digits(*, train: int = 256, seed: int) -> Images:

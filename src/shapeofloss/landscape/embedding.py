@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shapeofloss.errors import UserError
 
 Array = NDArray[np.float64]
+DISCONNECTED = "Graph is disconnected"  # told by `components` instead: trajectories that start apart are often apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,28 +59,52 @@ def phate_embedding(
         Loss-landscape paper, section 3.2 (cosine distances in both places), after section 2.1. The released code scales
         by stochastic gradient descent without a seed.
     """
+    phate = _fitted(distances, knn, decay, t, n_components=dimensions, mds_dist=mds_distance, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", DISCONNECTED, RuntimeWarning)
+        embedding = phate.transform()
+    return embedding, _diffusion(phate, t)
+
+
+def diffusion_between(
+    distances: Array, *, knn: int = 5, decay: float = 40, t: int | Literal["auto"] = "auto"
+) -> Diffusion:
+    """Let PHATE's random walk go, without making a picture of it.
+
+    Args:
+        distances, knn, decay, t: As for `phate_embedding`.
+    Raises:
+        UserError: As for `phate_embedding`.
+    Source:
+        Loss-landscape paper, section 2.1; section 3.3 builds its graph on the potential.
+    """
+    return _diffusion(_fitted(distances, knn, decay, t), t)
+
+
+def _fitted(distances: Array, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
     _check(distances, knn)
     from phate import PHATE
 
     phate = PHATE(
-        n_components=dimensions,
         knn=knn,
         decay=decay,
         t=t,
         n_landmark=None,
         knn_dist="precomputed_distance",
-        mds_dist=mds_distance,
         mds_solver="smacof",
         n_jobs=1,
-        random_state=seed,
         verbose=0,
+        **options,
     )
     with warnings.catch_warnings():
-        # Told by `components` instead: trajectories that start apart are often apart.
-        warnings.filterwarnings("ignore", "Graph is disconnected", RuntimeWarning)
-        embedding = phate.fit_transform(distances)
+        warnings.filterwarnings("ignore", DISCONNECTED, RuntimeWarning)
+        return phate.fit(distances)
+
+
+def _diffusion(phate: Any, t: int | Literal["auto"]) -> Diffusion:
+    potential = phate.diff_potential  # first: it finds t
     steps = int(phate.optimal_t) if t == "auto" else t
-    return embedding, Diffusion(steps, phate.diff_op, phate.diff_potential, phate.graph.n_connected_components)
+    return Diffusion(steps, phate.diff_op, potential, phate.graph.n_connected_components)
 
 
 def _check(distances: Array, knn: int) -> None:

@@ -5,7 +5,7 @@ networks. Distances, angles and principal components need their inner products o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -42,6 +42,7 @@ class Record:
         coefficients: For samples along fixed directions v_k, d_i = sum_k c_ik v_k: shape (n, k); else (n, 0).
         optimum_loss: Training loss of theta_o, in nats.
         optimum_accuracy: Training accuracy of theta_o, in [0, 1].
+        held_out_loss: Loss of examples that were held out, shape (n,), in nats; shape (0,) if there were none.
 
     Points off a trajectory (grid, naive, slices) have epoch 0; on a grid or slice the step is the length of the
     coefficients, negative on the far side of a line. Where a loss gives no accuracy, accuracies are not a number.
@@ -58,6 +59,7 @@ class Record:
     coefficients: Array
     optimum_loss: float
     optimum_accuracy: float
+    held_out_loss: Array = field(default_factory=lambda: np.empty(0))
 
     def inner_products(self, centre: Centre = "origin") -> Array:
         """Return the inner products of the points as seen from a centre, shape (n, n).
@@ -151,7 +153,7 @@ class Record:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the record as a flat mapping for the store."""
-        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        return {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
@@ -160,7 +162,7 @@ class Record:
         Raises:
             UserError: If an entry is missing.
         """
-        names = [field.name for field in fields(cls)]
+        names = [each.name for each in fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
             raise UserError(f"These arrays are no record, since they lack {', '.join(missing)}.")
@@ -185,11 +187,40 @@ class Recorder:
         self._accuracy = accuracy
         self._displacements: list[NDArray[np.float32]] = []
         self._labels: list[tuple[float, float, int, float, int]] = []
+        self._held_out: list[float] = []
 
-    def add(self, point: Tensor, loss: float, accuracy: float, *, seed: int, step: float, epoch: int) -> None:
-        """Add a point theta, shape (P,); other arguments as the attributes of `Record`."""
+    def add(
+        self,
+        point: Tensor,
+        loss: float,
+        accuracy: float,
+        *,
+        seed: int,
+        step: float,
+        epoch: int,
+        held_out: float | None = None,
+    ) -> None:
+        """Add a point theta, shape (P,); other arguments as the attributes of `Record`, the last for all or none."""
         self._displacements.append((point.cpu() - self._optimum).float().numpy())
         self._labels.append((loss, accuracy, seed, step, epoch))
+        if held_out is not None:
+            self._held_out.append(held_out)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the points so far, for `restore`."""
+        return {
+            "displacements": np.stack(self._displacements),
+            "labels": np.array(self._labels, np.float64),
+            "held_out": np.array(self._held_out, np.float64),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the points of an earlier recorder around the same optimum."""
+        self._displacements = list(state["displacements"])
+        self._labels = [
+            (loss, hits, int(seed), step, int(epoch)) for loss, hits, seed, step, epoch in state["labels"].tolist()
+        ]
+        self._held_out = state["held_out"].tolist()
 
     def record(self) -> Record:
         """Return the record of the points so far: each trajectory whole, in the order in which they came first.
@@ -216,6 +247,7 @@ class Recorder:
             coefficients=np.empty((len(order), 0)),
             optimum_loss=self._loss,
             optimum_accuracy=self._accuracy,
+            held_out_loss=np.array([self._held_out[n] for n in order] if self._held_out else [], np.float64),
         )
 
     def products_with(self, vectors: NDArray[Any]) -> Array:

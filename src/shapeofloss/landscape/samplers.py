@@ -5,7 +5,7 @@ All of them take any `torch.nn.Module` with a loss and batches, leave it as it w
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shapeofloss.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined, once
 from shapeofloss.landscape.directions import direction_of, direction_vector
@@ -35,6 +36,7 @@ def sample_around(
     loss: Loss = cross_entropy,
     sampling: str = "jump_and_retrain",
     evaluation: Sequence[Batch] | None = None,
+    held_out: Sequence[Batch] = (),
     together: Together = "auto",
     name: str | None = None,
     **options: Any,
@@ -52,6 +54,8 @@ def sample_around(
         evaluation: The batches whose loss is recorded; by default the training batches. Their losses are averaged with
             their numbers of examples as weights, without dropout. A network with batch normalisation sees them as one
             batch, so that f(theta) depends on theta alone: all examples have to fit into memory.
+        held_out: Batches whose loss is recorded, too, in the same way: as `held_out_loss`. A network with batch
+            normalisation normalises them by their own statistics.
         together: How to compute many networks at once; "auto" takes the fastest way that gives the right gradients.
         name: Of the network, for errors; its class if None.
         options: Those of the sampling: see the function of its name.
@@ -71,7 +75,7 @@ def sample_around(
     """
     if sampling not in SAMPLINGS:
         raise unknown("sampling", sampling, SAMPLINGS)
-    around = Around(model, batches, loss, evaluation, together, name or type(model).__name__)
+    around = Around(model, batches, loss, evaluation, together, name or type(model).__name__, held_out)
     with torch.enable_grad(), untouched(model):
         return SAMPLINGS[sampling](around, **options)
 
@@ -80,7 +84,7 @@ class Around:
     """A minimum and how its surroundings are evaluated.
 
     Args:
-        model, batches, loss, evaluation, together, name: As for `sample_around`.
+        model, batches, loss, evaluation, together, name, held_out: As for `sample_around`.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Around:
         evaluation: Sequence[Batch] | None,
         together: Together,
         name: str,
+        held_out: Sequence[Batch] = (),
     ) -> None:
         self.model, self.loss, self.together, self.name = model, loss, together, name
         self.optimum = flatten(model)
@@ -98,8 +103,10 @@ class Around:
         self.evaluation = once(evaluation if evaluation is not None else batches)
         if not self.evaluation:
             raise UserError("There is no batch: give at least one.")
+        self.held_out = list(held_out)
         if normalises_batches(model):
             self.evaluation = [joined(self.evaluation)]
+            self.held_out = [joined(self.held_out)] if self.held_out else []
 
     def direction(self, seed: int) -> Tensor:
         """Return the filter-normalised direction of a seed at the optimum, shape (P,)."""
@@ -112,6 +119,10 @@ class Around:
     def evaluate(self, ensemble: Ensemble) -> tuple[list[float], list[float]]:
         """Return the losses and accuracies of an ensemble's networks over all batches of the evaluation."""
         return evaluated(ensemble, self.evaluation)
+
+    def held_out_losses(self, ensemble: Ensemble) -> list[float] | list[None]:
+        """Return the losses of an ensemble's networks over the held-out batches; None for each if there are none."""
+        return evaluated(ensemble, self.held_out)[0] if self.held_out else [None] * ensemble.count
 
     def at_optimum(self) -> tuple[float, float]:
         """Return loss and accuracy at the optimum.
@@ -149,6 +160,7 @@ def jump_and_retrain(
     optimiser: Optimiser | None = None,
     order: Epochs | None = None,
     recorder: list[Recorder] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Record:
     """Jump away from the optimum, retrain, and record each epoch: all trajectories together.
 
@@ -164,6 +176,7 @@ def jump_and_retrain(
         optimiser: Instead of these, a function from parameters to an element-wise optimiser, such as AdamW.
         order: Instead of the batches in a random order, a function from a seed to its epochs.
         recorder: A list that gets the recorder, for those who need more than the record.
+        checkpoint: Takes the state after each epoch, and gives the one to go on from.
     Returns:
         The record of seeds x steps x epochs points, in this order.
     Raises:
@@ -190,14 +203,24 @@ def jump_and_retrain(
     rate = training.param_groups[0]["lr"]
     streams = [(order or around.epochs)(seed) for seed in seeds]
     of = torch.arange(len(seeds)).repeat_interleave(len(steps))
-    for epoch in range(epochs):
+    state = checkpoint.load() if checkpoint else None
+    began = 0
+    if state is not None:
+        began = resume(ensemble, training, streams, state)
+        points.restore(state)
+    for epoch in range(began, epochs):
         if epoch:
             train_epoch(ensemble, training, [next(stream) for stream in streams], of, epoch=epoch)
         vectors, (losses, accuracies) = ensemble.vectors(), around.evaluate(ensemble)
-        for (seed, step), point, loss, accuracy in zip(labels, vectors, losses, accuracies, strict=True):
+        held_out = around.held_out_losses(ensemble)
+        for (seed, step), point, loss, accuracy, other in zip(
+            labels, vectors, losses, accuracies, held_out, strict=True
+        ):
             what = f"The loss of {around.name}, jump of seed {seed} and step {step},"
             check_finite(loss, what=what, epoch=epoch, learning_rate=rate)
-            points.add(point, loss, accuracy, seed=seed, step=step, epoch=epoch)
+            points.add(point, loss, accuracy, seed=seed, step=step, epoch=epoch, held_out=other)
+        if checkpoint and checkpoint.due():
+            checkpoint.save({**state_of(ensemble, training, epoch + 1, epoch), **points.state()})
     return points.record()
 
 
@@ -238,6 +261,44 @@ def train_epoch(
     if not count.all():
         raise UserError("There is no batch to train on: give at least one.")
     return total / count
+
+
+def state_of(ensemble: Ensemble, optimiser: torch.optim.Optimizer, epoch: int, drawn: int) -> dict[str, NDArray[Any]]:
+    """Return the state of a training, for `resume`.
+
+    Args:
+        ensemble, optimiser: The networks, and what updates `ensemble.theta`.
+        epoch: The next one.
+        drawn: Epochs that were taken from each stream.
+    """
+    kept = {f"optimiser_{name}": value for name, value in optimiser.state[ensemble.theta].items() if value is not None}
+    tensors = {"theta": ensemble.theta.detach(), **kept}
+    arrays = {name: torch.as_tensor(tensor).cpu().numpy() for name, tensor in tensors.items()}
+    return {**arrays, "epoch": np.array(epoch), "drawn": np.array(drawn)}
+
+
+def resume(
+    ensemble: Ensemble,
+    optimiser: torch.optim.Optimizer,
+    streams: Sequence[Iterator[Iterable[Batch]]],
+    state: Mapping[str, NDArray[Any]],
+) -> int:
+    """Go back to a state of a training, and return its next epoch.
+
+    The streams are drawn from anew, so that they go on as they would have done.
+    """
+    with torch.no_grad():
+        ensemble.theta.copy_(torch.from_numpy(state["theta"]))
+    for name, value in state.items():
+        if name.startswith("optimiser_"):
+            kept = torch.from_numpy(value)
+            optimiser.state[ensemble.theta][name.removeprefix("optimiser_")] = (
+                kept.to(ensemble.theta.device) if kept.dim() else kept
+            )
+    for _ in range(int(state["drawn"])):
+        for stream in streams:
+            next(stream)
+    return int(state["epoch"])
 
 
 def grid(
@@ -327,12 +388,14 @@ def _along(
     ensemble = around.ensemble(min(NETWORKS, len(coefficients)))
     losses: list[float] = []
     accuracies: list[float] = []
+    held_out: list[float] = []
     for part in torch.from_numpy(coefficients).to(directions).split(ensemble.count):
         missing = ensemble.count - len(part)
         ensemble.load(around.optimum + torch.cat([part, part[-1:].expand(missing, -1)]) @ directions)
         values, shares = around.evaluate(ensemble)
         losses += values[: len(part)]
         accuracies += shares[: len(part)]
+        held_out += [other for other in around.held_out_losses(ensemble)[: len(part)] if other is not None]
     lost = next((n for n, value in enumerate(losses) if not math.isfinite(value)), None)
     if lost is not None:
         raise UserError(
@@ -353,6 +416,7 @@ def _along(
         coefficients=coefficients,
         optimum_loss=optimum_loss,
         optimum_accuracy=optimum_accuracy,
+        held_out_loss=np.array(held_out),
     )
 
 

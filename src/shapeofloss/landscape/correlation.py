@@ -1,0 +1,77 @@
+"""Rank correlations over networks, with what else differs between them taken out."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, rankdata, spearmanr
+
+from shapeofloss.errors import UserError
+
+LEVEL = 0.95  # of an interval
+
+
+class Correlation(NamedTuple):
+    """A rank correlation with the ends of its 95% interval, and the two-sided p-value of no correlation."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike, *, given: Sequence[ArrayLike] = ()) -> Correlation:
+    r"""Return Spearman's correlation, or the partial one given other properties.
+
+    Both sides are ranked; from each the least-squares fit by the given properties is taken away, and what is left is
+    correlated. With k fitted columns the interval is that of Fisher's transformation,
+
+    .. math:: \operatorname{artanh}\rho \pm 1.96 \sqrt{(1 + \rho^2 / 2) / (n - k - 3)}.
+
+    Args:
+        first, second: Numbers, shape (n,).
+        given: Properties, shape (n,) each. Numbers are ranked; anything else, such as text, counts as categories with a
+            mean each.
+    Raises:
+        UserError: If there are too few values for the properties, or nothing is left of one side.
+    Source:
+        The width is that of Bonett and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman
+        correlations" (2000).
+    """
+    columns = [np.ones(len(np.asarray(first)))]
+    for values in map(np.asarray, given):
+        if values.dtype.kind in "if":
+            columns.append(rankdata(values))
+        else:
+            columns += [(values == level).astype(float) for level in np.unique(values)[1:]]
+    design = np.stack(columns, axis=1)
+    freedom = len(design) - np.linalg.matrix_rank(design) + 1 - 3
+    if freedom < 1:
+        raise UserError(f"{len(design)} values are too few for {design.shape[1] - 1} columns of given properties.")
+    left = [_residual(rankdata(values), design) for values in (first, second)]
+    if any(np.linalg.norm(part) < 1e-9 * len(design) for part in left):
+        raise UserError("The given properties leave nothing of one side: its correlation is not defined.")
+    rho = float(np.clip(left[0] @ left[1] / (np.linalg.norm(left[0]) * np.linalg.norm(left[1])), -1, 1))
+    centre, width = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12)), np.sqrt((1 + rho**2 / 2) / freedom)
+    low, high = np.tanh(centre + norm.ppf(0.5 + LEVEL / 2) * width * np.array([-1, 1]))
+    return Correlation(rho, float(low), float(high), float(2 * norm.sf(abs(centre) * np.sqrt(freedom / 1.06))))
+
+
+def permutation_share(first: ArrayLike, second: ArrayLike, *, permutations: int, seed: int) -> float:
+    """Return the share of random pairings whose Spearman correlation is at least the observed one.
+
+    Args:
+        first, second: Numbers, shape (n,).
+        permutations: Of the second side; the observed pairing counts as one more.
+        seed: Of the permutations.
+    """
+    observed = spearmanr(first, second).statistic
+    ranks, others = rankdata(first), rankdata(second)
+    generator = np.random.default_rng(seed)
+    drawn = [np.corrcoef(ranks, generator.permutation(others))[0, 1] for _ in range(permutations)]
+    return float((1 + np.sum(np.array(drawn) >= observed - 1e-12)) / (1 + permutations))
+
+
+def _residual(values: NDArray[Any], design: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0], np.float64)

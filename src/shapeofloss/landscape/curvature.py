@@ -1,0 +1,187 @@
+"""How a loss curves at a point in parameter space: extreme eigenvalues, trace, and along filters' own lengths."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapeofloss.errors import UserError
+from shapeofloss.landscape.directions import direction_of
+from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, loss_and_accuracy, set_mode, untouched
+from shapeofloss.landscape.minima import dataset, device_of, network_for
+from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
+from shapeofloss.landscape.randomness import generator_for
+
+Product = Callable[[Tensor], Tensor]
+
+
+def hessian_product(model: nn.Module, loss: Loss, batch: Batch) -> Product:
+    """Return the function that multiplies a vector with the Hessian of the loss where the model is.
+
+    The second derivatives are those of automatic differentiation: where the loss has a kink, which ReLU makes, the kink
+    itself does not count.
+
+    Args:
+        model: The network; batch normalisation uses the statistics of the batch, dropout does not act.
+        loss: As for `samplers.sample_around`.
+        batch: All examples.
+    Returns:
+        A function of a vector of shape (P,), of the model's type, to a product of this shape.
+    """
+    set_mode(model, training=False)
+    parameters = list(trained_parameters(model).values())
+    value, _ = loss_and_accuracy(loss, model, batch)
+    slopes = torch.autograd.grad(value, parameters, create_graph=True)
+    sizes = [parameter.numel() for parameter in parameters]
+
+    def product(vector: Tensor) -> Tensor:
+        parts = [part.view_as(p) for part, p in zip(vector.split(sizes), parameters, strict=True)]
+        bent = torch.autograd.grad(slopes, parameters, parts, retain_graph=True, materialize_grads=True)
+        return torch.cat([part.flatten() for part in bent])
+
+    return product
+
+
+def extreme_eigenvalues(product: Product, start: Tensor, *, iterations: int) -> tuple[float, float]:
+    """Return the smallest and the largest eigenvalue of a symmetric matrix, by Lanczos' method.
+
+    Args:
+        product: Multiplies a vector of shape (P,) with the matrix.
+        start: First vector, shape (P,), in general position.
+        iterations: Products to take, at least 1; the extremes are approached from inside.
+    Raises:
+        UserError: If there is no iteration.
+    Example:
+        >>> matrix = torch.diag(torch.tensor([-1.0, 2.0, 5.0]))
+        >>> low, high = extreme_eigenvalues(lambda v: matrix @ v, torch.ones(3), iterations=3)
+        >>> round(low, 4), round(high, 4)
+        (-1.0, 5.0)
+    """
+    if iterations < 1:
+        raise UserError(f"{iterations} iterations find no eigenvalue: take 1 or more.")
+    basis = [start.double() / start.double().norm()]
+    diagonal: list[float] = []
+    beside: list[float] = []
+    for _ in range(iterations):
+        following = product(basis[-1].to(start)).double()
+        scale = following.norm()
+        diagonal.append(float(following @ basis[-1]))
+        for earlier in basis * 2:  # once is not enough in floating point
+            following = following - (following @ earlier) * earlier
+        beside.append(float(following.norm()))
+        if beside[-1] <= 1e-10 * scale:
+            break  # the vectors so far span all that the start can reach
+        basis.append(following / beside[-1])
+    off = np.array(beside[: len(diagonal) - 1])
+    values = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(off, 1) + np.diag(off, -1))
+    return float(values[0]), float(values[-1])
+
+
+def curvature(
+    *,
+    parameters: NDArray[np.float32],
+    depth: int,
+    width: int,
+    base: int,
+    train: int,
+    data_seed: int,
+    iterations: int,
+    probes: int,
+    directions: int,
+    data: str = "digits",
+    evaluated: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Measure the curvature of the training loss, on unchanged images and without weight decay, at a minimum.
+
+    Args:
+        parameters: Of the minimum, shape (P,).
+        depth, width, base, train, data_seed, data, evaluated, device: As for `minima.sample_minimum`.
+        iterations: Of Lanczos' method.
+        probes: Random vectors of signs for the trace (Hutchinson's estimate), at least 2.
+        directions: Random filter-normalised directions, with seeds from 0.
+    Returns:
+        What the store keeps, in nats: `smallest` and `largest` eigenvalue of the Hessian, `trace` and its standard
+        error over the probes `trace_error`, and `normalised`, the mean second derivative along the filter-normalised
+        directions.
+    Source:
+        Section 4.4 of the loss-landscape paper speaks of flat regions without measuring them.
+    """
+    model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
+    product = hessian_product(model, cross_entropy, batch)
+    smallest, largest = extreme_eigenvalues(product, _noise(model, 0), iterations=iterations)
+    signs = [torch.sign(_noise(model, 1 + n)) for n in range(probes)]
+    traces = [float(product(sign) @ sign) for sign in signs]
+    ways = [direction_of(model, seed) for seed in range(directions)]
+    return {
+        "smallest": smallest,
+        "largest": largest,
+        "trace": float(np.mean(traces)),
+        "trace_error": float(np.std(traces, ddof=1) / np.sqrt(probes)),
+        "normalised": float(np.mean([float(product(way) @ way) for way in ways])),
+    }
+
+
+def curvature_at_jumps(
+    *,
+    parameters: NDArray[np.float32],
+    depth: int,
+    width: int,
+    base: int,
+    train: int,
+    data_seed: int,
+    seeds: Sequence[int],
+    steps: Sequence[float],
+    iterations: int,
+    data: str = "digits",
+    evaluated: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Measure extreme eigenvalues of the training loss's Hessian where jumps from a minimum lead.
+
+    Args:
+        parameters: Of the minimum, shape (P,).
+        seeds, steps: Of the jumps, as for jump and retrain.
+        depth, width, base, train, data_seed, iterations, data, evaluated, device: As for `curvature`.
+    Returns:
+        What the store keeps: `smallest` and `largest` eigenvalues, shape (seeds * steps,), in nats.
+    """
+    model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
+    optimum = flatten(model)
+    ways = {seed: direction_of(model, seed) for seed in seeds}
+    extremes = []
+    with untouched(model):
+        for seed, step in itertools.product(seeds, steps):
+            load_parameters(model, optimum + step * ways[seed])
+            product = hessian_product(model, cross_entropy, batch)
+            extremes.append(extreme_eigenvalues(product, _noise(model, 0), iterations=iterations))
+    smallest, largest = np.array(extremes).T
+    return {"smallest": smallest, "largest": largest}
+
+
+def _at_minimum(
+    parameters: NDArray[np.float32],
+    depth: int,
+    width: int,
+    base: int,
+    train: int,
+    data_seed: int,
+    data: str,
+    evaluated: int | None,
+    device: str,
+) -> tuple[nn.Module, Batch]:
+    place = device_of(device)
+    images = dataset(data).load(train, data_seed).to(place)
+    model = network_for(data, depth=depth, width=width, base=base).to(place)
+    load_parameters(model, parameters)
+    return model, (images.train_images[:evaluated], images.train_labels[:evaluated])
+
+
+def _noise(model: nn.Module, seed: int) -> Tensor:
+    """Return a normal vector of a seed, of the shape and type of the model's parameters."""
+    like = flatten(model)
+    return torch.randn(like.shape, generator=generator_for(seed, "curvature")).to(like)

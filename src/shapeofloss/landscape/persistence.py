@@ -1,0 +1,227 @@
+"""Persistent homology of a function on the vertices of a graph, in dimensions 0 and 1, and its total persistence."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shapeofloss.errors import UserError
+
+Array = NDArray[np.float64]
+Edges = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagrams:
+    """What appears and disappears while a graph fills up from the smallest value to the largest.
+
+    Attributes:
+        components: Birth and death of the components that merge into an older one, shape (c, 2), those of lifetime zero
+            included; the younger of two dies, of two born together either.
+        essential: Births of the components that never die, shape (e,).
+        cycles: Births of the independent cycles, which never die since triangles are not filled, shape (k,).
+    """
+
+    components: Array
+    essential: Array
+    cycles: Array
+
+
+def neighbour_edges(distances: Array, *, neighbours: int) -> Edges:
+    """Join two points if one of them is among the nearest others of the other.
+
+    Args:
+        distances: Shape (n, n), finite.
+        neighbours: Of each point, 1 to n - 1; of equally near ones the first.
+    Returns:
+        Each edge once, the smaller index first, sorted, shape (m, 2).
+    Raises:
+        UserError: If the distances are no finite square matrix, or the number of neighbours is out of range.
+    Source:
+        Loss-landscape paper, section 3.3, where distances are those of PHATE's potential and k = 20.
+    Example:
+        >>> line = np.array([0.0, 1.0, 3.0])
+        >>> neighbour_edges(abs(line[:, None] - line), neighbours=1).tolist()
+        [[0, 1], [1, 2]]
+    """
+    count = _size(distances, neighbours, others=1)
+    apart = np.array(distances, np.float64)
+    np.fill_diagonal(apart, np.inf)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :neighbours]
+    pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), near.ravel()], axis=1), axis=1)
+    return np.unique(pairs, axis=0)
+
+
+def released_edges(potential: Array, *, neighbours: int) -> Edges:
+    """Join each point to those where its row of PHATE's potential is largest, as the released code of the source does.
+
+    The potential is minus the logarithm of a probability: its largest entries belong to the points that a random walk
+    reaches least. Two points that choose each other get two edges, and with them a cycle.
+
+    Args:
+        potential: Shape (n, n).
+        neighbours: Entries of each row, 1 to n; of equal ones the first. An entry of the diagonal makes no edge.
+    Returns:
+        Shape (m, 2), the smaller index first, some of them twice.
+    Raises:
+        UserError: As for `neighbour_edges`.
+    Source:
+        The released code of the loss-landscape paper, which differs from its section 3.3.
+    """
+    count = _size(potential, neighbours, others=0)
+    far = np.argsort(-np.asarray(potential), axis=1, kind="stable")[:, :neighbours]
+    pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), far.ravel()], axis=1), axis=1)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
+    """Return the persistence diagrams of a graph that fills up by the values of its vertices.
+
+    A vertex enters at its value, an edge with the later of its ends. Components follow the elder rule; every edge that
+    merges none closes a cycle.
+
+    Args:
+        values: One for each vertex, shape (n,), finite.
+        edges: Shape (m, 2), no loops; an edge may occur several times, and each further time is a cycle.
+    Returns:
+        The diagrams, whose births and deaths are values of vertices.
+    Raises:
+        UserError: If a value is not finite, or an edge leads nowhere or to where it comes from.
+    Source:
+        Loss-landscape paper, section 2.2.
+    Example:
+        >>> found = graph_persistence([0.0, 2.0, 1.0, 3.0], np.array([[0, 1], [1, 2], [2, 3], [3, 0]]))
+        >>> found.components.tolist(), found.essential.tolist(), found.cycles.tolist()
+        ([[1.0, 2.0], [2.0, 2.0], [3.0, 3.0]], [0.0], [3.0])
+    """
+    heights, pairs = np.asarray(values, np.float64), np.asarray(edges, np.int64).reshape(-1, 2)
+    if not np.isfinite(heights).all():
+        raise UserError("Some values are not finite: a filtration needs a finite value for each vertex.")
+    if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(heights) or (pairs[:, 0] == pairs[:, 1]).any()):
+        raise UserError(f"An edge joins two different vertices from 0 to {len(heights) - 1}: give no others.")
+    enters = heights[pairs].max(axis=1)
+    order = np.argsort(enters, kind="stable")
+    age = np.argsort(np.argsort(heights, kind="stable")).tolist()  # the elder has the smaller one
+    parent = list(range(len(heights)))
+    born, died, closing = [], [], []
+    for place, (first, second) in zip(order.tolist(), pairs[order].tolist(), strict=True):
+        while parent[first] != first:
+            parent[first] = first = parent[parent[first]]
+        while parent[second] != second:
+            parent[second] = second = parent[parent[second]]
+        if first == second:
+            closing.append(place)
+            continue
+        if age[first] > age[second]:
+            first, second = second, first
+        parent[second] = first
+        born.append(second)
+        died.append(place)
+    merged = np.stack([heights[born], enters[died]], axis=1) if born else np.empty((0, 2))
+    roots = np.flatnonzero(np.array(parent) == np.arange(len(heights)))
+    return Diagrams(merged[np.lexsort(merged.T[::-1])], np.sort(heights[roots]), np.sort(enters[closing]))
+
+
+def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool = False) -> Array:
+    """Return the diagram of one dimension, all points finite.
+
+    Args:
+        diagrams: Of a graph.
+        dimension: 0 for components, 1 for cycles.
+        top: The largest value, where what never dies is said to die.
+        essential: Whether components that never die are counted; cycles always are, or there would be none.
+    Returns:
+        Births and deaths, shape (n, 2).
+    Raises:
+        UserError: If the dimension is neither 0 nor 1.
+    Source:
+        The released code of the loss-landscape paper caps in this way; its section 3.3 does not say.
+    """
+    if dimension not in (0, 1):
+        raise UserError(f"A graph has no dimension {dimension}: choose 0 or 1.")
+    births = diagrams.cycles if dimension else diagrams.essential
+    endless = np.stack([births, np.full(len(births), top)], axis=1)
+    if dimension:
+        return endless
+    return np.concatenate([diagrams.components, endless]) if essential else diagrams.components
+
+
+def total_persistence(diagram: ArrayLike, *, order: float = 2) -> float:
+    r"""Add up the lifetimes of a diagram.
+
+    .. math:: \operatorname{pers}(D) = \sum_{(c,d)\in D} |d - c|^{\text{order}}
+
+    Args:
+        diagram: Births and deaths, shape (n, 2), all finite.
+        order: Exponent of each lifetime, above 0.
+    Returns:
+        Not negative, in the unit of the values to the power `order`.
+    Raises:
+        UserError: If a point is not finite, or the order is not positive.
+    Source:
+        Loss-landscape paper, section 3.3, with order 2.
+    Example:
+        >>> total_persistence([[0.0, 1.0], [1.0, 3.0]])
+        5.0
+    """
+    points = np.asarray(diagram, np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise UserError("A point of the diagram is not finite: let it die somewhere, or leave it out.")
+    if not order > 0:
+        raise UserError(f"The order of total persistence is above 0, not {order}.")
+    return float((np.abs(points[:, 1] - points[:, 0]) ** order).sum())
+
+
+def subgraph(values: ArrayLike, edges: Edges, level: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which vertices and edges have entered by a level: shapes (n,) and (m,).
+
+    Source:
+        Loss-landscape paper, section 2.2.
+    """
+    present = np.asarray(values) <= level
+    return present, np.asarray(present[edges].all(axis=1))
+
+
+def betti_numbers(vertices: int, edges: Edges) -> tuple[int, int]:
+    """Count the components and the independent cycles of a graph by linear algebra.
+
+    The boundary matrix sends an edge to its end minus its start. Its rank r gives vertices - r components; the cycles
+    are what it sends to zero, of dimension edges - r.
+
+    Args:
+        vertices: Their number.
+        edges: Shape (m, 2), indices of vertices.
+    Example:
+        >>> betti_numbers(4, np.array([[0, 1], [1, 2], [2, 0]]))
+        (2, 1)
+    """
+    boundary = np.zeros((vertices, len(edges)))
+    boundary[edges[:, 0], np.arange(len(edges))] -= 1
+    boundary[edges[:, 1], np.arange(len(edges))] += 1
+    rank = int(np.linalg.matrix_rank(boundary)) if len(edges) else 0
+    return vertices - rank, len(edges) - rank
+
+
+def rips_diagrams(points: Array) -> list[Array]:
+    """Return the finite points of the Vietoris-Rips diagrams of points in space, in dimensions 0 and 1.
+
+    Args:
+        points: Shape (n, d).
+    Returns:
+        Two diagrams, shape (k, 2) each, in the unit of distances; computed in single precision.
+    """
+    from ripser import ripser  # type: ignore[import-untyped]
+
+    found = ripser(points, maxdim=1)["dgms"]
+    return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in found]
+
+
+def _size(matrix: Array, neighbours: int, *, others: int) -> int:
+    if np.ndim(matrix) != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
+        raise UserError(
+            f"Neighbours are found from a finite matrix of shape (n, n), not from shape {np.shape(matrix)}."
+        )
+    count = len(matrix)
+    if not 1 <= neighbours <= count - others:
+        raise UserError(f"{neighbours} neighbours are asked for, but {count} points allow 1 to {count - others}.")
+    return count
