@@ -47,11 +47,6 @@ def test_a_worker_that_dies_is_explained_and_what_is_done_is_kept(marks, monkeyp
     assert store.path_of(squares, SETTINGS[0]).is_file()
 
 
-def test_a_cluster_is_refused_in_a_sentence(marks):
-    with pytest.raises(UserError, match="leave cluster out"):
-        compute.map(squares, SETTINGS, "tcp://127.0.0.1:1")
-
-
 def test_workers_end_when_their_parent_is_killed(marks, tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(

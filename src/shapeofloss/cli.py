@@ -1,6 +1,7 @@
 """The commands of `python -m shapeofloss`."""
 
 import argparse
+import subprocess
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options, further = parser.parse_known_args(arguments)
     options.further = further
-    if further and options.command is not _lab:
+    if further and options.command not in (_lab, _scheduler):
         parser.error(f"unknown: {' '.join(further)}")
     try:
         return int(options.command(options) or 0)
@@ -118,6 +119,20 @@ def _lab(options: argparse.Namespace) -> int:
     return start(options.further)
 
 
+def _study(options: argparse.Namespace) -> int:
+    from shapeofloss import profiles, study
+
+    found = study.run(**study.numbers(profiles.check_profile(options.profile)), cluster=options.cluster)
+    print(study.summary(found))
+    return 1 if found.failures else 0
+
+
+def _scheduler(options: argparse.Namespace) -> int:
+    # Dask's own scheduler listens to every network, and so does its dashboard.
+    loopback = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:8787"]
+    return subprocess.run([sys.executable, "-m", "dask", "scheduler", *loopback, *options.further]).returncode
+
+
 def _test(options: argparse.Namespace) -> int:
     from shapeofloss.runner.checks import run
 
@@ -164,6 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("names", nargs="*", metavar="NAME")
 
     command("lab", _lab, "open JupyterLab on loopback; scripts open as notebooks; further options are passed on")
+
+    networks = command("study", _study, "train the networks of the study, and sample the loss around each")
+    networks.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
+    networks.add_argument("--cluster", help="address or scheduler file of a Dask cluster; this machine if left out")
+
+    command("scheduler", _scheduler, "start a Dask scheduler on loopback; further options are passed on to it")
 
     command("test", _test, "run everything that guards the project")
     return parser

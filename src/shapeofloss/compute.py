@@ -5,12 +5,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from shapeofloss import store, workspace
+from shapeofloss.cluster import computed_on
 from shapeofloss.errors import UserError
 
 
@@ -35,34 +36,44 @@ def map(
     Args:
         function: As for `store.get_or_compute`.
         settings: Keyword arguments, one mapping for each task.
-        cluster: None for this machine, the only choice so far.
+        cluster: None for this machine; else the address or the scheduler file of a Dask cluster.
         label: What the tasks are, for the progress on stderr.
+        resources: On a cluster, what a worker has to offer for a task, such as {"GPU": 1}; of no effect here.
     Returns:
         The results, in the order of the settings.
     Raises:
-        UserError: If a worker process dies. What an error in one task does not touch is finished and kept.
+        UserError: If a worker process dies, or as for `cluster.computed_on`. What an error in one task does not touch
+            is kept.
     """
-    if cluster is not None:
-        raise UserError(f"There is no way to reach the cluster '{cluster}' yet: leave cluster out to use this machine.")
     tasks = [dict(setting) for setting in settings]
     missing = [task for task in tasks if not store.path_of(function, task).is_file()]
     if missing:
-        _compute(function, missing, label)
+        if cluster is None:
+            done = _computed(function, missing, label)
+        else:
+            done = computed_on(cluster, function, missing, resources=resources)
+        _show_progress(done, len(missing), label)
     return [store.get_or_compute(function, task) for task in tasks]
 
 
-def _compute(function: Callable[..., store.Result], tasks: list[dict[str, Any]], label: str) -> None:
-    began, count = time.monotonic(), len(tasks)
+def _show_progress(done: Iterator[None], count: int, label: str) -> None:
+    """Go through what yields once per task, and tell how many are done and how long the rest will take."""
+    began = time.monotonic()
+    _report(f"0 of {count} {label}")
+    for number, _ in enumerate(done, start=1):
+        left = (time.monotonic() - began) / number * (count - number)
+        _report(f"{number} of {count} {label}, about {left:.0f} s left" if number < count else "")
+
+
+def _computed(function: Callable[..., store.Result], tasks: list[dict[str, Any]], label: str) -> Iterator[None]:
+    """Compute tasks in processes of this machine, and yield once for each that is done."""
     # Spawned, not forked: forking a process that runs threads (a kernel does) may lock up.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers(), count), mp_context=context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(min(workers(), len(tasks)), mp_context=context, initializer=_begin_worker)
     try:
-        _report(f"0 of {count} {label}")
-        futures = [pool.submit(_compute_one, function, task) for task in tasks]
-        for done, future in enumerate(as_completed(futures), start=1):
+        for future in as_completed([pool.submit(_compute_one, function, task) for task in tasks]):
             future.result()
-            left = (time.monotonic() - began) / done * (count - done)
-            _report(f"{done} of {count} {label}, about {left:.0f} s left" if done < count else "")
+            yield
     except BrokenProcessPool:
         raise UserError(
             f"A process that computed {label} died, perhaps for lack of memory. What was done is kept: run again, "

@@ -82,7 +82,7 @@ def run(
         together: Networks that are trained in one task; of no influence on a result. One of the samplings around a
             network always is a task.
         samplings: Which ones.
-        only: Places in the factorial of the networks that are wanted; None for all.
+        only: Places in the factorial of the networks to sample around; None for all. All are trained.
         cluster: As for `compute.map`.
     Returns:
         The study; networks that failed are left out, reported on stderr and in `failures`.
@@ -92,7 +92,6 @@ def run(
         Loss-landscape paper, sections 4.1 and 4.2.
     """
     networks = factorial(depths=depths, widths=widths, batches=batches, weight_decays=weight_decays)
-    networks = networks if only is None else [networks[place] for place in only]
     common = {"base": base, "train": train, "data_seed": 0, "data": data, "device": device}
     resources = {"GPU": 1} if device != "cpu" else None
     first = {**common, "epochs": epochs, "learning_rate": learning_rate, "keep_going": True}
@@ -102,7 +101,9 @@ def run(
         for place, network in enumerate(networks)
         if found["diverged"][place]
     }
-    going = [place for place in range(len(networks)) if place not in failures]
+    wanted = range(len(networks)) if only is None else only
+    failures = {place: sentence for place, sentence in failures.items() if place in wanted}
+    going = [place for place in wanted if place not in failures]
     options: dict[str, dict[str, Any]] = {
         "jump_and_retrain": {
             "seeds": list(jump_seeds),
@@ -212,6 +213,18 @@ def around(
     ]
     parts = compute.map(task, tasks, cluster, label=f"{task.__name__}s".replace("_", " "))
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
+def summary(study: Study) -> str:
+    """Return how many networks came to an end, how good they are, and what became of the others."""
+    loss, accuracy = study.optimum["test_loss"], study.optimum["test_accuracy"]
+    lines = [f"{len(study.networks)} networks are trained and sampled, {len(study.failures)} are not."]
+    if len(loss):
+        lines.append(
+            f"Test loss {loss.min():.3f} to {loss.max():.3f} nats, test accuracy {100 * accuracy.min():.1f} to "
+            f"{100 * accuracy.max():.1f}%."
+        )
+    return "\n".join(lines)
 
 
 def numbers(profile: str) -> dict[str, Any]:
