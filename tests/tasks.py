@@ -22,3 +22,16 @@ def refuses(count):
     from shapeofloss.errors import UserError
 
     raise UserError(f"No squares of {count} numbers: give 1 or more.")
+
+
+def interrupted(count, checkpoint=None):
+    """Compute squares one by one, and be interrupted once in the middle."""
+    state = checkpoint.load()
+    values = [] if state is None else state["values"].tolist()
+    while len(values) < count:
+        (Path(os.environ["TEST_MARKS"]) / f"square-{time.monotonic_ns()}").touch()
+        values.append(len(values) ** 2)
+        checkpoint.save({"values": np.array(values)})
+        if state is None and len(values) == 2:
+            raise KeyboardInterrupt
+    return {"values": np.array(values)}

@@ -1,0 +1,87 @@
+"""Curvature against second derivatives in closed form, and against finite differences in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.autograd.functional import hessian
+from torch.func import functional_call
+
+from shapeofloss.errors import UserError
+from shapeofloss.landscape.curvature import curvature, curvature_at_jumps, extreme_eigenvalues, hessian_product
+from shapeofloss.landscape.directions import direction_of
+from shapeofloss.landscape.minima import dataset, network_for_digits
+from shapeofloss.landscape.networks import WideResNet
+from shapeofloss.landscape.parameters import flatten, load_parameters
+
+SMALL = {"depth": 10, "width": 1, "base": 2, "train": 32, "data_seed": 0}
+
+
+def test_a_product_is_that_of_the_whole_hessian():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    inputs, labels = torch.randn(9, 3).double(), torch.randint(0, 2, (9,))
+    names = [name for name, _ in model.named_parameters()]
+    shapes = [p.shape for p in model.parameters()]
+
+    def loss_at(theta):
+        parts = theta.split([shape.numel() for shape in shapes])
+        values = {n: part.view(shape) for n, part, shape in zip(names, parts, shapes, strict=True)}
+        return nn.functional.cross_entropy(functional_call(model, values, (inputs,)), labels)
+
+    whole = hessian(loss_at, flatten(model))
+    product = hessian_product(model, lambda m, b: nn.functional.cross_entropy(m(b[0]), b[1]), (inputs, labels))
+    vector = torch.randn(len(whole)).double()
+    torch.testing.assert_close(product(vector), whole @ vector)
+    ends = torch.linalg.eigvalsh(whole)
+    low, high = extreme_eigenvalues(product, torch.randn(len(whole)).double(), iterations=len(whole))
+    assert low == pytest.approx(float(ends[0])) and high == pytest.approx(float(ends[-1]))
+
+
+def test_lanczos_stops_where_the_start_can_reach_no_more():
+    matrix = torch.diag(torch.tensor([3.0, -1.0, 7.0, 9.0]))
+    start = torch.tensor([1.0, 1.0, 0.0, 0.0])  # 7 and 9 are out of reach
+    assert extreme_eigenvalues(lambda v: matrix @ v, start, iterations=4) == pytest.approx((-1, 3))
+    with pytest.raises(UserError, match="take 1 or more"):
+        extreme_eigenvalues(lambda v: v, start, iterations=0)
+
+
+def parameters_of(seed=0):
+    return flatten(network_for_digits(depth=10, width=1, base=2, seed=seed)).numpy()
+
+
+def test_curvature_along_directions_is_that_of_differences_of_slopes():
+    # Differences of slopes in double precision, with steps too short to meet a kink.
+    parameters = parameters_of()
+    found = curvature(parameters=parameters, iterations=3, probes=2, directions=3, **SMALL)
+    model: WideResNet = network_for_digits(depth=10, width=1, base=2)
+    load_parameters(model, parameters)
+    ways = [direction_of(model, seed).double() for seed in range(3)]
+    exact, images = model.double(), dataset("digits").load(32, 0)
+    optimum, step = flatten(exact), 1e-8
+
+    def slope(place):
+        load_parameters(exact, place)
+        exact.train()
+        loss = nn.functional.cross_entropy(exact(images.train_images.double()), images.train_labels)
+        return nn.utils.parameters_to_vector(torch.autograd.grad(loss, list(exact.parameters())))
+
+    bends = [float((slope(optimum + step * v) - slope(optimum - step * v)) @ v) / (2 * step) for v in ways]
+    assert found["normalised"] == pytest.approx(np.mean(bends), rel=1e-3)
+
+
+def test_the_trace_lies_between_the_ends_and_is_estimated_without_bias():
+    found = curvature(parameters=parameters_of(), iterations=20, probes=6, directions=1, **SMALL)
+    count = len(parameters_of())
+    assert found["smallest"] < found["trace"] / count < found["largest"]
+    more = curvature(parameters=parameters_of(), iterations=1, probes=60, directions=1, **SMALL)
+    assert abs(found["trace"] - more["trace"]) < 4 * (found["trace_error"] + more["trace_error"])
+
+
+def test_at_a_jump_of_no_length_it_is_that_of_the_minimum():
+    own = curvature(parameters=parameters_of(), iterations=8, probes=2, directions=1, **SMALL)
+    jumps = curvature_at_jumps(parameters=parameters_of(), seeds=[0], steps=[0.0, 1.0], iterations=8, **SMALL)
+    assert jumps["largest"].shape == (2,)
+    assert jumps["largest"][0] == pytest.approx(own["largest"], rel=1e-4)
+    assert jumps["smallest"][0] == pytest.approx(own["smallest"], rel=1e-3, abs=1e-5)
+    assert abs(jumps["largest"][1] - own["largest"]) > 1e-3
