@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from conftest import call
 
 from shapeofloss import compute, store, study
@@ -38,6 +39,7 @@ def folder(checkout, tmp_path, monkeypatch):
             yield compute._compute_one(function, task)
 
     monkeypatch.setattr(compute, "_computed", in_this_process)
+    torch.set_num_threads(1)
     return tmp_path / "data" / "store"
 
 
