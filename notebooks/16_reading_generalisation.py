@@ -222,7 +222,8 @@ for ax, question in zip(axes, labels):
     )
     means = part.groupby("features", sort=False).accuracy.mean()
     ax.scatter(means, range(len(means)), marker="|", s=300, color="black", zorder=3)
-    printed_means = [float(source[name].__getitem__(list(labels).index(question)).split(" ")[0]) for name in source]
+    column = list(labels).index(question)
+    printed_means = [float(row[column].split(" ")[0]) for row in source.values()]
     places = [list(sets).index(name) for name in source]
     ax.scatter(printed_means, places, marker="D", s=28, facecolor="white", edgecolor="black", zorder=4)
     ax.axvline(printed[question], color="gray", linewidth=0.8, linestyle="--")
@@ -230,13 +231,19 @@ for ax, question in zip(axes, labels):
 figures.save(
     figure,
     "table",
-    alt="To be written when the figure has been looked at, which it was not yet.",
+    alt="Accuracies of eleven classifiers in percent for three tasks, by kind of features, with bars for our means, diamonds for the "
+    "source's and dashed lines for chance. Grid, naive and jump and retrain lie well above chance, for augmentation jump and "
+    "retrain highest with 88; randomised features on the line; scrambled ones between; the hyperparameters alone highest of all, "
+    "with 47, 84 and 99.",
     data=frame,
     answers="Table 1",
 )
 
 # %% [markdown]
-# TEXT-TABLE
+# **Reading the figure.** Dots are classifiers, bars their means, diamonds the source's means, dashed lines chance; rows in green are our
+# controls. All three samplings say a good deal about a network, more than in the source for grid and naive. The source's order,
+# jump and retrain before naive before grid, shows in the third column only. And the last row stands above all others: of who knows how the network was trained,
+# the losses are no match, not even for the five classes of generalisation.
 #
 # ## The source's numbers
 #
@@ -367,7 +374,14 @@ pd.Series(rows).unstack()[list(labels)].rename_axis(
 )
 
 # %% [markdown]
-# TEXT-WINS
+# **Reading the tables.** *Generalisation*: no winner. Jump and retrain, naive and grid lie within 3.3 points, jump and retrain last;
+# the differences are about as large as their errors. *Weight decay*: jump and retrain is level with naive, and with its own 16 jump points. *Augmentation*: a
+# clear win, by 7 points over naive and 14 over grid, and by 15 over its own jump points, so that it is the retraining which brings it. That is the
+# source's claim, in one column of three. The second part of its order, that more directions are better than a grid, holds in all three columns, in one of them in trend.
+#
+# One more row is telling. The training loss at the minimum alone, a single number that each of these samplings has nearly for
+# nothing, reads weight decay almost as well as 1,280 of them, and says nothing about generalisation: all these networks have learned their
+# training digits.
 #
 # ## Is chance what is left when features are exchanged or scrambled?
 
@@ -390,7 +404,11 @@ ledger.record("landscape-scrambled-random-weight-decay", percent("scrambled", "w
 ledger.record("landscape-scrambled-random-augmentation", percent("scrambled", "augmentation", 0))
 
 # %% [markdown]
-# TEXT-CHANCE
+# *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a little *below* a third.
+# That is no mistake: in cross-validation with classes of equal size, the class of the network that was left out is always slightly rarer among those that are
+# learned from, and whoever goes by frequency errs.) *Scrambled within* a network they still tell weight decay from its absence and, in two of
+# three cases, whether there was augmentation: to know how high the losses are, in whatever order, is enough for much of it. By the
+# source's reading of its control "feature distributions alone" should not do; here they do.
 #
 # ## The source's own numbers, read again
 #
@@ -434,7 +452,23 @@ ledger.record("landscape-randomised-not-random", (value - 100 / 3) / error)
 #
 # ## What leaks
 #
-# TEXT-LEAKS
+# Jump and retrain goes on with *the network's own* batch size, weight decay and augmentation. So its losses have felt the answer to two of
+# the three questions *during the sampling*, whatever the minimum is like. Retraining on shifted digits leaves the loss on unshifted ones about
+# two to three times as high as retraining without shifts does (the check below); this is what the classifiers see in the third column, and the jump points, taken
+# before any retraining, show how much less the place itself tells: 73% and not 88%. Weight decay leaks in the same way, but shows
+# in the loss at the minimum already.
+
+# %%
+ends = pd.Series([np.median(sample["loss"][states - 1 :: states]) for sample in jumped], name="median loss at the end")
+ends.groupby([networks.weight_decay, networks.augment]).median().unstack().round(3)
+
+# %% [markdown]
+# The other way round, too: the five classes are to a large part *made* by the hyperparameters, which alone predict them better (47%) than any
+# sampling. A classifier that reads from the losses how a network was trained has read, by that, how it generalises. Whether there is anything
+# beyond, these tables cannot tell, neither the source's nor ours; in `15_persistence` we ask for what is left given the hyperparameters.
+#
+# **What we think.** The surroundings of a minimum do carry information on how it was reached; nearly any way of sampling them
+# shows it. That retraining shows more than a static sample is true where the retraining itself differs.
 #
 # **Exercise.** Remove the leak: retrain every network with the *same* batch size, weight decay and augmentation (change
 # `study.retraining`), and see what is left of the second and third column.

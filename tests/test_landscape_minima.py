@@ -44,12 +44,12 @@ def trained():
 def linear(monkeypatch):
     """Let `train_minima` train affine maps without bias that start at zero, whose gradient is written down easily."""
 
-    def made(**_):
+    def made(*_, **__):
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False))
         nn.init.zeros_(model[1].weight)
         return model
 
-    monkeypatch.setattr(minima, "network_for_digits", made)
+    monkeypatch.setattr(minima, "network_for", made)
 
 
 def descent(data, rates, *, decay, momentum):
@@ -148,9 +148,10 @@ def test_a_minimum_is_described_by_its_parameters(trained, data):
     assert {name: (array.shape, str(array.dtype)) for name, array in trained.items()} == {
         "parameters": ((3, trained["parameters"].shape[1]), "float32"),
         "history": ((3, 4), "float64"),
+        "diverged": ((3,), "int64"),
         **{f"{part}_{what}": ((3,), "float64") for part in ("train", "test") for what in ("loss", "accuracy")},
     }
-    assert (trained["history"][:, -1] < trained["history"][:, 0]).all()
+    assert (trained["history"][:, -1] < trained["history"][:, 0]).all() and not trained["diverged"].any()
     for number, network in enumerate(NETWORKS):
         model = network_for_digits(depth=10, width=1, base=2)
         load_parameters(model, trained["parameters"][number])
@@ -273,3 +274,33 @@ def test_both_tasks_can_be_stored_and_read_back_to_the_bit(marks, trained):
     again = store.get_or_compute(minima.sample_minimum, {**sampling, "parameters": trained["parameters"][0].copy()})
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert len(list(store.path_of(minima.sample_minimum, sampling).parent.glob("*.json"))) == 1
+
+
+def test_others_go_on_where_one_diverges_if_asked_to():
+    networks = [{"seed": 0, "weight_decay": decay, "augment": False} for decay in (0.0, 1e30)]
+    with pytest.raises(UserError, match=r"'weight_decay': 1e\+30.*is (nan|inf) in epoch"):
+        train_minima(**TRAINING, networks=networks)
+    together = train_minima(**TRAINING, networks=networks, keep_going=True)
+    alone = train_minima(**TRAINING, networks=networks[:1])
+    assert together["diverged"][0] == 0 < together["diverged"][1] <= TRAINING["epochs"]
+    assert np.array_equal(together["parameters"][0], alone["parameters"][0])
+    first = int(together["diverged"][1]) - 1
+    assert np.isfinite(together["history"][1, :first]).all() and not np.isfinite(together["history"][1, first])
+
+
+def test_the_first_training_images_alone_may_be_evaluated_and_test_images_beside_them(data):
+    model = network_for_digits(depth=10, width=1, base=2)
+    settings = {"depth": 10, "width": 1, "base": 2, "train": 40, "data_seed": 0, "sampling": "naive"}
+    around = {"parameters": flatten(model).numpy(), "seeds": [0], "steps": [0.0, 0.5]}
+    record = sample_minimum(**settings, **around, evaluated=24, held_out=30)
+    expected = evaluate(model, data.train_images[:24], data.train_labels[:24])
+    assert (record["loss"][0], record["accuracy"][0]) == pytest.approx(expected, rel=1e-5)
+    # Test images have statistics of their own here.
+    assert record["held_out_loss"][0] == pytest.approx(
+        evaluate(model, data.test_images[:30], data.test_labels[:30])[0], rel=1e-5
+    )
+
+
+def test_an_unknown_dataset_is_refused_with_the_nearest_one():
+    with pytest.raises(UserError, match=r"There is no dataset 'cifar'\. Did you mean 'cifar10'"):
+        train_minima(**TRAINING, networks=NETWORKS, data="cifar")

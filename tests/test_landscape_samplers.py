@@ -34,7 +34,7 @@ from shapeofloss.landscape.jump_and_retrain import retrain
 from shapeofloss.landscape.minima import network_for_digits
 from shapeofloss.landscape.parameters import flatten, load_parameters
 from shapeofloss.landscape.randomness import generator_for
-from shapeofloss.landscape.record import Recorder
+from shapeofloss.landscape.record import Record, Recorder
 from shapeofloss.landscape.samplers import Around, memory_estimate, sample_around, train_epoch
 from shapeofloss.landscape.training import evaluate
 
@@ -543,3 +543,24 @@ def test_the_memory_estimate_counts_what_is_held():
     displacements = sum(displacement.nbytes for displacement in recorders[0]._displacements)
     expected = displacements + trained + 2 * record.gram.nbytes
     assert memory_estimate(parameters=len(flatten(model)), points=points, networks=networks) == expected
+
+
+@pytest.mark.parametrize(
+    ("sampling", "options"),
+    [
+        ("jump_and_retrain", {"seeds": [0, 1], "steps": [0.5], "epochs": 2}),
+        ("grid", {"counts": [2, 3]}),
+        ("naive", {"seeds": range(5), "steps": [0.3]}),
+    ],
+)
+def test_held_out_losses_are_those_of_the_same_points_on_other_examples(sampling, options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    batches = [(torch.randn(8, 4), torch.randint(0, 3, (8,))) for _ in range(2)]
+    others = [(torch.randn(n, 4), torch.randint(0, 3, (n,))) for n in (8, 3)]
+    both = sample_around(model, batches, sampling=sampling, held_out=others, **options)
+    swapped = sample_around(model, batches, sampling=sampling, evaluation=others, **options)
+    plain = sample_around(model, batches, sampling=sampling, **options)
+    np.testing.assert_allclose(both.held_out_loss, swapped.loss, rtol=1e-6)
+    assert np.array_equal(both.loss, plain.loss) and plain.held_out_loss.shape == (0,)
+    assert np.array_equal(Record.from_arrays(both.to_arrays()).held_out_loss, both.held_out_loss)

@@ -211,7 +211,7 @@ def around(
         | {name: study.networks[place][name] for name in ("depth", "width")}
         for place in wanted
     ]
-    parts = compute.map(task, tasks, cluster, label=f"{task.__name__}s".replace("_", " "))
+    parts = compute.map(task, tasks, cluster, label=f"networks: {task.__name__}".replace("_", " "))
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
 
 

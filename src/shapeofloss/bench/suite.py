@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import runner_overhead, together
+from shapeofloss.bench import persistence, runner_overhead, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -40,6 +40,7 @@ _ALL = [
         runner_overhead.with_papermill,
         7,
     ),
+    Benchmark("graph-persistence", "gudhi's simplex tree", persistence.ours, persistence.gudhis, 30),
     _of("train-together-zoo", together.whole_zoo, 3),
     *(
         _of(f"train-together-wrn-{depth}-{width}-batch-{batch}", partial(together.training, depth, width, batch), 3)
