@@ -12,13 +12,13 @@
 # **Question.** Does the topology of the loss around a minimum tell how well a network generalises?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 2.2, 3.3 and
-# 4.4, Fig. 3. **Time on a laptop.** Twenty minutes, nearly all of it the training and sampling of 108 networks.
+# 4.4, Fig. 3. **Time on a laptop.** Half an hour, nearly all of it the training and sampling of 108 networks.
 #
-# Take the points that jump and retrain has sampled around a minimum (`11_jump_and_retrain`), join neighbours to a graph, and let water rise
-# in it: at level $t$ every point with a loss of at most $t$ is wet. Where the loss has several basins, several puddles appear,
-# and merge later. *Persistent homology* keeps the books: when each puddle appears, and when it merges into an older one. The
-# source adds up the squared differences of the two, over all puddles, and reports that this **total persistence** rises with the
-# test loss: networks that generalise poorly stand in rugged surroundings.
+# Take the points that jump and retrain has sampled around a minimum (`11_jump_and_retrain`), join neighbours to a graph,
+# and let water rise in it: at level $t$ every point with a loss of at most $t$ is wet. Where the loss has several basins,
+# several puddles appear, and merge later. *Persistent homology* keeps the books: when each puddle appears, and when it
+# merges into an older one. The source adds up the squared differences of the two, over all puddles, and reports that this
+# **total persistence** rises with the test loss: networks that generalise poorly stand in rugged surroundings.
 #
 # We build the bookkeeping on an example that fits on paper, check its theorems, and then ask 108 networks. After the source's
 # protocol as written come its variants, and the controls that a sceptic would ask for.
@@ -96,8 +96,8 @@ figures.use_house_style()
 #
 # When an edge arrives, one of two things happens. Either it joins two components: then the *younger* one, whose lowest
 # vertex is higher, dies, and is written down as a point (birth, death). Or it joins two vertices that were connected
-# already: then it closes a cycle, which never dies, since a graph has no triangles to fill it with. That is all there is to compute: one
-# pass over the sorted edges.
+# already: then it closes a cycle, which never dies, since a graph has no triangles to fill it with. That is all there is to
+# compute: one pass over the sorted edges.
 
 # %%
 heights = np.array([0.0, 3.0, 1.0, 4.0, 2.0, 5.0])
@@ -134,16 +134,18 @@ figures.save(
 found.components
 
 # %% [markdown]
-# **Reading the figure.** Three wells, at 0, 1 and 2. The passes between them are at 3 and 4, and the last edge, at 5, closes the
-# ring. The well at 1 dies at 3, that at 2 dies at 4; the deepest never dies. The three points on the diagonal in the list above are
-# vertices that join an older component in the moment that they appear; they live for no time, and add nothing.
+# **Reading the figure.** Three wells, at 0, 1 and 2. The passes between them are at 3 and 4, and the last edge, at 5,
+# closes the ring. The well at 1 dies at 3, that at 2 dies at 4; the deepest never dies. The three points on the diagonal in
+# the list above are vertices that join an older component in the moment that they appear; they live for no time, and add
+# nothing.
 #
 # ## What the source relies on, on random graphs
 #
-# Section 2.2: the subgraphs are nested; Betti numbers do not depend on how the vertices are numbered; and *diagrams are robust*: if
-# no height changes by more than $\delta$, no point of the diagram moves farther than $\delta$ (the *bottleneck distance* pairs
-# the points of two diagrams, or drops them on the diagonal, so that the longest move is short). And Euler's identity holds at every
-# level, $\beta_0 - \beta_1 = |V| - |E|$. We count $\beta_0$ and $\beta_1$ from the rank of a matrix, independently of the pass over edges.
+# Section 2.2: the subgraphs are nested; Betti numbers do not depend on how the vertices are numbered; and *diagrams are
+# robust*: if no height changes by more than $\delta$, no point of the diagram moves farther than $\delta$ (the *bottleneck
+# distance* pairs the points of two diagrams, or drops them on the diagonal, so that the longest move is short). And Euler's
+# identity holds at every level, $\beta_0 - \beta_1 = |V| - |E|$. We count $\beta_0$ and $\beta_1$ from the rank of a
+# matrix, independently of the pass over edges.
 
 
 # %%
@@ -209,10 +211,10 @@ ledger.record("landscape-persistence-stable", moved)
 #
 # $$ \mathrm{pers}(D) = \sum_{(c, d) \in D} |d - c|^2 , $$
 #
-# and says of it that rotations of the embedding do not change it, and that it "will change continuously" with the input. The
-# first holds trivially, since the graph is made from distances. The second holds *for a fixed graph*: heights that move by
-# $\delta$ move each lifetime by $2\delta$ at most, and so $|\Delta\,\mathrm{pers}| \le 2\delta\,(L + L')$ with $L$, $L'$ the sums of
-# lifetimes before and after. (Why? The points can be paired such that none moves farther than $\delta$, and
+# and says of it that rotations of the embedding do not change it, and that it "will change continuously" with the input.
+# The first holds trivially, since the graph is made from distances. The second holds *for a fixed graph*: heights that move
+# by $\delta$ move each lifetime by $2\delta$ at most, and so $|\Delta\,\mathrm{pers}| \le 2\delta\,(L + L')$ with $L$, $L'$
+# the sums of lifetimes before and after. (Why? The points can be paired such that none moves farther than $\delta$, and
 # $|a^2 - b^2| = |a - b|\,(a + b)$.)
 
 # %%
@@ -229,9 +231,9 @@ for n, (values, links) in enumerate(graphs):
 ledger.record("landscape-persistence-continuous", drifts)
 
 # %% [markdown]
-# But the graph is not fixed: it is made of nearest neighbours, and who is nearest can change at any moment. Four points on a
-# line, each joined to its nearest one, at places $0$, $1 \mp 10^{-9}$, $2$, $2.9$ and with heights $0, 1, 1, 0$: a shift of the second point by
-# a billionth makes or breaks the bridge between two wells.
+# But the graph is not fixed: it is made of nearest neighbours, and who is nearest can change at any moment. Four points on
+# a line, each joined to its nearest one, at places $0$, $1 \mp 10^{-9}$, $2$, $2.9$ and with heights $0, 1, 1, 0$: a shift
+# of the second point by a billionth makes or breaks the bridge between two wells.
 
 # %%
 totals = []
@@ -244,11 +246,11 @@ ledger.record("landscape-neighbour-graph-jumps", abs(totals[1] - totals[0]))
 # %% [markdown]
 # ## 108 networks
 #
-# Three depths, two widths, three batch sizes, three weight decays, with and without augmentation: every combination is trained
-# from the same initial weights (of its architecture), and sampled by jump and retrain: four directions, four step sizes, forty states, 640 points.
-# Retraining goes on as section 3.1 says, "with the original optimizer": with the network's own batch size, weight decay and
-# augmentation, at the learning rate with which the first training began. One call does it all, here, in a shell (`python -m
-# shapeofloss study`), or on a cluster; what was computed before comes from the store.
+# Three depths, two widths, three batch sizes, three weight decays, with and without augmentation: every combination is
+# trained from the same initial weights (of its architecture), and sampled by jump and retrain: four directions, four step
+# sizes, forty states, 640 points. Retraining goes on as section 3.1 says, "with the original optimizer": with the network's
+# own batch size, weight decay and augmentation, at the learning rate with which the first training began. One call does it
+# all, here, in a shell (`python -m shapeofloss study`), or on a cluster; what was computed before comes from the store.
 
 # %%
 settings = {
@@ -268,18 +270,20 @@ networks[["train_loss", "test_loss", "train_accuracy", "test_accuracy"]].describ
 networks.pivot_table("test_loss", ["depth", "width", "batch"], ["weight_decay", "augment"]).round(3)
 
 # %% [markdown]
-# Even the worst of them reads 86% of digits that it has not seen, the best 98%; the test losses differ by a factor of eight, which is
-# what we need. All but a few have learned all their training digits. Augmentation helps most, then weight decay; and batches of 128 give the
-# worst networks, since in the same number of epochs they take the fewest steps.
+# Even the worst of them reads 86% of digits that it has not seen, the best 98%; the test losses differ by a factor of
+# eight, which is what we need. All but a few have learned all their training digits. Augmentation helps most, then weight
+# decay; and batches of 128 give the worst networks, since in the same number of epochs they take the fewest steps.
 #
 # ## Four networks, looked at
 #
-# Fig. 3A shows four WRN 16-2 with the same initial weights, "trained in different ways", which is not said further. Ours: with and without augmentation, without weight decay and
-# with the strongest, all with batches of 32. The source has one of each; we have three initialisations.
+# Fig. 3A shows four WRN 16-2 with the same initial weights, "trained in different ways", which is not said further. Ours:
+# with and without augmentation, without weight decay and with the strongest, all with batches of 32. The source has one of
+# each; we have three initialisations.
 #
-# For each: cosine distances between the 640 points (`13_phate_beside_the_others` shows what PHATE does with them), the potential of PHATE's random
-# walk, a graph that joins each point to the 20 nearest by *potential distance*, the Euclidean distance of two rows of the
-# potential; and the training loss as height. What never dies is said to die at the largest loss.
+# For each: cosine distances between the 640 points (`13_phate_beside_the_others` shows what PHATE does with them), the
+# potential of PHATE's random walk, a graph that joins each point to the 20 nearest by *potential distance*, the Euclidean
+# distance of two rows of the potential; and the training loss as height. What never dies is said to die at the largest
+# loss.
 
 
 # %%
@@ -327,7 +331,7 @@ for (upper, lower), n in zip(axes.T, sorts[seed][::-1]):
         lower.scatter(*points.T, s=6, color=figures.PALETTE[dimension], label=f"dimension {dimension}")
         rows.append(pd.DataFrame(points, columns=["birth", "death"]).assign(network=n, dimension=dimension))
     totals = [total_persistence(points_of(diagrams[seed, n], d, top=tops[seed, n])) for d in (0, 1)]
-    lower.set_title(f"total persistence {totals[0]:.2f} and {totals[1]:,.0f} nats²", fontsize=8)
+    lower.set_title(f"pers $D_0$ {totals[0]:.2f}, $D_1$ {totals[1]:,.0f} nats²", fontsize=8)
     lower.set(
         **{"xlim": limits, "ylim": limits, "xscale": "log", "yscale": "log"},
         xlabel="birth (training loss, nats)",
@@ -340,7 +344,8 @@ figures.save(
     "four_networks",
     alt="Above, PHATE pictures of samples around four networks, coloured by training loss, from the highest test loss to the lowest: "
     "four petals around a centre for the two without weight decay, two fans side by side for the two with it. Below, their diagrams on "
-    "logarithmic axes: dimension 0 just above the diagonal, dimension 1 as a horizontal bar at the largest loss, from 5 nats on "
+    "logarithmic axes: dimension 0 as a cloud above the diagonal, born at about 0.01 and dead by 0.4 nats, "
+    "dimension 1 as a horizontal bar at the largest loss, from 5 nats on "
     "the left to 1 or 3 on the right.",
     data=pd.concat(rows),
     answers="Fig. 3A",
@@ -348,11 +353,13 @@ figures.save(
 
 
 # %% [markdown]
-# **Reading the figure.** From left to right the test loss falls. The pictures do look different: four petals, one for each direction,
-# without weight decay, and two fans with it, in which two directions each run side by side. The diagrams hold many points in dimension 0 close to the diagonal: puddles that
-# merge soon. The cycles form a bar on top, since all of them die at the largest loss by decree. There are thousands: a graph with
-# twenty neighbours for each point is full of them. So what "total persistence of dimension 1" adds up is the square of the largest loss, some 6,500
-# times over; that loss is the height of one single jump point, and makes the numbers in the titles.
+# **Reading the figure.** From left to right the test loss falls. The pictures do look different: four petals, one for each
+# direction, without weight decay, and two fans with it, in which two directions each run side by side. The diagrams, on
+# logarithmic axes, hold a few dozen points in dimension 0: puddles that appear at about 0.01 nats and have merged by 0.3.
+# The cycles form a bar on top, since all of them die at the largest loss by decree. There are thousands: a graph with
+# twenty neighbours for each point is full of them. So what "total persistence of dimension 1" adds up is the square of the
+# largest loss, some 6,500 times over; that loss is the height of one single jump point, and makes the numbers in the
+# titles.
 #
 # The clauses, one by one, over three initialisations; "good" are the two of lower test loss, "poor" the two of higher.
 
@@ -437,10 +444,11 @@ ledger.record(
 )
 
 # %% [markdown]
-# The features of the good networks do *emerge later*, as the source says, in both dimensions and for all three initialisations: with weight
-# decay and augmentation the training loss is higher all along the retraining, and with it the level at which anything can begin. But of
-# "more topological activity" around the poor ones, nothing: in dimension 0 they have *less* total persistence, less than half, for every
-# initialisation, and fewer high points. Dimension 1 has the source's order in the mean and not in each case; see above for what it measures.
+# The features of the good networks do *emerge later*, as the source says, in both dimensions and for all three
+# initialisations: with weight decay and augmentation the training loss is higher all along the retraining, and with it the
+# level at which anything can begin. But of "more topological activity" around the poor ones, nothing: in dimension 0 they
+# have *less* total persistence, less than half, for every initialisation, and fewer high points. Dimension 1 has the
+# source's order in the mean and not in each case; see above for what it measures.
 #
 # The pictures of different networks do differ more than two pictures of one network. This claim stands, though by the row of
 # pictures it is weight decay that draws the difference, and not generalisation.
@@ -540,11 +548,11 @@ ledger.record("landscape-no-decay-highest-persistence", groups, figure="persiste
 by_decay.agg(["mean", "median", "std"]).round(4)
 
 # %% [markdown]
-# **Reading the figure.** Total persistence spans four orders of magnitude, and its rank correlation with the test loss is positive: *in trend*
-# by our rule, with an interval that only just leaves out zero. The panel on the right shows what makes it. Networks
-# trained with batches of 128 are the worst, and have the highest persistence; and *within* the two smaller batch sizes the points
-# fall from left to right. The order of weight decays, on the left, is not the source's: no weight decay has the *lowest* median in this
-# zoo, the strongest the highest, and pair by pair nothing is significant.
+# **Reading the figure.** Total persistence spans four orders of magnitude, and its rank correlation with the test loss is
+# positive: *in trend* by our rule, with an interval that only just leaves out zero. The panel on the right shows what makes
+# it. Networks trained with batches of 128 are the worst, and have the highest persistence; and *within* the two smaller
+# batch sizes the points fall from left to right. The order of weight decays, on the left, is not the source's: no weight
+# decay has the *lowest* median in this zoo, the strongest the highest, and pair by pair nothing is significant.
 #
 # Why does the batch size set the height of the hills? Look at where the trajectories begin and end:
 
@@ -556,16 +564,18 @@ levels_of_loss = pd.DataFrame(
 levels_of_loss.groupby(networks.batch).median()[[0, 1, states // 4, states - 1]].round(3)
 
 # %% [markdown]
-# The jumps from minima that were found with batches of 128 land at a loss almost four times as high as those with batches of 8, though they are
-# equally long in units of the filters; later the trajectories of large batches even run lowest, since they are less noisy. So the
-# hills, in nats, are as high as the loss where the trajectories come from. That is a kind of *sharpness*, at the distance of a jump. (At the minimum itself it is another matter, as we shall see.)
+# The jumps from minima that were found with batches of 128 land at a loss almost four times as high as those with batches
+# of 8, though they are equally long in units of the filters; later the trajectories of large batches even run lowest, since
+# they are less noisy. So the hills, in nats, are as high as the loss where the trajectories come from. That is a kind of
+# *sharpness*, at the distance of a jump. (At the minimum itself it is another matter, as we shall see.)
 #
 # ## Which conclusions survive a change of protocol?
 #
-# The programs that the source released do something else than its section 3.3 says, in several ways: the height is the *test* loss; and
-# each point is joined to the 20 entries of its row of the potential that are *largest*, which are the points that the random walk
-# reaches least. Other choices are nobody's mistake, but have to be made: the power of the lifetimes, whether the component that never
-# dies counts, how many neighbours, what an angle is measured at, and the loss or its logarithm. One row each.
+# The programs that the source released do something else than its section 3.3 says, in several ways: the height is the
+# *test* loss; and each point is joined to the 20 entries of its row of the potential that are *largest*, which are the
+# points that the random walk reaches least. Other choices are nobody's mistake, but have to be made: the power of the
+# lifetimes, whether the component that never dies counts, how many neighbours, what an angle is measured at, and the loss
+# or its logarithm. One row each.
 
 # %%
 rows = {}
@@ -624,13 +634,14 @@ ledger.record("landscape-persistence-rises-retrain-rate", at_rates.loc[HEADLINE]
 at_rates.round(2)
 
 # %% [markdown]
-# **Reading the tables.** The sign of the answer is a matter of protocol. With ten neighbours in place of twenty the correlation doubles, to
-# 0.45; with forty it is −0.29, and so it is for the Vietoris-Rips complex of the picture. The released graph shows nothing
-# ($\rho = 0.04$). At a tenth of the learning rate 0.30 becomes −0.36 on the same 36 networks. Angles at the optimum are less touchy, and so is the *logarithm* of the
-# loss at the judged rate, which compares factors and not differences: its 0.41 comes nearest to the source's claim, but at the lower rate it has the wrong sign as well.
+# **Reading the tables.** The sign of the answer is a matter of protocol. With ten neighbours in place of twenty the
+# correlation doubles, to 0.45; with forty it is −0.29, and so it is for the Vietoris-Rips complex of the picture. The
+# released graph shows nothing ($\rho = 0.04$). At a tenth of the learning rate 0.30 becomes −0.36 on the same 36 networks.
+# Angles at the optimum are less touchy, and so is the *logarithm* of the loss at the judged rate, which compares factors
+# and not differences: its 0.41 comes nearest to the source's claim, but at the lower rate it has the wrong sign as well.
 #
-# Dimension 1 hardly moves, from 0.24 to 0.26 whatever graph or order we take. It need not: it is the largest loss of a jump point in disguise, raised to a power
-# and multiplied by the number of edges.
+# Dimension 1 hardly moves, from 0.24 to 0.26 whatever graph or order we take. It need not: it is the largest loss of a jump
+# point in disguise, raised to a power and multiplied by the number of edges.
 #
 # ## Is it more than chance, and is it topology?
 #
@@ -644,8 +655,8 @@ ledger.record(
 
 # %% [markdown]
 # Then the question behind: batch size, weight decay and augmentation act on both, the test loss *and* the noise of the
-# retraining, and with it the hills that we see. The *partial* correlation takes out what a given property explains in both. A property with
-# levels (such as the architecture) counts as a category, with a mean of its own for each level.
+# retraining, and with it the hills that we see. The *partial* correlation takes out what a given property explains in both.
+# A property with levels (such as the architecture) counts as a category, with a mean of its own for each level.
 
 # %%
 sizes = [
@@ -694,23 +705,25 @@ ledger.record("landscape-persistence-rises-given-training", controls.rho["weight
 controlled(dimension[0]["logarithm of the loss"]).round({"rho": 2, "low": 2, "high": 2, "p": 4, "corrected p": 4})
 
 # %% [markdown]
-# **Reading the tables.** More than chance, yes: one permutation in a hundred and fifty does as well. But it is a balance of opposite effects. Given the batch
-# size, the correlation is gone ($-0.11$, an interval around zero), as the figure told. Given weight decay and augmentation it *rises* to 0.67: augmentation
-# makes networks better and hills higher at once, and hides what batch and architecture do in the other direction. Given all settings, 0.16 is
-# left, with an interval that contains zero. With the logarithm the list is another, and its last line but one the same: 0.12.
+# **Reading the tables.** More than chance, yes: one permutation in a hundred and fifty does as well. But it is a balance of
+# opposite effects. Given the batch size, the correlation is gone ($-0.11$, an interval around zero), as the figure told.
+# Given weight decay and augmentation it *rises* to 0.67: augmentation makes networks better and hills higher at once, and
+# hides what batch and architecture do in the other direction. Given all settings, 0.16 is left, with an interval that
+# contains zero. With the logarithm the list is another, and its last line but one the same: 0.12.
 #
-# So total persistence does rise with the test loss, in the zoo as a whole; but within networks that were set up alike we see nothing that 108 of them could establish. And each
-# row of the table, taken alone, would have made a headline.
+# So total persistence does rise with the test loss, in the zoo as a whole; but within networks that were set up alike we
+# see nothing that 108 of them could establish. And each row of the table, taken alone, would have made a headline.
 #
 # ## Flat and sharp
 #
-# Section 4.4 goes on: the persistence "further confirms the idea that good generalization optima are surrounded by relatively flat
-# loss-landscape regions while bad generalization optima tend to be situated in regions with many non-convexities". Flatness can
-# be measured directly. The *Hessian* $H$ is the matrix of second derivatives of the training loss, here on unshifted digits and without
-# weight decay. We take, at each minimum, its largest eigenvalue $\lambda_1$ (Lanczos' method, with exact
-# products $Hv$ by automatic differentiation), its trace (Hutchinson: the mean of $z^\top H z$ over random vectors of signs), and
-# $v^\top H v$ along filter-normalised directions $v$, the mean of several. The last one is the fair one: rescaling a filter before a
-# batch normalisation changes $H$, but not the network, and it changes $v$ to compensate.
+# Section 4.4 goes on: the persistence "further confirms the idea that good generalization optima are surrounded by
+# relatively flat loss-landscape regions while bad generalization optima tend to be situated in regions with many
+# non-convexities". Flatness can be measured directly. The *Hessian* $H$ is the matrix of second derivatives of the training
+# loss, here on unshifted digits and without weight decay. We take, at each minimum, its largest eigenvalue $\lambda_1$
+# (Lanczos' method, with exact products $Hv$ by automatic differentiation), its trace (Hutchinson: the mean of $z^\top H z$
+# over random vectors of signs), and $v^\top H v$ along filter-normalised directions $v$, the mean of several. The last one
+# is the fair one: rescaling a filter before a batch normalisation changes $H$, but not the network, and it changes $v$ to
+# compensate.
 
 # %%
 where = {"data": data, "train": train, "data_seed": 0, "base": base, "evaluated": evaluated, "device": device}
@@ -789,19 +802,22 @@ flat = {
 pd.DataFrame(flat, index=["rho", "low", "high", "p"]).T.round({"rho": 2, "low": 2, "high": 2, "p": 4})
 
 # %% [markdown]
-# **Reading the figure.** Flatness and test loss have nothing to do with each other in this zoo, by any of the three measures
-# ($\rho$ between $-0.05$ and $0.02$). And the last clause is turned around: the minima found *with* regularisation are the sharp ones, in all 18 pairs, by a factor of
-# about 25 on average. The left half of the figure shows why. Without weight decay and augmentation a network drives its training loss down to $10^{-4}$ and
-# below, and where the loss is that small for each image, the cross-entropy is flat: its second derivative goes with $p(1 - p)$, where $p$ is the probability that the network gives to the right digit, and $p$ is one.
-# Such a minimum is flat because it is far out, not because it is good.
+# **Reading the figure.** Flatness and test loss have nothing to do with each other in this zoo, by any of the three
+# measures ($\rho$ between $-0.05$ and $0.02$). And the last clause is turned around: the minima found *with* regularisation
+# are the sharp ones, in all 18 pairs, by a factor of about 25 on average. The left half of the figure shows why. Without
+# weight decay and augmentation a network drives its training loss down to $10^{-4}$ and below, and where the loss is that
+# small for each image, the cross-entropy is flat: its second derivative goes with $p(1 - p)$, where $p$ is the probability
+# that the network gives to the right digit, and $p$ is one. Such a minimum is flat because it is far out, not because it is
+# good.
 #
-# What rises with the test loss, in trend, is the share of negative curvature at the jump points: "many non-convexities" around the bad minima. So
-# the last sentence of the source's paragraph stands better than the first, and total persistence, whatever it measures, is no
-# stand-in for flatness at the minimum.
+# What rises with the test loss, in trend, is the share of negative curvature at the jump points: "many non-convexities"
+# around the bad minima. So the last sentence of the source's paragraph stands better than the first, and total persistence,
+# whatever it measures, is no stand-in for flatness at the minimum.
 #
-# **What we think.** There is a weak relation of topology and generalisation in these data, as the source reports; it is carried by how the
-# networks were trained. The number depends on choices that the text does not make, such as the neighbours' number, up to its sign. With all settings held
-# fixed it cannot be told from zero. A claim of this kind needs its variants printed beside it.
+# **What we think.** There is a weak relation of topology and generalisation in these data, as the source reports; it is
+# carried by how the networks were trained. With all settings held fixed it cannot be told from zero. And it depends, up
+# to its sign, on choices that could as well have been others, such as the number of neighbours, which the source sets to 20
+# without a reason. A claim of this kind needs its variants printed beside it.
 #
 # **Exercise.** Raise the water in the other direction: use minus the loss as height. What does the diagram of dimension 0 count
 # then?

@@ -12,13 +12,13 @@
 # **Question.** What can be read of a network from the losses around its minimum, and what gives it away?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, section 4.2 and
-# Table 1. **Time on a laptop.** Ten minutes after `15_persistence`, whose networks it shares; half an hour without.
+# Table 1. **Time on a laptop.** Ten minutes after `15_persistence`, whose networks it shares.
 #
-# A sampling of the loss around a minimum is worth as much as what one can learn from it. The source puts that to a test: take 640 losses
-# and accuracies around each of 108 networks, give them to simple classifiers, and let these guess how well the network
-# generalises, with which weight decay it was trained, and whether its images were augmented. Which sampling makes the
-# guesses better: a *grid* along three random directions, *naive* steps along many, or *jump and retrain*? In its Table 1 jump and
-# retrain wins every column.
+# A sampling of the loss around a minimum is worth as much as what one can learn from it. The source puts that to a test:
+# take 640 losses and accuracies around each of 108 networks, give them to simple classifiers, and let these guess how well
+# the network generalises, with which weight decay it was trained, and whether its images were augmented. Which sampling
+# makes the guesses better: a *grid* along three random directions, *naive* steps along many, or *jump and retrain*? In its
+# Table 1 jump and retrain wins every column.
 #
 # We repeat the contest, with rows of our own for what could explain its outcome without any geometry.
 
@@ -119,10 +119,11 @@ ledger.record("landscape-chance-augmentation", abs(100 / classes["augmentation"]
 # %% [markdown]
 # ## What the classifiers get
 #
-# For each network its 640 losses, followed by its 640 accuracies, in the order of the sampling: 1,280 numbers. The source's rows are
-# jump and retrain, naive, grid, and *randomised*: the features are exchanged between networks, so that each network is judged by
-# the surroundings of another. "Scrambled versions of the best performing features" may also mean that the points of each network are put
-# into a random order of its own, which keeps their distribution; we do both. Our own controls:
+# For each network its 640 losses, followed by its 640 accuracies, in the order of the sampling: 1,280 numbers. The source's
+# rows are jump and retrain, naive, grid, and *randomised*: the features are exchanged between networks, so that each
+# network is judged by the surroundings of another. "Scrambled versions of the best performing features" may also mean that
+# the points of each network are put into a random order of its own, which keeps their distribution; we do both. Our own
+# controls:
 #
 # - **jump points**: the 16 states before any retraining, that is, a static sample along four directions;
 # - **optimum's loss**: the training loss at the minimum, a single number;
@@ -240,10 +241,11 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Dots are classifiers, bars their means, diamonds the source's means, dashed lines chance; rows in green are our
-# controls. All three samplings say a good deal about a network, more than in the source for grid and naive. The source's order,
-# jump and retrain before naive before grid, shows in the third column only. And the last row stands above all others: of who knows how the network was trained,
-# the losses are no match, not even for the five classes of generalisation.
+# **Reading the figure.** Dots are classifiers, bars their means, diamonds the source's means, dashed lines chance; rows in
+# green are our controls. All three samplings say a good deal about a network, more than in the source for grid and naive.
+# The source's order, jump and retrain before naive before grid, shows in the third column only. And the last row stands
+# above all others: of who knows how the network was trained, the losses are no match, not even for the five classes of
+# generalisation.
 #
 # ## The source's numbers
 #
@@ -295,10 +297,10 @@ ledger.record(
 # %% [markdown]
 # ## Who wins?
 #
-# The source compares means with standard errors over its eleven classifiers. But these all see the same networks, and so err
-# together: what another set of networks would have given, their spread does not tell. We compare network by network instead: for each of
-# the 108, how often was it guessed rightly, over classifiers and folds, from one kind of features and from the other? The mean
-# difference has to exceed two standard errors, over networks.
+# The source compares means with standard errors over its eleven classifiers. But these all see the same networks, and so
+# err together: what another set of networks would have given, their spread does not tell. We compare network by network
+# instead: for each of the 108, how often was it guessed rightly, over classifiers and folds, from one kind of features and
+# from the other? The mean difference has to exceed two standard errors, over networks.
 
 
 # %%
@@ -374,14 +376,16 @@ pd.Series(rows).unstack()[list(labels)].rename_axis(
 )
 
 # %% [markdown]
-# **Reading the tables.** *Generalisation*: no winner. Jump and retrain, naive and grid lie within 3.3 points, jump and retrain last;
-# the differences are about as large as their errors. *Weight decay*: jump and retrain is level with naive, and with its own 16 jump points. *Augmentation*: a
-# clear win, by 7 points over naive and 14 over grid, and by 15 over its own jump points, so that it is the retraining which brings it. That is the
-# source's claim, in one column of three. The second part of its order, that more directions are better than a grid, holds in all three columns, in one of them in trend.
+# **Reading the tables.** *Generalisation*: no winner. Jump and retrain, naive and grid lie within 3.3 points, jump and
+# retrain last; the differences are about as large as their errors. *Weight decay*: jump and retrain is level with naive,
+# and with its own 16 jump points. *Augmentation*: a clear win, by 7 points over naive and 14 over grid, and by 15 over its
+# own jump points, so that it is the retraining which brings it. That is the source's claim, in one column of three. The
+# second part of its order, that more directions are better than a grid, holds in all three columns, in one of them in
+# trend.
 #
-# One more row is telling. The training loss at the minimum alone, a single number that each of these samplings has nearly for
-# nothing, reads weight decay almost as well as 1,280 of them, and says nothing about generalisation: all these networks have learned their
-# training digits.
+# One more row is telling. The training loss at the minimum alone, a single number that each of these samplings has nearly
+# for nothing, reads weight decay almost as well as 1,280 of them, and says nothing about generalisation: all these networks
+# have learned their training digits.
 #
 # ## Is chance what is left when features are exchanged or scrambled?
 
@@ -404,11 +408,12 @@ ledger.record("landscape-scrambled-random-weight-decay", percent("scrambled", "w
 ledger.record("landscape-scrambled-random-augmentation", percent("scrambled", "augmentation", 0))
 
 # %% [markdown]
-# *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a little *below* a third.
-# That is no mistake: in cross-validation with classes of equal size, the class of the network that was left out is always slightly rarer among those that are
-# learned from, and whoever goes by frequency errs.) *Scrambled within* a network they still tell weight decay from its absence and, in two of
-# three cases, whether there was augmentation: to know how high the losses are, in whatever order, is enough for much of it. By the
-# source's reading of its control "feature distributions alone" should not do; here they do.
+# *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a little
+# *below* a third. That is no mistake: in cross-validation with classes of equal size, the class of the network that was
+# left out is always slightly rarer among those that are learned from, and whoever goes by frequency errs.) *Scrambled
+# within* a network they still tell weight decay from its absence and, in two of three cases, whether there was
+# augmentation: to know how high the losses are, in whatever order, is enough for much of it. By the source's reading of its
+# control "feature distributions alone" should not do; here they do.
 #
 # ## The source's own numbers, read again
 #
@@ -447,25 +452,26 @@ value, error = map(float, source["randomised"][1].split(" ± "))
 ledger.record("landscape-randomised-not-random", (value - 100 / 3) / error)
 
 # %% [markdown]
-# Not one of the six leads reaches two standard errors. If the same eleven classifiers stand in all rows, their differences may be steadier than
-# that, which the table does not tell; but then the sentence needs another table.
+# Not one of the six leads reaches two standard errors. If the same eleven classifiers stand in all rows, their differences
+# may be steadier than that, which the table does not tell; but then the sentence needs another table.
 #
 # ## What leaks
 #
-# Jump and retrain goes on with *the network's own* batch size, weight decay and augmentation. So its losses have felt the answer to two of
-# the three questions *during the sampling*, whatever the minimum is like. Retraining on shifted digits leaves the loss on unshifted ones about
-# two to three times as high as retraining without shifts does (the check below); this is what the classifiers see in the third column, and the jump points, taken
-# before any retraining, show how much less the place itself tells: 73% and not 88%. Weight decay leaks in the same way, but shows
-# in the loss at the minimum already.
+# Jump and retrain goes on with *the network's own* batch size, weight decay and augmentation. So its losses have felt the
+# answer to two of the three questions *during the sampling*, whatever the minimum is like. Retraining on shifted digits
+# leaves the loss on unshifted ones about two to three times as high as retraining without shifts does (the check below);
+# this is what the classifiers see in the third column, and the jump points, taken before any retraining, show how much less
+# the place itself tells: 73% and not 88%. Weight decay leaks in the same way, but shows in the loss at the minimum already.
 
 # %%
 ends = pd.Series([np.median(sample["loss"][states - 1 :: states]) for sample in jumped], name="median loss at the end")
 ends.groupby([networks.weight_decay, networks.augment]).median().unstack().round(3)
 
 # %% [markdown]
-# The other way round, too: the five classes are to a large part *made* by the hyperparameters, which alone predict them better (47%) than any
-# sampling. A classifier that reads from the losses how a network was trained has read, by that, how it generalises. Whether there is anything
-# beyond, these tables cannot tell, neither the source's nor ours; in `15_persistence` we ask for what is left given the hyperparameters.
+# The other way round, too: the five classes are to a large part *made* by the hyperparameters, which alone predict them
+# better (47%) than any sampling. A classifier that reads from the losses how a network was trained has read, by that, how
+# it generalises. Whether there is anything beyond, these tables cannot tell, neither the source's nor ours; in
+# `15_persistence` we ask for what is left given the hyperparameters.
 #
 # **What we think.** The surroundings of a minimum do carry information on how it was reached; nearly any way of sampling them
 # shows it. That retraining shows more than a static sample is true where the retraining itself differs.
@@ -478,8 +484,8 @@ ends.groupby([networks.weight_decay, networks.augment]).median().unstack().round
 #
 # ## What differs from the source
 #
-# Beyond the numbers below: the classifiers are ours, since the source names none; losses are exact, with batch normalisation by the
-# statistics of all training digits; the ranges of the grid and of naive sampling are not stated there.
+# Beyond the numbers below: the classifiers are ours, since the source names none; losses are exact, with batch
+# normalisation by the statistics of all training digits; the ranges of the grid and of naive sampling are not stated there.
 
 # %%
 Markdown(profiles.differences(run.notebook))
