@@ -385,14 +385,13 @@ for rate, these in ((retrain_rate, records), (other_rate, slower)):
 table = pd.concat(rows)
 figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.6))
 for ax, rate in zip(axes, (retrain_rate, other_rate)):
-    sns.stripplot(
+    sns.swarmplot(
         table[table.rate == rate],
         x="step",
         y="ratio",
         hue="kind",
         dodge=True,
-        jitter=0.15,
-        size=3.5,
+        size=2.5,
         palette=colors,
         ax=ax,
         legend=rate == retrain_rate,

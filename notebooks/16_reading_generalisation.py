@@ -79,6 +79,7 @@ zoo = study.run(
     **{"held_out": held_out, "evaluated": evaluated, "counts": counts, "directions": directions},
     **{"together": together, "device": device},
 )
+print(study.summary(zoo))
 networks = pd.DataFrame(zoo.networks).assign(**zoo.optimum)
 pd.Series({name: sum(len(s["loss"]) for s in samples) for name, samples in zoo.samples.items()}, name="points")
 
@@ -218,8 +219,8 @@ ours = {"jump points", "optimum", "hyperparameters", "scrambled"}
 for ax, question in zip(axes, labels):
     part = frame[frame.question == question]
     palette = {name: figures.PALETTE[2] if name in ours else figures.PALETTE[0] for name in names.values()}
-    sns.stripplot(
-        part, y="features", x="accuracy", hue="features", palette=palette, size=4, alpha=0.6, ax=ax, legend=False
+    sns.swarmplot(
+        part, y="features", x="accuracy", hue="features", palette=palette, size=3.5, alpha=0.6, ax=ax, legend=False
     )
     means = part.groupby("features", sort=False).accuracy.mean()
     ax.scatter(means, range(len(means)), marker="|", s=300, color="black", zorder=3)

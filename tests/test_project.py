@@ -95,6 +95,11 @@ def test_only_the_face_of_the_project_prints():
         assert not printing or path.name in allowed, path
 
 
+def test_no_figure_is_scattered_without_a_seed():
+    for path in NOTEBOOKS:
+        assert "stripplot" not in path.read_text(), f"{path.name}: a strip plot's jitter has no seed; swarmplot has none"
+
+
 @pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_committed_print_is_in_step_with_its_script_ended_well_and_comes_from_the_runner(script):
     notebook = profiles.load()[script.stem]

@@ -5,7 +5,6 @@ on a cluster. What is stored already is not computed again.
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -85,7 +84,7 @@ def run(
         only: Places in the factorial of the networks to sample around; None for all. All are trained.
         cluster: As for `compute.map`.
     Returns:
-        The study; networks that failed are left out, reported on stderr and in `failures`.
+        The study; networks that failed are left out, and named in `failures`.
     Raises:
         UserError: As for `compute.map`.
     Source:
@@ -132,8 +131,6 @@ def run(
     results = compute.map(sample_network, tasks.values(), cluster, label="samples of networks", resources=resources)
     by_task = dict(zip(tasks, results, strict=True))
     failures |= {place: result["failure"] for (place, _), result in by_task.items() if "failure" in result}
-    for sentence in failures.values():
-        print(sentence, file=sys.stderr)
     done = [place for place in going if place not in failures]
     names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
     return Study(
@@ -216,7 +213,7 @@ def around(
 
 
 def summary(study: Study) -> str:
-    """Return how many networks came to an end, how good they are, and what became of the others."""
+    """Return how many networks came to an end, how good they are, and a line on each of the others."""
     loss, accuracy = study.optimum["test_loss"], study.optimum["test_accuracy"]
     lines = [f"{len(study.networks)} networks are trained and sampled, {len(study.failures)} are not."]
     if len(loss):
@@ -224,7 +221,7 @@ def summary(study: Study) -> str:
             f"Test loss {loss.min():.3f} to {loss.max():.3f} nats, test accuracy {100 * accuracy.min():.1f} to "
             f"{100 * accuracy.max():.1f}%."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *study.failures])
 
 
 def numbers(profile: str) -> dict[str, Any]:
