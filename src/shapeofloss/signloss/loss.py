@@ -1,0 +1,225 @@
+"""The directional sign loss as users call it: checks, options, and the choice between the two ways to compute it."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from shapeofloss.errors import UserError, unknown
+from shapeofloss.signloss import eager
+
+AVERAGES = ("comparisons", "dimensions", "none")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def directional_sign_loss(
+    x: Tensor,
+    y: Tensor,
+    *,
+    sharpness: float | Tensor,
+    sign_like: str | Callable[[Tensor], Tensor] = "tanh",
+    weights: Sequence[float] | None = None,
+    average: str = "comparisons",
+    halve: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Compare the directions in which two arrays rise and fall.
+
+    .. math:: \ell = \sum_{i=1}^{d} f_i \sum_{\text{pairs along } i}
+        \bigl|\sigma(s\,\Delta_i x) - \sigma(s\,\Delta_i y)\bigr|
+
+    with finite differences :math:`\Delta_i` along each dimension of an example, a smoothed sign :math:`\sigma`, the
+    sharpness :math:`s`, and factors :math:`f_i` that the options below decide. The first dimension counts examples,
+    which are never compared with each other.
+
+    ==========================================  ================================================================
+    number in the paper                         options
+    ==========================================  ================================================================
+    Algorithm 1                                 ``average="none", halve=True, reduction="sum"``
+    "DSL" in Tables 1 and 2, Figs. 2, 3 and 5   the defaults: mean over all comparisons, not halved, from 0 to 2
+    "DSL" in Table 3                            ``average="dimensions"``, images scaled to [-1, 1]
+    "exact DSL" (mismatches of an example)      `exact_sign_mismatch` with its defaults
+    a field of elements of dimensionality m     ``weights=[1, ..., 1, 0, ..., 0]`` with m zeros
+    ==========================================  ================================================================
+
+    Args:
+        x, y: Arrays of one shape (N, n_1, ..., n_d), d at least 1, and of one floating type, on one device. A dimension
+            of size 1 has no comparisons and adds nothing. NaN, and infinities next to each other, make the loss of
+            their example NaN.
+        sharpness: s, in 1 / units of x; a positive number, or a tensor with one positive value, which may be learned
+            (it is not checked).
+        sign_like: "tanh", "softsign", "arctan" (scaled to (-1, 1)), "algebraic" (u / sqrt(1 + u^2)), "erf", or an odd
+            increasing function of a tensor with limits -1 and 1.
+        weights: One number, at least 0, for each of the d dimensions; ones if None. A dimension of weight 0 is left
+            out, and its comparisons do not count.
+        average: "comparisons" divides by the number of comparisons, sum_i (n_i - 1) prod_{j != i} n_j over the
+            dimensions that are compared; "dimensions" takes the mean in each dimension and sums over dimensions; "none"
+            sums.
+        halve: Whether to divide by two, so that a wrong direction counts 1 in the limit of large s, and a zero
+            difference against another counts 1/2.
+        reduction: Over examples: "mean", "sum", or "none" for the loss of each, shape (N,).
+    Returns:
+        The loss, without unit: a scalar, or shape (N,).
+    Raises:
+        UserError: If an argument is none of the above, or there is nothing to compare.
+    Source:
+        Directional sign loss paper, Algorithm 1 and section 3.2, implementation notes. The number of comparisons is
+        ours: the paper's d prod_i (n_i - 1) is another.
+    Example:
+        >>> rising, falling = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+        >>> directional_sign_loss(rising, falling, sharpness=100.0, average="none", halve=True)
+        tensor(1.)
+    """
+    _check(x, y, weights, average, reduction)
+    if not (x.is_floating_point() and y.is_floating_point()):
+        raise UserError(f"Integers have no gradient: x is {x.dtype} and y is {y.dtype}. Convert them, with x.float().")
+    if not isinstance(sharpness, Tensor) and not 0 < sharpness < math.inf:
+        raise UserError(f"sharpness is {sharpness}; it has to be positive and finite.")
+    if isinstance(sign_like, str) and sign_like not in eager.SIGN_LIKE:
+        raise unknown("sign-like function", sign_like, eager.SIGN_LIKE)
+    factors = _factors(x, weights, average, halve)
+    fused = _compiled() if sign_like == "tanh" and _plain(x, y) and not isinstance(sharpness, Tensor) else None
+    if fused is not None:
+        losses = fused.Mismatch.apply(x.contiguous(), y.contiguous(), sharpness, factors)
+    else:
+        sigma = eager.SIGN_LIKE[sign_like] if isinstance(sign_like, str) else sign_like
+        losses = eager.mismatch(x, y, lambda u: sigma(sharpness * u), factors)
+    return _reduced(losses, reduction)
+
+
+def exact_sign_mismatch(
+    x: Tensor,
+    y: Tensor,
+    *,
+    weights: Sequence[float] | None = None,
+    average: str = "none",
+    halve: bool = True,
+    reduction: str = "mean",
+) -> Tensor:
+    """Count the finite differences whose signs differ; a zero against another sign counts one half.
+
+    The limit of `directional_sign_loss` for large sharpness, without a gradient. The arguments are the same; integers
+    are accepted.
+
+    Returns:
+        With the defaults the mismatches of an example, mean over examples.
+    Source:
+        Directional sign loss paper, section 3.1, "a non-differentiable exact version".
+    Example:
+        >>> exact_sign_mismatch(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 1]]))
+        tensor(1.5000)
+    """
+    _check(x, y, weights, average, reduction)
+    x, y = (t.detach() if t.is_floating_point() else t.double() for t in (x, y))
+    losses = eager.mismatch(x, y, eager.hard_sign, _factors(x, weights, average, halve))
+    return _reduced(losses, reduction).to(torch.promote_types(losses.dtype, torch.float32))
+
+
+class DirectionalSignLoss(nn.Module):
+    """`directional_sign_loss` as a module: the options are given once, the arrays at each call.
+
+    Example:
+        >>> loss = DirectionalSignLoss(sharpness=32.0)
+        >>> loss(torch.zeros(1, 8), torch.zeros(1, 8))
+        tensor(0.)
+    """
+
+    def __init__(
+        self,
+        *,
+        sharpness: float | Tensor,
+        sign_like: str | Callable[[Tensor], Tensor] = "tanh",
+        weights: Sequence[float] | None = None,
+        average: str = "comparisons",
+        halve: bool = False,
+        reduction: str = "mean",
+    ):
+        super().__init__()
+        self.sharpness = sharpness
+        self.options = {
+            "sign_like": sign_like,
+            "weights": weights,
+            "average": average,
+            "halve": halve,
+            "reduction": reduction,
+        }
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the loss between x and y."""
+        return directional_sign_loss(x, y, sharpness=self.sharpness, **self.options)  # type: ignore[arg-type]
+
+    def extra_repr(self) -> str:
+        """Return the options, for the printed module."""
+        return ", ".join(f"{name}={value!r}" for name, value in {"sharpness": self.sharpness, **self.options}.items())
+
+
+def _check(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str, reduction: str) -> None:
+    for name, given, valid in (("average", average, AVERAGES), ("reduction", reduction, REDUCTIONS)):
+        if given not in valid:
+            raise unknown(name, str(given), valid)
+    if x.shape != y.shape:
+        raise UserError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}; they have to be equal.")
+    if x.dtype != y.dtype or x.device != y.device:
+        raise UserError(f"x is {x.dtype} on {x.device} and y is {y.dtype} on {y.device}; they have to be alike.")
+    if x.is_complex():
+        raise UserError(f"x is {x.dtype}; complex numbers have no order. Give real and imaginary parts as a dimension.")
+    if x.dim() < 2 or not len(x):
+        raise UserError(
+            f"x has shape {tuple(x.shape)}; its first dimension has to count examples, at least one, and there has to "
+            "be at least one more. For a single array, give x[None]."
+        )
+    if weights is not None and len(weights) != x.dim() - 1:
+        raise UserError(
+            f"There are {len(weights)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}."
+        )
+    if weights is not None and not all(0 <= weight < math.inf for weight in weights):
+        raise UserError(f"The weights are {list(weights)}; each has to be finite, and at least 0.")
+
+
+def _factors(x: Tensor, weights: Sequence[float] | None, average: str, halve: bool) -> list[float]:
+    """Return what the summed mismatch in each dimension is multiplied by."""
+    sizes = x.shape[1:]
+    own = [1.0] * len(sizes) if weights is None else [float(weight) for weight in weights]
+    elements = math.prod(sizes)
+    counts = [elements // n * (n - 1) if n and weight else 0 for n, weight in zip(sizes, own, strict=True)]
+    if not sum(counts):
+        raise UserError(
+            f"An example of shape {tuple(sizes)} with weights {own} has nothing to compare; some dimension of non-zero "
+            "weight has to have at least 2 elements."
+        )
+    over = {"comparisons": [sum(counts)] * len(counts), "dimensions": counts, "none": [1] * len(counts)}[average]
+    return [
+        weight / (2 if halve else 1) / total if count else 0.0
+        for weight, total, count in zip(own, over, counts, strict=True)
+    ]
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
+def _plain(*tensors: Tensor) -> bool:
+    """Return whether compiled loops can read the tensors: on the CPU, and not within a transformation."""
+    try:
+        return (
+            not torch.compiler.is_compiling()
+            and all(t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) for t in tensors)
+            and all(t.data_ptr() is not None for t in tensors)  # raises within torch.func
+            and all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
+        )
+    except RuntimeError:
+        return False
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    """Return the compiled way; None without Numba."""
+    try:
+        from shapeofloss.signloss import fused
+    except ImportError:
+        return None
+    return fused
