@@ -88,7 +88,8 @@ def test_importing_is_quick_and_loads_no_torch(name):
 
 
 def test_only_the_face_of_the_project_prints():
-    allowed = {"cli.py", "installation.py", "report.py", "execute.py", "checks.py", "store.py", "compute.py"}
+    face = {"cli.py", "installation.py", "report.py", "execute.py", "checks.py", "compute.py"}
+    allowed = face | {"store.py", "checkpoints.py", "cifar10.py"}  # on stderr: a damaged file, a download
     for path in (ROOT / "src").rglob("*.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         printing = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
@@ -97,7 +98,9 @@ def test_only_the_face_of_the_project_prints():
 
 def test_no_figure_is_scattered_without_a_seed():
     for path in NOTEBOOKS:
-        assert "stripplot" not in path.read_text(), f"{path.name}: a strip plot's jitter has no seed; swarmplot has none"
+        assert "stripplot" not in path.read_text(), (
+            f"{path.name}: a strip plot's jitter has no seed; swarmplot has none"
+        )
 
 
 @pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Algorithm 1 of the directional sign loss paper in PyTorch's own operations: the reference, for any device and type."""
+"""Algorithm 1 of the directional sign loss paper in PyTorch operations: the reference, for any device and type."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -64,8 +64,8 @@ def _compare(
         a, b = ratio(w)
         inverse = one / (q * b)
         sign = p * b * inverse
-        total += abs(sign - a * q * inverse)
         side = one if u > w else (-one if u < w else u - w)  # tanh is increasing; NaN stays NaN
+        total += abs(side * (sign - a * q * inverse))  # exactly zero where both agree
         change[j] = factor * side * (one - sign * sign)
     return total
 

@@ -1,0 +1,265 @@
+"""The directional sign loss against a loop over all pairs, gradients, limits, invariances, and what it refuses."""
+
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from shapeofloss.errors import UserError
+from shapeofloss.signloss import DirectionalSignLoss, directional_sign_loss, eager, exact_sign_mismatch, loss
+
+SHAPES = [(3, 7), (2, 4, 5), (2, 3, 4, 5), (1, 2, 3, 2, 3), (2, 1, 6), (2, 4, 1)]
+PLAIN = {"average": "none", "halve": True, "reduction": "sum"}  # Algorithm 1
+SIGNS = {
+    "tanh": math.tanh,
+    "softsign": lambda u: u / (1 + abs(u)),
+    "arctan": lambda u: math.atan(u) / (math.pi / 2),
+    "algebraic": lambda u: u / math.hypot(1, u),
+    "erf": math.erf,
+}
+
+
+def pair(shape, seed=0, dtype=torch.float64, ties=False):
+    generator = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    return ((3 * x).round(), (3 * y).round()) if ties else (x.to(dtype), y.to(dtype))
+
+
+def by_loops(x, y, sign, weights=None):
+    """Return Algorithm 1 without halving, for each example and dimension, and the number of comparisons of each."""
+    d = x.dim() - 1
+    sums, counts = np.zeros((len(x), d)), np.zeros(d, int)
+    for example in range(len(x)):
+        for place in itertools.product(*map(range, x.shape[1:])):
+            for i in range(d):
+                if place[i] + 1 < x.shape[1 + i]:
+                    after = tuple(p + (j == i) for j, p in enumerate(place))
+                    a, b = (float(t[(example, *after)] - t[(example, *place)]) for t in (x, y))
+                    sums[example, i] += abs(sign(a) - sign(b)) * (1 if weights is None else weights[i])
+                    counts[i] += example == 0
+    return sums, counts
+
+
+@pytest.fixture(params=["compiled", "eager"])
+def way(request, monkeypatch):
+    """Both ways to compute the loss: what is true of it has to be true of both."""
+    assert loss._compiled() is not None
+    if request.param == "eager":
+        monkeypatch.setattr(loss, "_compiled", lambda: None)
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("sign_like", SIGNS)
+def test_every_option_is_the_loop_over_all_pairs(way, shape, sign_like):
+    x, y = pair(shape)
+    s, weights = 1.7, [0.5, 2.0, 0.0, 1.5][: len(shape) - 1]
+    sums, counts = by_loops(x, y, lambda a: SIGNS[sign_like](s * a), weights)
+    compared = sum(n for n, w in zip(counts, weights, strict=True) if w)
+    each = {
+        "none": sums.sum(1),
+        "comparisons": sums.sum(1) / compared if compared else None,
+        "dimensions": sum(sums[:, i] / n for i, n in enumerate(counts) if n),
+    }
+    if not compared:
+        return
+    for (average, expected), halve in itertools.product(each.items(), (True, False)):
+        options = {"sharpness": s, "sign_like": sign_like, "weights": weights, "average": average, "halve": halve}
+        expected = expected / 2 if halve else expected
+        assert np.allclose(directional_sign_loss(x, y, **options, reduction="none"), expected, rtol=1e-12)
+        for reduction, value in (("mean", expected.mean()), ("sum", expected.sum())):
+            found = directional_sign_loss(x, y, **options, reduction=reduction)
+            assert found.shape == () and float(found) == pytest.approx(value, rel=1e-12)
+            module = DirectionalSignLoss(**options, reduction=reduction)
+            assert float(module(x, y)) == float(found)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_exact_count_is_the_loop_over_all_pairs_with_zeros_counting_half(shape):
+    x, y = pair(shape, ties=True)
+    sums, counts = by_loops(x, y, lambda a: float(np.sign(a)))
+    assert np.allclose(exact_sign_mismatch(x, y, reduction="none"), sums.sum(1) / 2)
+    assert float(exact_sign_mismatch(x.long(), y.long())) == float(exact_sign_mismatch(x, y))
+    share = exact_sign_mismatch(x, y, average="comparisons", halve=False, reduction="none")
+    assert np.allclose(share, sums.sum(1) / counts.sum())
+
+
+def test_unsigned_integers_do_not_wrap_around():
+    up, down = torch.tensor([[1, 2, 3]], dtype=torch.uint8), torch.tensor([[3, 2, 1]], dtype=torch.uint8)
+    assert float(exact_sign_mismatch(up, down)) == 2
+
+
+@pytest.mark.parametrize("sign_like", SIGNS)
+def test_a_large_sharpness_gives_the_exact_count(way, sign_like):
+    x, y = pair((2, 5, 6), ties=True)
+    found = directional_sign_loss(x, y, sharpness=1e9, sign_like=sign_like, **PLAIN)
+    assert float(found) == pytest.approx(float(exact_sign_mismatch(x, y, reduction="sum")), abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_are_those_of_differences_twice(way, shape):
+    x, y = (t.requires_grad_() for t in pair(shape))
+
+    def each(x, y):
+        return directional_sign_loss(x, y, sharpness=0.8, reduction="none")
+
+    assert gradcheck(each, (x, y)) and gradgradcheck(each, (x, y))
+
+
+def test_a_gradient_is_the_same_asked_for_twice_scaled_or_for_one_side():
+    x, y = pair((4, 6, 5))
+    x.requires_grad_()
+    found = directional_sign_loss(x, y, sharpness=2.0)
+    (first,) = torch.autograd.grad(found, x, retain_graph=True)
+    kept = first.clone()
+    (tripled,) = torch.autograd.grad(3 * found, x, retain_graph=True)
+    assert torch.equal(first, kept) and torch.allclose(tripled, 3 * first, rtol=1e-14)
+    swapped = y.clone().requires_grad_()
+    (other,) = torch.autograd.grad(directional_sign_loss(x.detach(), swapped, sharpness=2.0), swapped)
+    (expected,) = torch.autograd.grad(directional_sign_loss(swapped, x.detach(), sharpness=2.0), swapped)
+    assert torch.equal(other, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 5000), (2, 3, 70, 70), (2, 8, 64, 64)])
+def test_the_compiled_way_is_the_eager_one(dtype, shape):
+    x, y = pair(shape, dtype=dtype)
+    x.requires_grad_()
+    tight = 1e-6 if dtype == torch.float32 else 1e-14
+    for sharpness in (0.01, 1.0, 30.0):
+        compiled = directional_sign_loss(x, y, sharpness=sharpness, **PLAIN)
+        wide, other = x.detach().double().requires_grad_(), y.double()
+        reference = eager.mismatch(
+            wide, other, lambda u, s=sharpness: torch.tanh(s * u), [0.5] * (len(shape) - 1)
+        ).sum()
+        assert compiled.item() == pytest.approx(reference.item(), rel=tight)
+        (gradient,), (expected,) = torch.autograd.grad(compiled, x), torch.autograd.grad(reference, wide)
+        gap = (gradient - expected).abs()
+        # Where two differences agree to rounding, which of them is larger is decided by the rounding.
+        assert float(gap.flatten().kthvalue(gap.numel() - 4).values) < 20 * tight * sharpness * (len(shape) - 1)
+
+
+def test_tanh_of_the_compiled_loops_is_that_of_numpy():
+    for dtype, units in ((torch.float32, 4), (torch.float64, 6)):
+        u = torch.cat([torch.logspace(-30, 3, 4001, dtype=dtype), torch.linspace(0, 25, 4001, dtype=dtype)])
+        steps = torch.stack([torch.zeros_like(u), u], dim=1)
+        found = directional_sign_loss(steps, torch.zeros_like(steps), sharpness=1.0, average="none", reduction="none")
+        expected = np.tanh(u.double().numpy())
+        assert np.all(np.abs(found.double().numpy() - expected) <= units * torch.finfo(dtype).eps * expected)
+
+
+def test_constants_and_batches_change_nothing_they_should_not(way):
+    x, y = pair((3, 6, 7))
+    plain = directional_sign_loss(x, y, sharpness=3.0, reduction="none")
+    assert torch.allclose(directional_sign_loss(x + 5, y - 2, sharpness=3.0, reduction="none"), plain)
+    assert torch.allclose(directional_sign_loss(x / 2, y / 2, sharpness=6.0, reduction="none"), plain)
+    assert torch.allclose(directional_sign_loss(x.flip(2), y.flip(2), sharpness=3.0, reduction="none"), plain)
+    assert torch.allclose(directional_sign_loss(x.mT, y.mT, sharpness=3.0, reduction="none"), plain)  # not contiguous
+    assert torch.allclose(directional_sign_loss(y, x, sharpness=3.0, reduction="none"), plain)
+    assert torch.equal(directional_sign_loss(x[1:2], y[1:2], sharpness=3.0, reduction="none"), plain[1:2])
+    assert float(directional_sign_loss(x, x, sharpness=3.0)) == 0
+    opposite = directional_sign_loss(x, -x, sharpness=1e9, reduction="none")
+    assert torch.allclose(opposite, torch.full_like(opposite, 2.0))
+
+
+def test_a_field_is_the_sum_of_its_components(way):
+    x, y = pair((2, 5, 6, 3))
+    field = directional_sign_loss(x, y, sharpness=2.0, weights=[1, 1, 0], **PLAIN)
+    parts = sum(directional_sign_loss(x[..., c], y[..., c], sharpness=2.0, **PLAIN) for c in range(3))
+    assert float(field) == pytest.approx(float(parts), rel=1e-12)
+    mean = directional_sign_loss(x, y, sharpness=2.0, weights=[1, 1, 0])
+    assert float(mean) == pytest.approx(float(parts) * 2 / (2 * 3 * (4 * 6 + 5 * 5)), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_near_and_keeps_its_type(dtype):
+    x, y = pair((2, 8, 9), dtype=dtype)
+    found = directional_sign_loss(x, y, sharpness=1.0)
+    assert found.dtype == dtype
+    assert float(found) == pytest.approx(float(directional_sign_loss(x.double(), y.double(), sharpness=1.0)), rel=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # of forward mode itself
+def test_transformations_of_functions_work():
+    x, y = pair((3, 4, 5))
+
+    def single(x, y):
+        return directional_sign_loss(x[None], y[None], sharpness=1.0)
+
+    each = torch.func.vmap(single)(x, y)
+    assert torch.allclose(each, directional_sign_loss(x, y, sharpness=1.0, reduction="none"))
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(directional_sign_loss(leaf, y, sharpness=1.0, reduction="sum"), leaf)
+    assert torch.allclose(torch.func.vmap(torch.func.grad(single))(x, y), expected)
+    _, along = torch.func.jvp(lambda t: directional_sign_loss(t, y, sharpness=1.0, reduction="sum"), (x,), (y,))
+    assert float(along) == pytest.approx(float((expected * y).sum()))
+    assert torch.func.hessian(lambda t: single(t, y[0]))(x[0]).shape == (4, 5, 4, 5)
+
+
+def test_a_sharpness_can_be_learned():
+    x, y = pair((2, 9))
+    s = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda s: directional_sign_loss(x, y, sharpness=s), (s,))
+    plain = directional_sign_loss(x, y, sharpness=1.3)
+    assert directional_sign_loss(x, y, sharpness=s).item() == pytest.approx(plain.item())
+
+
+def test_not_a_number_stays_in_its_example(way):
+    x, y = pair((3, 5))
+    x[1, 2] = math.nan
+    for found in (
+        directional_sign_loss(x, y, sharpness=1.0, reduction="none"),
+        exact_sign_mismatch(x, y, reduction="none"),
+    ):
+        assert found.isnan().tolist() == [False, True, False]
+    x[1, 2], x[2, :2] = 0, math.inf
+    found = directional_sign_loss(x, y, sharpness=1.0, reduction="none")
+    assert found.isnan().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"y": torch.zeros(2, 4)}, r"x has shape \(2, 3\) and y has \(2, 4\); they have to be equal"),
+        ({"y": torch.zeros(2, 3, dtype=torch.float64)}, "they have to be alike"),
+        ({"x": torch.zeros(2, 3).long(), "y": torch.zeros(2, 3).long()}, r"Convert them, with x.float\(\)"),
+        ({"x": torch.zeros(2, 3).cfloat(), "y": torch.zeros(2, 3).cfloat()}, "complex numbers have no order"),
+        ({"sharpness": 0.0}, "sharpness is 0.0; it has to be positive"),
+        ({"sharpness": -1.0}, "it has to be positive"),
+        ({"sharpness": math.nan}, "it has to be positive"),
+        ({"sign_like": "tahn"}, "Did you mean 'tanh'"),
+        ({"average": "comparison"}, "Did you mean 'comparisons'"),
+        ({"reduction": "avg"}, "There is no reduction 'avg'"),
+        ({"weights": [1, 1]}, "There are 2 weights"),
+        ({"weights": [-1]}, "at least 0"),
+        ({"weights": [0]}, "nothing to compare"),
+        ({"x": torch.zeros(2, 1), "y": torch.zeros(2, 1)}, "nothing to compare"),
+        ({"x": torch.zeros(3), "y": torch.zeros(3)}, r"give x\[None\]"),
+        ({"x": torch.zeros(0, 3), "y": torch.zeros(0, 3)}, "at least one"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_sentence(change, sentence):
+    arguments = {"x": torch.zeros(2, 3), "y": torch.zeros(2, 3), "sharpness": 1.0, **change}
+    with pytest.raises(UserError, match=sentence):
+        directional_sign_loss(arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_torch_and_numpy_are_all_that_it_needs():
+    check = (
+        "import sys\n"
+        "class Nothing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in {'numba', 'scipy', 'gudhi', 'matplotlib'}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Nothing())\n"
+        "import torch\n"
+        "from shapeofloss.signloss import directional_sign_loss, loss\n"
+        "assert loss._compiled() is None\n"
+        "print(float(directional_sign_loss(torch.tensor([[0., 1.]]), torch.tensor([[1., 0.]]), sharpness=99.)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert run.stdout == "2.0\n", run.stderr
