@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import persistence, runner_overhead, together
+from shapeofloss.bench import persistence, runner_overhead, sign_loss, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -41,6 +41,17 @@ _ALL = [
         7,
     ),
     Benchmark("graph-persistence", "gudhi's simplex tree", persistence.ours, persistence.gudhis, 30),
+    *(
+        Benchmark(
+            f"sign-loss-{shape}-{dtype}",
+            "torch's mse_loss",
+            partial(sign_loss.directional, shape, dtype),
+            partial(sign_loss.squared, shape, dtype),
+            15,
+        )
+        for shape in sign_loss.SHAPES
+        for dtype in sign_loss.TYPES
+    ),
     _of("train-together-zoo", together.whole_zoo, 3),
     *(
         _of(f"train-together-wrn-{depth}-{width}-batch-{batch}", partial(together.training, depth, width, batch), 3)

@@ -65,7 +65,7 @@ def train_waves(
         measured_at: Sharpness of the DSL that is measured; that of the training if None.
     Returns:
         `original` and `reconstruction` of the new waves, shape (examples, points); `mse`, `dsl`, `exact` and
-        `persistence` as in `training.measures`; and along the training, at every tenth step, `squared_error` (summed) and
+        `persistence` as in `training.measures`; and at every tenth step of the training `squared_error` (summed) and
         `dsl_along`.
     """
     generator = torch.Generator().manual_seed(seed)
