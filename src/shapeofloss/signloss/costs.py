@@ -2,11 +2,14 @@
 
 import time
 import tracemalloc
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from torch.profiler import ProfilerActivity, profile
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 def seconds(call: Callable[[], Any], *, repeats: int = 5) -> float:
@@ -20,23 +23,44 @@ def seconds(call: Callable[[], Any], *, repeats: int = 5) -> float:
     return float(np.median(times))
 
 
-def peak_of_tensors(call: Callable[[], Any]) -> int:
-    """Return the most bytes that PyTorch had allocated at once during a call, beyond what it had before.
+class _Watch(TorchDispatchMode):
+    """Follows which storages operations make, and when they are gone."""
 
-    The call is made once before, so that what is set up once does not count.
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and count the storages that it returns and that are new."""
+        given = {id(t.untyped_storage()) for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if id(storage) not in given and storage not in self.seen:
+                    self.seen.add(storage)
+                    self.now += storage.nbytes()
+                    self.peak = max(self.peak, self.now)
+                    weakref.finalize(storage, self._gone, storage.nbytes())
+        return result
+
+    def _gone(self, size: int) -> None:
+        self.now -= size
+
+
+def peak_of_tensors(call: Callable[[], Any]) -> int:
+    """Return the most bytes of tensors that operations had made and not yet given up during a call.
+
+    What an operation needs inside, between its arguments and its results, is not seen.
 
     Example:
-        >>> import torch
-        >>> peak_of_tensors(lambda: torch.zeros(1000) + 1) >= 8000
-        True
+        >>> peak_of_tensors(lambda: torch.zeros(1000) + 1)
+        8000
     """
-    call()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as watched:
-        kept = call()
-    del kept
-    results = watched.profiler.kineto_results
-    changes = sorted((event.start_ns(), event.nbytes()) for event in results.events() if event.name() == "[memory]")
-    return int(max(np.cumsum([size for _, size in changes]), default=0))
+    with _Watch() as watch:
+        call()
+    return watch.peak
 
 
 def peak_of_arrays(call: Callable[[], Any]) -> int:

@@ -4,6 +4,8 @@ Thin over gudhi, CRipser and POT, which differ in what they leave unsaid: which 
 of the plane, the order, and what becomes of the component that never dies. Here each is an argument.
 """
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -101,6 +103,7 @@ def wasserstein(
         from gudhi import bottleneck_distance
 
         return float(bottleneck_distance(*pair, 0.0))
+    os.environ.setdefault("PYKEOPS_VERBOSE", "0")  # POT loads KeOps, which would tell that it sees no GPU
     from gudhi.wasserstein import wasserstein_distance
 
     norm = np.inf if not np.isfinite(ground) else ground

@@ -16,19 +16,18 @@ CHUNK = 2048  # comparisons between the two inner loops: what they share stays i
 
 
 def ratio(u: Any) -> Any:
-    """Return numerator and denominator of tanh u: a name for compiled code alone."""
+    """Return numerator and denominator of tanh 4u: a name for compiled code alone."""
     raise NotImplementedError
 
 
-# A convergent of the continued fraction tanh z = z / (1 + z^2 / (3 + z^2 / (5 + ...))) at z = u / 4 or u / 8, doubled
-# twice or three times by tanh 2z = 2 tanh z / (1 + tanh^2 z), numerator and denominator apart, so that the one division
-# is left to the caller. The relative error is about one unit in the last place, and tanh is 1 beyond the bound.
+# A convergent of the continued fraction tanh z = z / (1 + z^2 / (3 + z^2 / (5 + ...))) at z = u or u / 2, doubled twice
+# or three times by tanh 2z = 2 tanh z / (1 + tanh^2 z), numerator and denominator apart, so that the one division is
+# left to the caller. The relative error is about one unit in the last place, and tanh is 1 beyond the bound.
 
 
 def _single(u: Any) -> Any:
-    two, bound = np.float32(2), np.float32(9.02)
-    u = bound if u > bound else (-bound if u < -bound else u)
-    z = u * np.float32(0.25)
+    two, bound = np.float32(2), np.float32(2.255)
+    z = bound if u > bound else (-bound if u < -bound else u)
     y = z * z
     p, q = z * (np.float32(105) + np.float32(10) * y), np.float32(105) + y * (np.float32(45) + y)
     p, q = two * p * q, q * q + p * p
@@ -36,8 +35,8 @@ def _single(u: Any) -> Any:
 
 
 def _double(u: Any) -> Any:
-    u = 19.1 if u > 19.1 else (-19.1 if u < -19.1 else u)
-    z = u * 0.125
+    u = 4.775 if u > 4.775 else (-4.775 if u < -4.775 else u)
+    z = u * 0.5
     y = z * z
     p = z * (135135.0 + y * (17325.0 + y * (378.0 + y)))
     q = 135135.0 + y * (62370.0 + y * (3150.0 + y * 28.0))
@@ -53,19 +52,31 @@ def _ratio(u: Any) -> Any:
 
 @njit(fastmath=REORDER, error_model="numpy", cache=True)
 def _compare(
-    x0: NDArray[Any], x1: NDArray[Any], y0: NDArray[Any], y1: NDArray[Any], sharpness: Any, factor: Any, change: Any
+    x0: NDArray[Any],
+    x1: NDArray[Any],
+    y0: NDArray[Any],
+    y1: NDArray[Any],
+    counts: NDArray[Any],
+    quarter: Any,
+    factor: Any,
+    change: NDArray[Any],
 ) -> Any:
-    """Return the sum of |tanh(s (x1 - x0)) - tanh(s (y1 - y0))|; and factor times its derivative by x1, in `change`."""
-    one = x0.dtype.type(1)
-    total = x0.dtype.type(0)
+    """Return the sum of |tanh(s (x1 - x0)) - tanh(s (y1 - y0))|, and factor times its derivative by x1, in `change`.
+
+    Pairs whose entry of `counts` is zero are left out.
+    """
+    zero, one = x0.dtype.type(0), x0.dtype.type(1)
+    total = zero
     for j in range(len(change)):
-        u, w = sharpness * (x1[j] - x0[j]), sharpness * (y1[j] - y0[j])
+        u, w = quarter * (x1[j] - x0[j]), quarter * (y1[j] - y0[j])
         p, q = ratio(u)
         a, b = ratio(w)
         inverse = one / (q * b)
         sign = p * b * inverse
         side = one if u > w else (-one if u < w else u - w)  # tanh is increasing; NaN stays NaN
-        total += abs(side * (sign - a * q * inverse))  # exactly zero where both agree
+        side = side if counts[j] > zero else zero
+        gap = abs(side * (sign - a * q * inverse))  # exactly zero where both agree
+        total += gap if counts[j] > zero else zero
         change[j] = factor * side * (one - sign * sign)
     return total
 
@@ -77,7 +88,7 @@ def mismatch(
     gradient: NDArray[Any],
     sharpness: Any,
     factors: NDArray[Any],
-    counts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
     strides: NDArray[np.int64],
     wanted: bool,
 ) -> NDArray[np.float64]:
@@ -87,29 +98,37 @@ def mismatch(
         x, y, gradient: Shape (N, elements of an example), float32 or float64. The gradient may hold anything.
         sharpness: Of the arrays' type.
         factors: For each dimension, of the arrays' type.
-        counts, strides: Of each dimension: its size, and how far apart its neighbours are.
+        sizes, strides: Of each dimension, and how far apart its neighbours are.
         wanted: Whether the gradient is; `gradient` is not touched otherwise.
     Returns:
         Shape (N,), summed in double precision.
     """
     totals = np.zeros(len(x))
-    size = x.shape[1]
+    elements, row = x.shape[1], sizes[-1]
     buffer = np.empty(CHUNK, x.dtype)
+    quarter = sharpness * x.dtype.type(0.25)
+    every = np.ones(CHUNK, x.dtype)
+    inside = np.ones(CHUNK, x.dtype)  # short rows are taken several at a time, without what leads from one to the next
+    inside[row - 1 :: row] = 0
     for example in range(len(x)):
         xs, ys, gs = x[example], y[example], gradient[example]
         if wanted:
             gs[:] = 0
-        for d in range(len(counts)):
-            stride, block = strides[d], counts[d] * strides[d]
-            if factors[d] == 0 or counts[d] == 1:
+        for d in range(len(sizes)):
+            if factors[d] == 0 or sizes[d] == 1:
                 continue
-            for start in range(0, size, block):
+            short = strides[d] == 1 and row < CHUNK
+            stride, block = strides[d], elements if short else sizes[d] * strides[d]
+            width, counts = (CHUNK // row * row, inside) if short else (CHUNK, every)
+            for start in range(0, elements, block):
                 stop = start + block - stride
-                for j in range(start, stop, CHUNK):
-                    k = min(j + CHUNK, stop)
-                    change = buffer[: k - j]
+                for j in range(start, stop, width):
+                    k = min(j + width, stop)
                     low, high = slice(j, k), slice(j + stride, k + stride)
-                    total = _compare(xs[low], xs[high], ys[low], ys[high], sharpness, factors[d] * sharpness, change)
+                    change = buffer[: k - j]
+                    total = _compare(
+                        xs[low], xs[high], ys[low], ys[high], counts, quarter, factors[d] * sharpness, change
+                    )
                     totals[example] += np.float64(factors[d]) * np.float64(total)
                     if wanted:
                         after, before = gs[high], gs[low]
