@@ -117,7 +117,7 @@ def mismatch(
         for d in range(len(sizes)):
             if factors[d] == 0 or sizes[d] == 1:
                 continue
-            short = strides[d] == 1 and row < CHUNK
+            short = d == len(sizes) - 1 and row < CHUNK
             stride, block = strides[d], elements if short else sizes[d] * strides[d]
             width, counts = (CHUNK // row * row, inside) if short else (CHUNK, every)
             for start in range(0, elements, block):
