@@ -103,7 +103,7 @@ def wasserstein(
         from gudhi import bottleneck_distance
 
         return float(bottleneck_distance(*pair, 0.0))
-    os.environ.setdefault("PYKEOPS_VERBOSE", "0")  # POT loads KeOps, which would tell that it sees no GPU
+    os.environ.setdefault("KEOPS_VERBOSE", "0")  # POT loads KeOps, which would tell that it sees no GPU
     from gudhi.wasserstein import wasserstein_distance
 
     norm = np.inf if not np.isfinite(ground) else ground

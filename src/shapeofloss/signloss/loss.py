@@ -71,8 +71,8 @@ def directional_sign_loss(
         ours: the paper's d prod_i (n_i - 1) is another.
     Example:
         >>> rising, falling = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-        >>> directional_sign_loss(rising, falling, sharpness=100.0, average="none", halve=True)
-        tensor(1.)
+        >>> round(directional_sign_loss(rising, falling, sharpness=100.0, average="none", halve=True).item(), 6)
+        1.0
     """
     _check(x, y, weights, average, reduction)
     if not (x.is_floating_point() and y.is_floating_point()):
@@ -110,8 +110,8 @@ def exact_sign_mismatch(
     Source:
         Directional sign loss paper, section 3.1, "a non-differentiable exact version".
     Example:
-        >>> exact_sign_mismatch(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 1]]))
-        tensor(1.5000)
+        >>> exact_sign_mismatch(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 1]])).item()
+        1.5
     """
     _check(x, y, weights, average, reduction)
     x, y = (t.detach() if t.is_floating_point() else t.double() for t in (x, y))
