@@ -1,0 +1,182 @@
+"""Minute prices of a stock: simulated ones, or those of a file; and the autoencoder that compresses an hour of them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shapeofloss.errors import UserError
+from shapeofloss.signloss.training import Mixture, fit, measures, perceptrons
+
+DAYS, MINUTES, PRICES = 18, 960, 15_360  # trading days; minutes from 4:00 to 20:00; prices in the source's file
+OPEN, CLOSE = 330, 720  # minutes after 4:00 at which the regular session begins and ends
+TIMES, CLOSES = ("timestamp", "datetime", "time", "date"), ("close", "price")
+FEWEST = 1_000  # rows of a file
+
+
+def simulated_prices(seed: int) -> NDArray[np.float64]:
+    r"""Simulate minute prices of a volatile stock over 18 trading days, extended hours included.
+
+    .. math:: p_{t+1} = \operatorname{round}\bigl(p_t\, e^{\sigma(t)\, \varepsilon_t}\bigr), \qquad
+        \varepsilon_t \sim t_4 / \sqrt{2}
+
+    Prices are rounded to a tick of 0.01. What each number is taken from:
+
+    * 18 days of 960 minutes, of which thin minutes of the extended hours are missing at random until 15,360 prices are
+      left, as many as the source has: its dates hold 18 trading days, so that its file has extended hours.
+    * The regular session makes 2.5% a day, more at both ends than in the middle by a factor of 3 (a U); a minute of the
+      extended hours has half of the smallest volatility. A first price of 140, near that of the source's share.
+    * Heavy tails: Student's t with 4 degrees of freedom, as minute returns are known to have; gaps over night of 1%.
+    * About 7% of the minutes end at the price at which they began.
+
+    Args:
+        seed: Of all noise.
+    Returns:
+        Shape (15360,), in dollars.
+    """
+    generator = np.random.default_rng(seed)
+    minute = np.arange(MINUTES)
+    place = 2 * (minute - OPEN) / (CLOSE - OPEN) - 1  # -1 at the opening, 1 at the close
+    regular = (minute >= OPEN) & (minute < CLOSE)
+    shape = np.where(regular, 1 + 2 * place**2, 1 / 2)
+    scale = 0.025 / math.sqrt(np.sum(shape[regular] ** 2))
+    noise = generator.standard_t(4, (DAYS, MINUTES)) / math.sqrt(2)
+    steps = scale * shape * noise
+    steps[:, 0] = 0.01 * generator.standard_normal(DAYS)  # over night
+    exact = 140 * np.exp(np.cumsum(steps))
+    extended = np.flatnonzero(np.tile(~regular, DAYS))
+    missing = generator.choice(extended, DAYS * MINUTES - PRICES, replace=False)
+    return np.round(np.delete(exact, missing), 2)
+
+
+def load_prices(path: Path) -> NDArray[np.float64]:
+    """Read minute prices from a CSV file.
+
+    Args:
+        path: A table with a column of times (`timestamp`, `datetime`, `time` or `date`) and one of prices (`close` or
+            `price`); other columns are ignored. One row a minute, oldest first; nights, weekends and missing minutes
+            are left as they are, so that some windows lead across them.
+    Returns:
+        Shape (rows,), in the file's currency.
+    Raises:
+        UserError: If a column is missing or cannot be read, times are not rising or are far from a minute apart,
+            there is a gap of more than a week, or prices are missing or not positive, or too few.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name} cannot be read as a table: {error}.") from None
+    table.columns = table.columns.str.strip().str.lower()
+    time, close = (next((n for n in names if n in table.columns), None) for names in (TIMES, CLOSES))
+    if time is None or close is None:
+        raise UserError(
+            f"{path.name} has the columns {', '.join(table.columns)}; one of {', '.join(TIMES)} and one of "
+            f"{', '.join(CLOSES)} are needed."
+        )
+    if len(table) < FEWEST:
+        raise UserError(f"{path.name} has {len(table)} rows; at least {FEWEST} are needed.")
+    moments = pd.to_datetime(table[time], errors="coerce", utc=True)
+    prices = pd.to_numeric(table[close], errors="coerce")
+    for name, bad, wanted in (
+        (time, moments.isna(), "a time"),
+        (close, ~(prices > 0) | np.isinf(prices), "a positive price"),
+    ):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise UserError(f"Row {row + 2} of {path.name} has '{table[name][row]}' in {name}, which is not {wanted}.")
+    apart = moments.diff().dt.total_seconds().to_numpy()[1:] / 60
+    if (apart <= 0).any():
+        row = int(np.flatnonzero(apart <= 0)[0])
+        what = "the time of the row before once more" if apart[row] == 0 else "an earlier time than the row before"
+        raise UserError(f"Row {row + 3} of {path.name} has {what}; every minute has to come once, oldest first.")
+    if not 0.9 <= np.median(apart) <= 1.1:
+        raise UserError(f"The rows of {path.name} are {np.median(apart):g} minutes apart; minute prices are needed.")
+    if apart.max() > 7 * 24 * 60:
+        row = int(apart.argmax())
+        raise UserError(
+            f"Before row {row + 3} of {path.name} is a gap of {apart[row] / 1440:.0f} days; 7 at most may be."
+        )
+    return prices.to_numpy(np.float64)
+
+
+def windows(prices: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Return every stretch of prices, each less its first price, shape (prices - length + 1, length)."""
+    if len(prices) < length:
+        raise UserError(f"{len(prices)} prices hold no window of {length}.")
+    found = np.lib.stride_tricks.sliding_window_view(prices, length)
+    return found - found[:, :1]
+
+
+def split(prices: NDArray[np.float64], length: int, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return training and held-out windows, over one standard deviation: that of all values of training windows.
+
+    Args:
+        prices: Shape (n,).
+        length: Of a window.
+        share: Of the prices, the latest, from which held-out windows are taken.
+    Returns:
+        Shape (windows, length) each, float32, without unit.
+    Source:
+        Directional sign loss paper, section 4.1; held-out windows are ours.
+    """
+    border = round(len(prices) * (1 - share))
+    seen, unseen = (windows(part, length) for part in (prices[:border], prices[border:]))
+    return torch.tensor(seen / seen.std(), dtype=torch.float32), torch.tensor(unseen / seen.std(), dtype=torch.float32)
+
+
+def train_prices(
+    *,
+    prices: NDArray[np.float64],
+    seed: int,
+    length: int,
+    held_out: float,
+    hidden: int,
+    latent: int,
+    squared: float,
+    directional: float,
+    sharpness: float,
+    batch: int,
+    steps: int,
+    learning_rate: float,
+    examples: int,
+) -> dict[str, Any]:
+    """Train an autoencoder on windows of prices, and measure it on training and held-out windows.
+
+    Args:
+        prices: Shape (n,).
+        seed: Of the weights, the batches, and the windows that are measured.
+        length, held_out: As for `split`.
+        hidden, latent: As for `training.perceptrons`.
+        squared, directional, sharpness: The loss, a `training.Mixture` with the squared error summed.
+        batch, steps, learning_rate: As for `training.fit`.
+        examples: Windows to measure on, of either kind; the same for all losses.
+    Returns:
+        `original` and `reconstruction` of training windows, shape (examples, length), with their `training.measures`,
+        and all of it for held-out windows with names that begin with `unseen_`.
+    Source:
+        Directional sign loss paper, section 4.1 and Table 4.
+    """
+    seen, unseen = split(prices, length, held_out)
+    generator = torch.Generator().manual_seed(seed)
+    model = perceptrons(length, hidden, latent, seed=seed)
+    loss = Mixture(squared, directional, sharpness)
+
+    def drawn(_: int) -> torch.Tensor:
+        return seen[torch.randint(len(seen), (batch,), generator=generator)]
+
+    fit(model, drawn, loss, steps=steps, learning_rate=learning_rate)
+    chooser = torch.Generator().manual_seed(10_000 + seed)
+    result: dict[str, Any] = {}
+    for prefix, source in (("", seen), ("unseen_", unseen)):
+        original = source[torch.randint(len(source), (examples,), generator=chooser)]
+        with torch.no_grad():
+            reconstruction = model(original)
+        found = measures(original, reconstruction, sharpness=sharpness)
+        result |= {prefix + "original": original.numpy(), prefix + "reconstruction": reconstruction.numpy()}
+        result |= {prefix + name: value for name, value in found.items()}
+    return result
