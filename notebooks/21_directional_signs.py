@@ -509,11 +509,12 @@ took.groupby(["case", "loss"])[["milliseconds", "megabytes"]].median().unstack()
 
 
 # %% [markdown]
-# A theorist would expect $d$ times the work of a squared error. Algorithm 1 takes ten times as long for $d = 1$ and
-# more for larger $d$: each of its seven operations per dimension reads whole arrays from memory and writes one, and a
-# squared error is a single pass. The package's version does the arithmetic on numbers that are at hand already. It
-# needs as much time as one to four squared errors, and only half of the memory: one array, for the gradient. (`python
-# -m shapeofloss bench sign-loss-1d-single` and its sisters measure it more carefully.)
+# A theorist would expect $d$ times the work of a squared error. Algorithm 1 takes five to ten times as long for
+# $d = 1$, and more for larger $d$: each of its seven operations per dimension reads whole arrays from memory and writes
+# one, and a squared error is a single pass. The package's version does the arithmetic on numbers that are at hand
+# already. It needs as much time as one to four squared errors, and only half of the memory: one array, for the
+# gradient. (The benchmark suite measures it more carefully: `python -m shapeofloss bench sign-loss-1d-single` and its
+# sisters.)
 #
 # The rows below judge Algorithm 1, as the source has it.
 
@@ -695,7 +696,7 @@ for ax, column, scale, unit in zip(axes, ("seconds", "bytes"), (1000, 2**-20), (
         xlabel="elements of the array",
         ylabel=f"{'time' if scale > 1 else 'peak memory'} ({unit})",
     )
-axes[1].legend(fontsize="x-small", ncols=1, loc="upper left", bbox_to_anchor=(1, 1))
+axes[1].legend(fontsize="x-small", handlelength=3, loc="upper left", bbox_to_anchor=(1, 1))
 figures.save(
     figure,
     "cost",
@@ -706,8 +707,8 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** On the left, the loss and its gradient for a million elements cost as much as diagrams and
-# distance for about a thousand. On the right, the same for memory.
+# **Reading the figure.** On the left, in one dimension, the loss and its gradient for a million elements cost as much as
+# diagrams and distance for a thousand; in three dimensions the gap is smaller. On the right, the same for memory.
 #
 # Lastly, a practical case: two photographs of 128 × 128, one a little noisy. How many times longer do diagrams and
 # distance take?
