@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapeofloss.errors import UserError, unknown
 
+os.environ.setdefault("KEOPS_VERBOSE", "0")  # POT and CRipser load KeOps, which would tell that it sees no GPU
 NEIGHBOURS = ("all", "axes")
 ESSENTIAL = ("drop", "keep")
 
@@ -97,13 +98,14 @@ def wasserstein(
     pair = [np.asarray(diagram, dtype=np.float64).reshape(-1, 2) for diagram in (first, second)]
     if essential == "drop":
         pair = [diagram[np.isfinite(diagram).all(1)] for diagram in pair]
+    if len({int(np.isinf(diagram[:, 1]).sum()) for diagram in pair}) > 1:
+        return float("inf")
     if not np.isfinite(order):
         if np.isfinite(ground):
             raise UserError(f"The bottleneck distance is computed with the infinity norm; the norm given is {ground}.")
         from gudhi import bottleneck_distance
 
         return float(bottleneck_distance(*pair, 0.0))
-    os.environ.setdefault("KEOPS_VERBOSE", "0")  # POT loads KeOps, which would tell that it sees no GPU
     from gudhi.wasserstein import wasserstein_distance
 
     norm = np.inf if not np.isfinite(ground) else ground

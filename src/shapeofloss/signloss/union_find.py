@@ -80,14 +80,14 @@ def sweep(array: ArrayLike, *, neighbours: str = "all") -> Iterator[Event]:
 
     count = 0
     order = np.argsort(padded, axis=None, kind="stable")[: values.size].tolist()
-    for when, cell in enumerate(order):
+    places = np.stack(np.unravel_index(order, padded.shape), axis=1) - 1
+    for when, (cell, place) in enumerate(zip(order, map(tuple, places.tolist()), strict=True)):
         rank[cell] = when
         roots = sorted({root(cell + step) for step in steps if parent[cell + step] >= 0}, key=rank.__getitem__)
         parent[cell] = roots[0] if roots else cell
         for younger in roots[1:]:
             parent[younger] = roots[0]
         count += 1 - len(roots)
-        place = tuple(int(i) - 1 for i in np.unravel_index(cell, padded.shape))
         yield Event(heights[cell], place, not roots, tuple(heights[r] for r in roots[1:]), count)
 
 
