@@ -1,5 +1,6 @@
 """What the sign loss is trained on: waves, prices, photographs and shallow water."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.photographs import NAMES, folder, next_patches, patches, photograph
+from shapeofloss.signloss.photographs import NAMES, expanded, next_patches, patches, photograph
 from shapeofloss.signloss.prices import load_prices, simulated_prices, split, windows
 from shapeofloss.signloss.shallow_water import bumps, simulate, snapshots
 from shapeofloss.signloss.waves import waves
@@ -129,10 +130,21 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         load_prices(tmp_path / "prices.csv")
 
 
+HASHES = {
+    "astronaut": "a8c429c18afa7b0fd5673e598d73a21225d94c864a71bbb3885126fdecb41071",
+    "chelsea": "416b729128bfb2c3d1eb69bf9b1734a796293abc17939267b2dc94f8a5784031",
+    "coffee": "0ce2b51640b9c95f19617f03eabf40c3f0368589cc1ee1190b70966165ac184f",
+    "rocket": "3d4435cc745752b7f9724df88c6e18817de3ce7e3d2d71c55f85f7831e68f197",
+    "china": "e701459344fd69797154c91add3bb5d70e5ed1a61d8bed889bab3a796104698d",
+    "flower": "3202904ed246795bf616c66d7859cd7c6080eff736c6e38dc5cc62779742033f",
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_photographs_are_at_hand_without_a_network(name):
+def test_photographs_are_at_hand_and_those_of_the_data_card(name):
     image = photograph(name)
     assert image.dtype == np.uint8 and image.shape[2] == 3 and min(image.shape[:2]) >= 256
+    assert hashlib.sha256(image.tobytes()).hexdigest() == HASHES[name]
 
 
 def test_patches_are_pieces_of_the_named_photographs():
@@ -150,20 +162,26 @@ def test_patches_are_pieces_of_the_named_photographs():
         patches(["chelsea"], 301, seed=0)
 
 
-def test_a_folder_of_images_is_read_or_refused(tmp_path):
-    with pytest.raises(UserError, match="no folder with images"):
-        folder(tmp_path, smallest=8)
+def test_a_folder_of_images_is_read_or_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path))
+    own = tmp_path / "kodak"
+    own.mkdir()
+    with pytest.raises(UserError, match="No image is in the folder kodak"):
+        expanded(["kodak"])
     pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "b.png")
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "a.PNG")
-    (tmp_path / "notes.txt").write_text("not an image")
-    grey, colour = folder(tmp_path, smallest=8)
+    Image.fromarray(pixels).save(own / "b.png")
+    Image.fromarray(pixels[..., 0]).save(own / "a.PNG")
+    (own / "notes.txt").write_text("not an image")
+    assert expanded(["coffee", "kodak"]) == ["coffee", "kodak/a.PNG", "kodak/b.png"]
+    grey, colour = (photograph(name) for name in expanded(["kodak"]))
     assert np.array_equal(colour, pixels) and np.array_equal(grey[..., 1], pixels[..., 0])
-    with pytest.raises(UserError, match=r"a\.PNG has 12 x 10 pixels; each side needs at least 11"):
-        folder(tmp_path, smallest=11)
-    (tmp_path / "c.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"kodak/a\.PNG has 12 x 10 pixels; a patch of 11 does not fit"):
+        patches(["kodak/a.PNG"], 11, seed=0)
+    (own / "c.jpg").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"c\.jpg cannot be read as an image"):
-        folder(tmp_path, smallest=8)
+        photograph("kodak/c.jpg")
+    with pytest.raises(UserError, match="no folder of that name"):
+        expanded(["kodack"])
 
 
 def standing_wave(n, modes):

@@ -125,6 +125,14 @@ def test_a_gradient_is_the_same_asked_for_twice_scaled_or_for_one_side():
     assert torch.equal(other, expected)
 
 
+def test_views_have_the_gradient_of_what_they_show(way):
+    x, y = pair((3, 6, 7))
+    plain, turned = x.clone().requires_grad_(), x.clone().mT.requires_grad_()
+    (expected,) = torch.autograd.grad(directional_sign_loss(plain, y, sharpness=2.0), plain)
+    (found,) = torch.autograd.grad(directional_sign_loss(turned, y.mT, sharpness=2.0), turned)
+    assert torch.allclose(found.mT, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(3, 5000), (2, 3, 70, 70), (2, 8, 64, 64)])
 def test_the_compiled_way_is_the_eager_one(dtype, shape):

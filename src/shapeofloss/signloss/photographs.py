@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapeofloss import workspace
 from shapeofloss.errors import UserError, unknown
 
-NAMES = {
-    "astronaut": "scikit-image",
-    "chelsea": "scikit-image",
-    "coffee": "scikit-image",
-    "rocket": "scikit-image",
-    "china": "scikit-learn",
-    "flower": "scikit-learn",
+NAMES = {  # package and file
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "chelsea": ("skimage", "data/chelsea.png"),
+    "coffee": ("skimage", "data/coffee.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "china": ("sklearn", "datasets/images/china.jpg"),
+    "flower": ("sklearn", "datasets/images/flower.jpg"),
 }
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -25,53 +27,58 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 def photograph(name: str) -> NDArray[np.uint8]:
     """Return a photograph by name, shape (height, width, 3), from 0 to 255.
 
+    A name with a slash is a file in the data folder, as `expanded` gives them.
+
     Raises:
-        UserError: If there is no such name.
+        UserError: If there is no such name, or the file is no image.
     """
+    if "/" in name:
+        return _read(workspace.data() / name)
     if name not in NAMES:
         raise unknown("photograph", name, NAMES)
-    if NAMES[name] == "scikit-learn":
-        from sklearn.datasets import load_sample_image
-
-        return np.asarray(load_sample_image(f"{name}.jpg"))
-    import skimage.data
-
-    return np.asarray(getattr(skimage.data, name)())
+    package, file = NAMES[name]
+    place = find_spec(package)  # not imported: that would take seconds
+    if place is None or place.origin is None:
+        raise UserError(f"The photograph {name} comes with {package}, which is not installed.")
+    return _read(Path(place.origin).parent / file)
 
 
-def folder(path: Path, *, smallest: int) -> list[NDArray[np.uint8]]:
-    """Return the images of a folder in the order of their names, shape (height, width, 3) each, from 0 to 255.
+def expanded(names: Sequence[str]) -> list[str]:
+    """Return names of photographs, and for the name of a folder in the data folder those of the images in it.
 
-    Args:
-        path: The folder; what does not end as images do is passed over.
-        smallest: The least height and width.
     Raises:
-        UserError: If there is no such folder or no image in it, or one is damaged or too small.
+        UserError: If a name is neither, or there is no image in a folder.
     """
+    found: list[str] = []
+    for name in names:
+        path = workspace.data() / name
+        if name in NAMES or not path.is_dir():
+            if name not in NAMES:
+                raise unknown("photograph, and no folder of that name in the data folder:", name, NAMES)
+            found.append(name)
+            continue
+        files = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS)
+        if not files:
+            raise UserError(f"No image is in the folder {name}; files that end in {', '.join(ENDINGS)} are needed.")
+        found += [f"{name}/{file.name}" for file in files]
+    return found
+
+
+def _read(file: Path) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
-    files = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS) if path.is_dir() else []
-    if not files:
-        raise UserError(f"{path.name} is no folder with images; files that end in {', '.join(ENDINGS)} are needed.")
-    found = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError):
-            raise UserError(f"{file.name} cannot be read as an image; mend it or take it out of {path.name}.") from None
-        if min(pixels.shape[:2]) < smallest:
-            height, width = pixels.shape[:2]
-            raise UserError(f"{file.name} has {height} x {width} pixels; each side needs at least {smallest}.")
-        found.append(pixels)
-    return found
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError):
+        raise UserError(f"{file.name} cannot be read as an image; mend it or take it out of its folder.") from None
 
 
 def patches(names: Sequence[str], side: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """Yield square patches at random places of photographs that are drawn at random, without end.
 
     Args:
-        names: Of the photographs.
+        names: Of the photographs, as `expanded` gives them.
         side: Of a patch, in pixels.
         seed: Of the choices.
     Returns:

@@ -1,0 +1,194 @@
+"""A small relative of QARV: a hierarchical, quantisation-aware residual autoencoder with a variable rate.
+
+Latents are drawn from coarse to fine. Each has a prior that follows from the coarser ones, and a posterior that sees
+the image, too. In training the posterior is uniform over an interval of length one, in use it is rounded: the noise of
+the one stands for the rounding of the other. One weight lambda sets the balance of rate and distortion; it is drawn
+anew at each step, and scales the latents by its root, so that rounding is finer where the distortion counts more.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shapeofloss.errors import UserError
+from shapeofloss.signloss.photographs import next_patches, patches
+from shapeofloss.signloss.training import Mixture
+
+FINEST = 0.05  # least scale of a prior, in units of the rounding
+STRIDE = 8  # pixels of the coarsest latent: sides of images have to be multiples
+Choose = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Block(nn.Module):
+    """Two convolutions with GELU between them, added to their input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features of the same shape."""
+        return x + self.second(functional.gelu(self.first(functional.gelu(x))))
+
+
+class ResidualVAE(nn.Module):
+    """Two levels of latents, at an eighth and at a quarter of the resolution.
+
+    Args:
+        channels: Of the features.
+        latent: Channels of each latent.
+    Source:
+        Directional sign loss paper, section 4.2, which takes the model of Duan et al. (2024).
+    """
+
+    def __init__(self, channels: int, latent: int):
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels, 4, stride=4)
+        self.up = nn.ModuleList([Block(channels), Block(channels)])
+        self.down = nn.Conv2d(channels, channels, 2, stride=2)
+        self.start = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.prior = nn.ModuleList([nn.Conv2d(channels, 2 * latent, 1) for _ in range(2)])
+        self.posterior = nn.ModuleList([nn.Conv2d(2 * channels, latent, 3, padding=1) for _ in range(2)])
+        self.project = nn.ModuleList([nn.Conv2d(latent, channels, 1) for _ in range(2)])
+        self.refine = nn.ModuleList([Block(channels), Block(channels), Block(channels)])
+        self.finer = nn.Conv2d(channels, 4 * channels, 1)
+        self.out = nn.Conv2d(channels, 48, 1)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return what the encoder sees, coarse first, of images in [-1, 1]."""
+        fine = self.up[0](self.stem(x))
+        return [self.up[1](self.down(fine)), fine]
+
+    def decode(self, shape: tuple[int, int, int], weight: Tensor, choose: Choose) -> Tensor:
+        """Go from coarse to fine, have each latent chosen, and return the images.
+
+        Args:
+            shape: Number, height and width of the images.
+            weight: lambda of each image, shape (N, 1, 1, 1).
+            choose: Given the level, the features so far, and mean and scale of the prior in units of the rounding,
+                returns the latent in these units, and whatever else is fine with it.
+        Returns:
+            Shape (N, 3, height, width), about [-1, 1].
+        """
+        count, height, width = shape
+        gain = weight.sqrt()
+        d = self.start.expand(count, -1, height // STRIDE, width // STRIDE)
+        for level in range(2):
+            mean, scale = self.prior[level](d).chunk(2, dim=1)
+            scale = FINEST + gain * functional.softplus(scale)
+            z, _ = choose(level, d, gain * mean, scale)
+            d = self.refine[level](d + self.project[level](z / gain))
+            if level == 0:
+                d = functional.pixel_shuffle(self.finer(d), 2)
+        return functional.pixel_shuffle(self.out(self.refine[2](d)), 4)
+
+    def forward(self, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return reconstructions, and the bits of each image: with noise in training, with rounding otherwise.
+
+        Args:
+            x: Images in [-1, 1], shape (N, 3, height, width).
+            weight: lambda of each image, shape (N,).
+        Returns:
+            Shape (N, 3, height, width), and (N,).
+        """
+        if x.shape[2] % STRIDE or x.shape[3] % STRIDE:
+            raise UserError(
+                f"The images have {x.shape[2]} x {x.shape[3]} pixels; sides have to be multiples of {STRIDE}."
+            )
+        lam = weight.reshape(-1, 1, 1, 1)
+        seen = self.features(x)
+        bits = x.new_zeros(len(x))
+
+        def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+            nonlocal bits
+            centre = lam.sqrt() * self.posterior[level](torch.cat([d, seen[level]], dim=1))
+            residual = centre - mean
+            residual = residual + torch.rand_like(residual) - 0.5 if self.training else residual.round()
+            bits = bits + bits_of(residual, scale).flatten(1).sum(1)
+            return mean + residual, residual
+
+        images = self.decode((len(x), *x.shape[2:]), lam, choose)
+        return images, bits
+
+
+def bits_of(residual: Tensor, scale: Tensor) -> Tensor:
+    """Return -log2 of the probability that a normal number of that scale falls within 1/2 of the residual."""
+    normal = torch.distributions.Normal(torch.zeros_like(scale), scale)
+    away = residual.abs()  # the tail on the left is the precise one
+    probability = normal.cdf(0.5 - away) - normal.cdf(-0.5 - away)
+    return -probability.clamp(min=1e-9).log2()
+
+
+def drawn_weights(count: int, lowest: float, highest: float, generator: torch.Generator) -> Tensor:
+    """Return weights lambda, uniform in their logarithm, shape (count,)."""
+    return lowest * (highest / lowest) ** torch.rand(count, generator=generator)
+
+
+def train_images(
+    *,
+    seed: int,
+    squared: float,
+    directional: float,
+    sharpness: float,
+    names: list[str],
+    channels: int,
+    latent: int,
+    side: int,
+    batch: int,
+    steps: int,
+    learning_rate: float,
+    lowest: float,
+    highest: float,
+) -> dict[str, Any]:
+    """Train a model on patches of photographs, with a weight lambda that is drawn anew at every step.
+
+    Minimised is (bits per pixel + lambda * distortion) / sqrt(lambda), with Adam and cosine annealing.
+
+    Args:
+        seed: Of weights, patches and lambdas.
+        squared, directional, sharpness: The distortion, of images in [-1, 1]: weights of the squared error, mean over
+            values, and of DSL, mean over comparisons.
+        names: Of the photographs.
+        channels, latent: As for `ResidualVAE`.
+        side, batch, steps, learning_rate: Of a patch in pixels, patches per step, steps, and of Adam at the start.
+        lowest, highest: Range of lambda.
+    Returns:
+        `parameters` of the model, shape (P,), and `loss` at each step.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ResidualVAE(channels, latent)
+        generator = torch.Generator().manual_seed(seed)
+        drawn: Iterator[NDArray[np.float32]] = patches(names, side, seed)
+        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        distortion = Mixture(squared, directional, sharpness, summed=False)
+        history = np.empty(steps)
+        for step in range(steps):
+            x = 2 * next_patches(drawn, batch) - 1
+            weight = drawn_weights(1, lowest, highest, generator)
+            images, bits = model(x, weight.expand(batch))
+            loss = (bits.mean() / side**2 + weight[0] * distortion(images, x)) / weight[0].sqrt()
+            history[step] = loss.item()
+            if not math.isfinite(history[step]):
+                raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {learning_rate}.")
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+            optimiser.step()
+            schedule.step()
+    return {"parameters": nn.utils.parameters_to_vector(model.parameters()).detach().numpy(), "loss": history}
+
+
+def trained_model(parameters: NDArray[np.float32], channels: int, latent: int) -> ResidualVAE:
+    """Return the model with the parameters of `train_images`, ready for use."""
+    model = ResidualVAE(channels, latent)
+    nn.utils.vector_to_parameters(torch.from_numpy(np.array(parameters)), model.parameters())
+    return model.eval()
