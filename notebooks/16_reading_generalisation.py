@@ -220,7 +220,7 @@ for ax, question in zip(axes, labels):
     part = frame[frame.question == question]
     palette = {name: figures.PALETTE[2] if name in ours else figures.PALETTE[0] for name in names.values()}
     sns.swarmplot(
-        part, y="features", x="accuracy", hue="features", palette=palette, size=2.5, alpha=0.6, ax=ax, legend=False
+        part, y="features", x="accuracy", hue="features", palette=palette, size=2, alpha=0.6, ax=ax, legend=False
     )
     means = part.groupby("features", sort=False).accuracy.mean()
     ax.scatter(means, range(len(means)), marker="|", s=300, color="black", zorder=3)

@@ -44,8 +44,6 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.datasets import load_sample_image
 
@@ -53,6 +51,7 @@ from shapeofloss import figures, ledger, profiles, workspace
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.costs import exponent, peak_of_arrays, peak_of_tensors, seconds
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
+from shapeofloss.signloss.union_find import by_assignment
 
 run = workspace.begin("21_directional_signs")
 figures.use_house_style()
@@ -608,18 +607,6 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 
 # %%
-def by_assignment(first, second):
-    """Return the 2-Wasserstein distance of two diagrams without infinite points, by an exact assignment."""
-    n, m = len(first), len(second)
-    to_diagonal = [(d[:, 1] - d[:, 0]) / math.sqrt(2) for d in (first, second)]
-    cost = np.zeros((n + m, n + m))
-    cost[:n, :m] = cdist(first, second)
-    cost[:n, m:] = to_diagonal[0][:, None]
-    cost[n:, :m] = to_diagonal[1]
-    cost **= 2
-    return math.sqrt(cost[linear_sum_assignment(cost)].sum())
-
-
 def diagrams_and_distance(x, y):
     """Return the distance between the diagrams of dimension 0 of two arrays."""
     first, second = (d[np.isfinite(d[:, 1])] for d in (persistence_diagram(x), persistence_diagram(y)))

@@ -224,8 +224,8 @@ figures.save(
 # **Reading the figure.** For MSE and for DSL alone we land where the source does, within a factor of two, on all
 # scales but one: the source's MSE model is better at MSE than ours, which see a hundredth as many waves in training
 # (3,000 batches of 64 instead of 20,000 of 1,024). Trained on DSL alone, the model hardly differs from a constant in
-# squared error (1,881), makes the fewest wrong directions (298 of 2047), and has the worst diagrams. All that the
-# source says.
+# squared error (1,881), makes the fewest wrong directions (298 of 2047), and has the worst diagrams, as the source
+# says.
 #
 # The mixture is where seeds disagree. In two of three it has the best diagrams; in the third its DSL is as bad as
 # after MSE, and its diagrams are worse, since that seed never finds the second number of the code: its MSE model is
