@@ -34,6 +34,7 @@ sharpness = 16.0  # s, in 1 / standard deviations of the height
 batch = 8  # simulations per step
 steps = 250  # of Adam
 learning_rate = 0.001  # of Adam
+plateau = 0  # after how many means over 100 steps without progress the rate is halved; 0 for never
 dropout = 0.0  # rate
 shares = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]  # of DSL in the loss
 grids = [16, 32, 64, 128]  # cells along a side, to check the solver
@@ -171,7 +172,7 @@ tasks = [
     {
         **settings,
         **{"heights": seen["heights"], "unseen": new["heights"], "seed": seed, "share": share},
-        **{"dropout": dropout, "measured": measured},
+        **{"dropout": dropout, "plateau": plateau, "measured": measured},
     }
     for seed, seen, new in zip(seeds, training, unseen)
     for share in shares

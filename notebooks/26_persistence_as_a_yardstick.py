@@ -373,7 +373,7 @@ WAVES, PRICES = ["points", *TRAINING], ["length", "held_out", *TRAINING]
 BASIN = ["size", "frames", "every", "time_step"]
 PATCHES = ["channels", "latent", "side", "batch", "steps", "learning_rate", "sharpness", "training", "weights"]
 CROPS = ["held_out", "crop", "crops"]
-SEA = ["filters", "sharpness", "batch", "steps", "learning_rate", "dropout"]
+SEA = ["filters", "sharpness", "batch", "steps", "learning_rate", "plateau", "dropout"]
 own = numbers_of("22_waves", *WAVES)
 wave_tasks = [
     {

@@ -45,6 +45,20 @@ def test_training_on_squared_error_finds_the_principal_components():
     assert history[-1] < 1e-3 * history[0] and len(history) == 800
 
 
+def test_the_rate_is_halved_on_a_plateau_and_only_there():
+    def moved(plateau, steps):
+        model = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(model.weight)
+        # Adam moves by the learning rate at each step, for a loss of constant slope that never improves
+        fit(model, lambda _: torch.ones(1, 1), lambda y, x: (y - y.detach()).sum() + 1, steps=steps, learning_rate=0.1,
+            plateau=plateau)  # fmt: skip
+        return -model.weight.item()
+
+    assert moved(0, 900) == pytest.approx(90, rel=1e-3)
+    assert moved(2, 400) == pytest.approx(40, rel=1e-3)  # one best mean, and three that are no better
+    assert moved(2, 500) == pytest.approx(45, rel=1e-3)
+
+
 def test_a_loss_that_runs_away_is_named_with_its_step():
     model = torch.nn.Linear(4, 4)
     with pytest.raises(UserError, match=r"at step \d+ with learning rate 1e\+30"):
@@ -94,7 +108,7 @@ def test_the_paper_profile_of_the_simulations_runs_for_two_steps_at_its_shapes()
     seen, new = (snapshots(seed=s, count=2, **basin)["heights"] for s in (0, 1))
     found = train_water(
         heights=seen, unseen=new, seed=0, share=0.5, filters=[64, 128], sharpness=16.0,
-        batch=1, steps=2, learning_rate=1e-4, dropout=0.1, measured=1,
+        batch=1, steps=2, learning_rate=1e-4, dropout=0.1, plateau=20, measured=1,
     )  # fmt: skip
     assert found["reconstruction"].shape == (2, 8, 64, 64) and math.isfinite(found["mse"])
 

@@ -50,6 +50,7 @@ def train_water(
     steps: int,
     learning_rate: float,
     dropout: float = 0.0,
+    plateau: int = 0,
     measured: int | None = None,
 ) -> dict[str, Any]:
     """Train the autoencoder on (1 - share) squared error + share DSL, and measure it on simulations it has not seen.
@@ -61,7 +62,7 @@ def train_water(
         share: Of DSL in the loss, in [0, 1]; the squared error is a mean over values, DSL one over comparisons.
         filters, dropout: As for `autoencoder`.
         sharpness: Of DSL, in 1 / standard deviations.
-        batch, steps, learning_rate: As for `training.fit`.
+        batch, steps, learning_rate, plateau: As for `training.fit`.
         measured: How many of the unseen simulations are measured; all if None.
     Returns:
         `original` and `reconstruction`, shape (N, frames, size, size), in standard deviations, and the means of
@@ -82,7 +83,7 @@ def train_water(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of the dropout
-        fit(model, drawn, without_channel, steps=steps, learning_rate=learning_rate)
+        fit(model, drawn, without_channel, steps=steps, learning_rate=learning_rate, plateau=plateau)
     model.eval()
     with torch.no_grad():
         reconstruction = model(new)[:, 0]

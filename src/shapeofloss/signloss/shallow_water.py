@@ -20,7 +20,8 @@ def simulate(height: NDArray[np.float64], *, spacing: float, step: float) -> Ite
 
     with depth h, velocity u and its vorticity :math:`\zeta`; no water passes the walls. Heights are at the centres of
     cells, velocities on their faces (Arakawa's C-grid); the volume changes by fluxes between cells only, so that it is
-    conserved to rounding. Height and velocity are half a step apart (leapfrog): the scheme is of second order.
+    conserved to rounding. Height and velocity are half a step apart (leapfrog): for small waves the scheme is of second
+    order; advection uses the velocity of half a step before, and is of first order in the step.
 
     Args:
         height: Depth of the water in each cell, shape (N, n, m), all positive.

@@ -12,6 +12,8 @@ from shapeofloss.errors import UserError
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.loss import directional_sign_loss, exact_sign_mismatch
 
+MEAN = 100  # steps whose mean loss tells a plateau
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -71,6 +73,7 @@ def fit(
     *,
     steps: int,
     learning_rate: float,
+    plateau: int = 0,
 ) -> NDArray[np.float64]:
     """Train a model with Adam to reconstruct its input.
 
@@ -79,13 +82,15 @@ def fit(
         batch: Returns the batch of a step.
         loss: Of the reconstruction and the original.
         steps: Batches in all.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, at the start.
+        plateau: After how many means over 100 steps without improvement the learning rate is halved; 0 for never.
     Returns:
         The loss at each step, shape (steps,).
     Raises:
         UserError: If the loss is not finite at some step.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    halving = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=plateau)
     history = np.empty(steps)
     for step in range(steps):
         original = batch(step)
@@ -96,6 +101,8 @@ def fit(
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
+        if plateau and (step + 1) % MEAN == 0:
+            halving.step(float(history[step + 1 - MEAN : step + 1].mean()))
     return history
 
 
