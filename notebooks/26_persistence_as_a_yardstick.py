@@ -329,8 +329,8 @@ for seed in seeds:
 ledger.record("sign-loss-higher-diagrams-expensive", ratios)
 
 # %% [markdown]
-# Ten times: more, but a tenth of a second for a volume is hardly impractical with a library made for it. (The rule
-# asked for a factor of ten, and is met by a hair.)
+# About ten times: more, but a tenth of a second for a volume is hardly impractical with a library made for it. (The
+# rule asks for a factor of ten; from run to run it is met or missed by a hair.)
 
 # %% [markdown]
 # ## Is DSL a proxy?
