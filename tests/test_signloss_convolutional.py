@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from shapeofloss.errors import UserError
 from shapeofloss.signloss import convolutional
 from shapeofloss.signloss.convolutional import autoencoder, train_water
 from shapeofloss.signloss.shallow_water import snapshots
@@ -80,3 +81,13 @@ def test_the_decoder_moves_by_four_when_the_code_moves_by_one_and_by_no_less(axi
         plain, moved = decoder(code), decoder(code.roll(1, dims=axis))
     apart = [float((plain.narrow(axis, 8, 28) - moved.narrow(axis, 8 + by, 28)).abs().max()) for by in (1, 2, 3, 4)]
     assert apart[3] < 1e-6 < 1e-2 < min(apart[:3])
+
+
+def test_what_cannot_be_trained_or_simulated_is_refused_with_a_sentence(heights):
+    with pytest.raises(UserError, match=r"share of DSL is 1.5; it has to be in \[0, 1\]"):
+        train_water(**heights, **SETTINGS, seed=900, share=1.5)
+    odd = {name: values[:, :6] for name, values in heights.items()}
+    with pytest.raises(UserError, match="multiples of 4"):
+        train_water(**odd, **SETTINGS, seed=900, share=0.5)
+    with pytest.raises(UserError, match="each has to be at least 1"):
+        snapshots(seed=0, count=2, **{**BASIN, "every": 0})

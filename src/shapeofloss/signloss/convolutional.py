@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shapeofloss.errors import UserError
 from shapeofloss.signloss.training import Mixture, fit, measures
 
 
@@ -67,7 +68,13 @@ def train_water(
     Returns:
         `original` and `reconstruction`, shape (N, frames, size, size), in standard deviations, and the means of
         `training.measures` over those measured.
+    Raises:
+        UserError: If the share is outside [0, 1], or frames or sides are no multiples of 4.
     """
+    if not 0 <= share <= 1:
+        raise UserError(f"The share of DSL is {share}; it has to be in [0, 1].")
+    if any(side % 4 for side in heights.shape[1:]):
+        raise UserError(f"Simulations have shape {heights.shape[1:]}; frames and sides have to be multiples of 4.")
     mean, deviation = float(heights.mean()), float(heights.std())
     seen, new = (torch.from_numpy((h - mean) / deviation)[:, None] for h in (heights, unseen))
     first, second = filters

@@ -101,7 +101,11 @@ def snapshots(*, seed: int, count: int, size: int, frames: int, every: int, step
     Returns:
         `heights`, shape (count, frames, size, size), float32, in depths; `drift`, the largest relative change of the
         volume in each simulation, shape (count,).
+    Raises:
+        UserError: If a number is below 1, or as for `simulate`.
     """
+    if min(count, size, frames, every) < 1:
+        raise UserError(f"count is {count}, size {size}, frames {frames}, every {every}; each has to be at least 1.")
     start = bumps(count, size, np.random.default_rng(seed))
     volume = start.sum(axis=(1, 2))
     kept, drift = [], np.zeros(count)
