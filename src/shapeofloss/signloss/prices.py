@@ -56,14 +56,15 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     """Read minute prices from a CSV file.
 
     Args:
-        path: A table with a column of times (`timestamp`, `datetime`, `time` or `date`) and one of prices (`close` or
+        path: A table, with commas, with one column of times (`timestamp`, `datetime`, `time` or `date`), each with its
+            date, year first (2025-01-06 09:30, seconds and offset as you like), and one of prices (`close` or
             `price`); other columns are ignored. One row a minute, oldest first; nights, weekends and missing minutes
             are left as they are, so that some windows lead across them.
     Returns:
         Shape (rows,), in the file's currency.
     Raises:
-        UserError: If a column is missing or cannot be read, times are not rising or are far from a minute apart,
-            there is a gap of more than a week, or prices are missing or not positive, or too few.
+        UserError: If a column is missing, there twice, or cannot be read, times are not rising or are far from a
+            minute apart, there is a gap of more than a week, or prices are missing or not positive, or too few.
     """
     import pandas as pd
 
@@ -72,6 +73,15 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name} cannot be read as a table: {error}.") from None
     table.columns = table.columns.str.strip().str.lower()
+    for name in (*TIMES, *CLOSES):
+        if list(table.columns).count(name) > 1:
+            raise UserError(
+                f"{path.name} has the column {name} more than once, spelt alike but for capitals or spaces."
+            )
+    if {"date", "time"} <= set(table.columns) and not {"timestamp", "datetime"} & set(table.columns):
+        raise UserError(
+            f"{path.name} has a column date and a column time; one column that holds date and time is needed."
+        )
     time, close = (next((n for n in names if n in table.columns), None) for names in (TIMES, CLOSES))
     if time is None or close is None:
         raise UserError(
@@ -80,10 +90,11 @@ def load_prices(path: Path) -> NDArray[np.float64]:
         )
     if len(table) < FEWEST:
         raise UserError(f"{path.name} has {len(table)} rows; at least {FEWEST} are needed.")
-    moments = pd.to_datetime(table[time], errors="coerce", utc=True)
+    dated = table[time].astype(str).str.match(r"\s*\d{4}-\d\d-\d\d")
+    moments = pd.to_datetime(table[time].astype(str).where(dated), format="ISO8601", errors="coerce", utc=True)
     prices = pd.to_numeric(table[close], errors="coerce")
     for name, bad, wanted in (
-        (time, moments.isna(), "a time"),
+        (time, moments.isna(), "a time like 2025-01-06 09:30"),
         (close, ~(prices > 0) | np.isinf(prices), "a positive price"),
     ):
         if bad.any():
@@ -124,9 +135,16 @@ def split(prices: NDArray[np.float64], length: int, share: float) -> tuple[torch
     Source:
         Directional sign loss paper, section 4.1; held-out windows are ours.
     """
+    if not 0 < share < 1:
+        raise UserError(f"The share of prices to hold out is {share}; it has to be between 0 and 1.")
     border = round(len(prices) * (1 - share))
     seen, unseen = (windows(part, length) for part in (prices[:border], prices[border:]))
-    return torch.tensor(seen / seen.std(), dtype=torch.float32), torch.tensor(unseen / seen.std(), dtype=torch.float32)
+    unit = seen.std()
+    if not unit > 0:
+        raise UserError(
+            f"The first {border} prices never change, so that they have no standard deviation to divide by."
+        )
+    return torch.tensor(seen / unit, dtype=torch.float32), torch.tensor(unseen / unit, dtype=torch.float32)
 
 
 def train_prices(
