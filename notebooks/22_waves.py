@@ -248,7 +248,7 @@ def cumulative_signs(x):
     return np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(signs, axis=-1)], axis=-1)
 
 
-shown, second = 1, 1  # an example, and the model of the second seed
+shown, second = 1, min(1, len(seeds) - 1)  # an example, and the models of the second seed
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
 curves = {"original": results["mse"][second]["original"][shown]} | {
     n: f[second]["reconstruction"][shown] for n, f in results.items()
