@@ -55,7 +55,7 @@ from scipy.stats import spearmanr
 from shapeofloss import compute, figures, ledger, profiles, workspace
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.convolutional import train_water
-from shapeofloss.signloss.costs import exponent, peak_of_arrays, seconds
+from shapeofloss.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.photographs import NAMES, expanded, next_patches, patches
 from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices

@@ -1,0 +1,5 @@
+"""Optimal transport, from sorting to multiscale solvers.
+
+What is taught is written out here: the auction, Sinkhorn's algorithm, eps-scaling, transforms on grids. Everything else is
+KeOps, GeomLoss, POT and SciPy. Costs carry the talk's factor, C(x, y) = |x - y|^p / p, and values are per unit of mass.
+"""

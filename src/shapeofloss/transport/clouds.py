@@ -1,0 +1,68 @@
+"""Clouds of points: what the solvers accept, and the random ones that the course uses."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shapeofloss.errors import UserError
+
+Floats = NDArray[np.float64]
+
+
+def as_cloud(points: ArrayLike, name: str = "x") -> Floats:
+    """Return points as an array of double precision, shape (N, D).
+
+    Raises:
+        UserError: If the shape is another one, there is no point, or a coordinate is not finite.
+    """
+    x = np.asarray(points, dtype=np.float64)
+    if x.ndim != 2 or 0 in x.shape:
+        raise UserError(
+            f"The cloud {name} has shape {x.shape}; it needs one row per point, (N, D), N and D at least 1."
+        )
+    if not np.isfinite(x).all():
+        raise UserError(f"The cloud {name} has coordinates that are not finite; leave such points out.")
+    return x
+
+
+def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats:
+    """Return weights that add up to 1, shape (count,); equal ones if there are none. Weights of zero are allowed.
+
+    Raises:
+        UserError: If their number is another one, one is negative or not finite, or all are zero.
+    """
+    if weights is None:
+        return np.full(count, 1 / count)
+    a = np.asarray(weights, dtype=np.float64)
+    if a.shape != (count,):
+        raise UserError(
+            f"The weights {name} have shape {a.shape}; the cloud has {count} points, so ({count},) is needed."
+        )
+    if not np.isfinite(a).all() or (a < 0).any() or a.sum() == 0:
+        raise UserError(f"The weights {name} must be finite, not negative, and not all zero.")
+    return a / a.sum()
+
+
+def gaussian(count: int, dimension: int, seed: int, *, shift: float = 0.0) -> Floats:
+    """Return samples of a standard normal law, moved by `shift` along the first axis, shape (count, dimension)."""
+    x = np.random.default_rng(seed).standard_normal((count, dimension))
+    x[:, 0] += shift
+    return x
+
+
+def uniform(count: int, dimension: int, seed: int) -> Floats:
+    """Return points that are uniform in the unit cube, shape (count, dimension)."""
+    return np.random.default_rng(seed).random((count, dimension))
+
+
+def surfaces(count: int, seed: int) -> tuple[Floats, Floats]:
+    """Return points on two closed surfaces in the unit cube, a sphere and a torus, each of shape (count, 3).
+
+    Both have a low-dimensional support, as the talk's anatomical data have.
+    """
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal((count, 3))
+    sphere = 0.5 + 0.35 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    around, along = 2 * np.pi * rng.random((2, count))
+    radius = 0.32 + 0.12 * np.cos(around)
+    torus = 0.5 + np.stack([radius * np.cos(along), 0.12 * np.sin(around), radius * np.sin(along)], axis=1)
+    return sphere, torus

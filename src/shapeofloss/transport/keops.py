@@ -1,0 +1,189 @@
+"""The formulas that the course asks KeOps for, compiled once and found undamaged.
+
+KeOps keeps one library for each formula in a folder of the user's. Processes that start cold would all compile the same
+ones; a library cut short ends a process without a word. `prepare` guards against both.
+"""
+
+import atexit
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+
+from shapeofloss import compiler
+from shapeofloss.errors import UserError
+from shapeofloss.files import lock, read_json, sha256, write_atomically
+from shapeofloss.hashing import code_of_module, digest
+from shapeofloss.workspace import cores
+
+RECORD = "shapeofloss.json"  # in KeOps's folder: the formulas that are compiled, and the SHA-256 of each library
+FOLDER = "KEOPS_CACHE_FOLDER"  # KeOps's own variable
+PICKLE_END = b"."  # the last byte of a whole pickle
+
+
+def _clouds(dimension: int = 3):  # type: ignore[no-untyped-def]
+    import torch
+
+    return torch.rand((2, 4, dimension), generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+
+
+def _convolution() -> None:
+    import torch
+
+    from shapeofloss.transport.symbolic import gaussian_convolution
+
+    x, y = _clouds()
+    x, b = x.clone().requires_grad_(), torch.ones_like(y[:, :1])
+    (gradient,) = torch.autograd.grad(gaussian_convolution(x, y, b).sum(), x, create_graph=True)
+    torch.autograd.grad((gradient**2).sum(), x)
+
+
+def _convolution_in(single: bool) -> None:
+    import torch
+
+    from shapeofloss.transport.symbolic import gaussian_convolution
+
+    x, y = _clouds().float() if single else _clouds().expand(2, 2, 4, 3).transpose(0, 1)
+    gaussian_convolution(x, y, torch.ones_like(y[..., :1]))
+
+
+def _nearest(metric: str) -> None:
+    from shapeofloss.transport.symbolic import nearest
+
+    nearest(*_clouds(50), metric=metric)
+
+
+def _smallest() -> None:
+    from shapeofloss.transport.symbolic import smallest
+
+    smallest(*_clouds(), 5)
+
+
+def _network() -> None:
+    import torch
+
+    from shapeofloss.transport.symbolic import pair_network
+
+    x, y = _clouds()
+    pair_network(x, y, torch.ones((8, 3), dtype=x.dtype), torch.ones(8, dtype=x.dtype))
+
+
+def _gravity() -> None:
+    from shapeofloss.transport.symbolic import gravity
+
+    x, y = _clouds()
+    gravity(x, y[:, 0], softening=0.1)
+
+
+def _softmin(blocks: bool) -> None:
+    import torch
+    from pykeops.torch.cluster import from_matrix
+
+    from shapeofloss.transport.softmin import Symbolic
+
+    x, y = _clouds()
+    every = torch.tensor([[0, len(x)]])
+    ranges = from_matrix(every, every, torch.tensor([[True]])) if blocks else None
+    Symbolic(x, y, ranges)(1.0, y[:, 0])
+
+
+FORMULAS: dict[str, Callable[[], None]] = {  # no two have a library in common: they are compiled side by side
+    "transform": partial(_softmin, False),
+    "transform in blocks": partial(_softmin, True),
+    "convolution, its gradient and second derivative": _convolution,
+    "convolution in batches or blocks": partial(_convolution_in, False),
+    "convolution in single precision": partial(_convolution_in, True),
+    **{f"nearest, {m}": partial(_nearest, m) for m in ("euclidean", "manhattan", "cosine", "hyperbolic")},
+    "five smallest": _smallest,
+    "network of pairs": _network,
+    "gravity": _gravity,
+}
+
+
+def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
+    """Have formulas compiled, and damaged libraries compiled again; where nothing is to be done, it takes a moment.
+
+    A second process waits until the first is through. The present process writes none of KeOps's index files any more,
+    which several processes would write at once.
+
+    Args:
+        names: Keys of `FORMULAS`.
+    Returns:
+        The names of the files that were damaged.
+    Raises:
+        UserError: If there is no compiler, or a formula cannot be compiled.
+    """
+    if reason := compiler.missing():
+        raise UserError(f"{reason} Small problems can be solved without KeOps, by backend='dense'.")
+    folder, damaged = _open()
+    with lock(folder / f"{RECORD}.lock"):
+        code = digest(code_of_module(__name__))
+        record = read_json(folder / RECORD, {})
+        known, done = record.get("libraries", {}), record.get("formulas", []) if record.get("code") == code else []
+        for library in _libraries(folder):
+            # One that is not in the record may be a user's own, or what an interrupted compiler left.
+            if known[library.name] != sha256(library) if library.name in known else not _loads(library):
+                damaged.append(library.name)
+                library.unlink()
+        lost = damaged or any(not (folder / name).is_file() for name in known)
+        if lacking := [name for name in names if lost or name not in done]:
+            _compile(lacking)
+            libraries = {path.name: sha256(path) for path in _libraries(folder)}
+            done = sorted({*lacking, *([] if lost else done)})
+            write_atomically(folder / RECORD, json.dumps({"code": code, "formulas": done, "libraries": libraries}))
+    return damaged
+
+
+def _open() -> tuple[Path, list[str]]:
+    """Load KeOps without a word and without its index files; return its folder and the damaged ones among those."""
+    os.environ.setdefault("KEOPS_VERBOSE", "0")
+    place = Path(os.environ.get(FOLDER) or Path.home() / ".cache")
+    damaged = []
+    for index in [*place.glob("*/*.pkl"), *place.glob("keops*/*/*.pkl")]:
+        if not index.read_bytes().endswith(PICKLE_END):  # written in part; KeOps could not be imported
+            damaged.append(index.name)
+            index.unlink()
+    import pykeops
+    from keopscore.get_keops_dll import get_keops_dll
+    from pykeops.common.keops_io.LoadKeOps_cpp import LoadKeOps_cpp
+
+    pykeops.set_verbose(False)
+    for index in (get_keops_dll, LoadKeOps_cpp):
+        atexit.unregister(index.save_cache)
+    return Path(pykeops.get_build_folder()), damaged
+
+
+def _libraries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("pykeops_cpp_*" + sysconfig.get_config_var("EXT_SUFFIX")))
+
+
+def _loads(library: Path) -> bool:
+    """Tell whether a library can be loaded, in a process of its own: a damaged one would end this one."""
+    command = [sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", str(library)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _compile(names: Sequence[str]) -> None:
+    pool = ProcessPoolExecutor(min(cores(), len(names)), mp_context=multiprocessing.get_context("spawn"))
+    try:
+        list(pool.map(_use, names))
+    except BrokenProcessPool:
+        raise UserError(
+            "A process that compiled for KeOps died, perhaps for lack of memory or disk: run again."
+        ) from None
+    except Exception as error:
+        raise UserError(f"KeOps could not compile a formula of the course: {error}") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _use(name: str) -> None:
+    _open()
+    FORMULAS[name]()
