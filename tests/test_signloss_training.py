@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from shapeofloss.costs import exponent, peak_of_arrays, peak_of_tensors
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.convolutional import autoencoder, train_water
-from shapeofloss.costs import exponent, peak_of_arrays, peak_of_tensors
 from shapeofloss.signloss.prices import simulated_prices, train_prices
 from shapeofloss.signloss.shallow_water import snapshots
 from shapeofloss.signloss.training import Mixture, fit, measures, perceptrons

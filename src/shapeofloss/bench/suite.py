@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import persistence, runner_overhead, sign_loss, together
+from shapeofloss.bench import assignment, persistence, runner_overhead, sign_loss, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -41,6 +41,7 @@ _ALL = [
         7,
     ),
     Benchmark("graph-persistence", "gudhi's simplex tree", persistence.ours, persistence.gudhis, 30),
+    Benchmark("auction", "SciPy's linear_sum_assignment", assignment.auctioned, assignment.scipys, 5),
     *(
         Benchmark(
             f"sign-loss-{shape}-{dtype}",

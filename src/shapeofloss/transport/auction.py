@@ -1,7 +1,7 @@
 """The auction algorithm: buyers bid for objects, and a slackness eps keeps the bidding from stalling.
 
-In the talk's terms a buyer i pays C_ij - g_j for an object j, where g_j <= 0 falls with every bid for it. Everybody wants the
-cheapest offer, and bids as much as brings it to the second cheapest, and eps more.
+In the talk's terms a buyer i pays C_ij - g_j for an object j, where g_j <= 0 falls with every bid for it. Everybody
+wants the cheapest offer, and bids as much as brings it to the second cheapest, and eps more.
 """
 
 from collections.abc import Iterator
@@ -124,7 +124,7 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
 def _compiled() -> Any:
     import numba
 
-    @numba.njit(cache=True)  # type: ignore[misc]
+    @numba.njit(cache=True)
     def bid(cost, g, eps, queue):  # type: ignore[no-untyped-def]
         """Let buyers bid one after another until all are served; return owners and the number of bids."""
         count = len(g)

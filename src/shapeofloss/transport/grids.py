@@ -63,8 +63,8 @@ def separable_transform(h: Tensor, *, eps: float) -> Tensor:
 def fft_transform(h: Tensor, *, eps: float) -> Tensor:
     """Return the transform of h on a grid of spacing 1 by convolving exp(h) with a Gaussian, by FFTs with zero padding.
 
-    The quick way that loses accuracy: an FFT's rounding errors are as large as 1e-16 of the largest sum, everywhere, and where
-    the sum is smaller than that its logarithm is noise, or does not exist.
+    The quick way that loses accuracy: an FFT's rounding errors are as large as 1e-16 of the largest sum, everywhere,
+    and where the sum is smaller than that its logarithm is noise, or does not exist.
 
     Args:
         h: Any number of dimensions, entries finite or minus infinity.

@@ -6,14 +6,11 @@ ones; a library cut short ends a process without a word. `prepare` guards agains
 
 import atexit
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -63,7 +60,8 @@ def _nearest(metric: str) -> None:
 def _smallest() -> None:
     from shapeofloss.transport.symbolic import smallest
 
-    smallest(*_clouds(), 5)
+    x, y = _clouds()
+    smallest(x, y, 5)
 
 
 def _network() -> None:
@@ -82,7 +80,7 @@ def _gravity() -> None:
     gravity(x, y[:, 0], softening=0.1)
 
 
-def _softmin(blocks: bool) -> None:
+def _transform_in_blocks() -> None:
     import torch
     from pykeops.torch.cluster import from_matrix
 
@@ -90,13 +88,21 @@ def _softmin(blocks: bool) -> None:
 
     x, y = _clouds()
     every = torch.tensor([[0, len(x)]])
-    ranges = from_matrix(every, every, torch.tensor([[True]])) if blocks else None
-    Symbolic(x, y, ranges)(1.0, y[:, 0])
+    Symbolic(x, y, from_matrix(every, every, torch.tensor([[True]])))(1.0, y[:, 0])
+
+
+def _transform() -> None:
+    from shapeofloss.transport.softmin import ClampedSymbolic
+
+    x, y = _clouds()
+    transform = ClampedSymbolic(x, y)
+    for _ in range(2):  # the first is not clamped yet
+        transform(1.0, y[:, 0])
 
 
 FORMULAS: dict[str, Callable[[], None]] = {  # no two have a library in common: they are compiled side by side
-    "transform": partial(_softmin, False),
-    "transform in blocks": partial(_softmin, True),
+    "transform": _transform,
+    "transform in blocks": _transform_in_blocks,
     "convolution, its gradient and second derivative": _convolution,
     "convolution in batches or blocks": partial(_convolution_in, False),
     "convolution in single precision": partial(_convolution_in, True),
@@ -171,19 +177,27 @@ def _loads(library: Path) -> bool:
 
 
 def _compile(names: Sequence[str]) -> None:
-    pool = ProcessPoolExecutor(min(cores(), len(names)), mp_context=multiprocessing.get_context("spawn"))
+    """Use each formula once, in as many processes as there are cores: plain ones, which import no caller's script."""
+    code = "import sys; from shapeofloss.transport import keops; keops._use(sys.argv[1:])"
+    shares = [names[n :: cores()] for n in range(min(cores(), len(names)))]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *share], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for share in shares
+    ]
     try:
-        list(pool.map(_use, names))
-    except BrokenProcessPool:
-        raise UserError(
-            "A process that compiled for KeOps died, perhaps for lack of memory or disk: run again."
-        ) from None
-    except Exception as error:
-        raise UserError(f"KeOps could not compile a formula of the course: {error}") from None
+        for process in processes:
+            said = process.communicate()[1]
+            if process.returncode:
+                reason = said.strip().splitlines()[-1] if said.strip() else f"status {process.returncode}"
+                raise UserError(f"KeOps could not compile a formula of the course, and ended with: {reason}")
     finally:
-        pool.shutdown(cancel_futures=True)
+        for process in processes:
+            process.kill()
 
 
-def _use(name: str) -> None:
+def _use(names: Sequence[str]) -> None:
     _open()
-    FORMULAS[name]()
+    for name in names:
+        FORMULAS[name]()

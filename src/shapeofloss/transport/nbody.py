@@ -24,8 +24,8 @@ class Bodies:
 def plummer_sphere(count: int, seed: int) -> Bodies:
     """Return a cloud in equilibrium, Plummer's sphere, of mass 1, cut at ten times its scale, 1.
 
-    Radii follow from the enclosed mass, m(r) = r^3 / (1 + r^2)^(3/2); speeds are a share q of the escape speed, with the
-    density q^2 (1 - q^2)^(7/2) (Aarseth, Henon and Wielen, 1974).
+    Radii follow from the enclosed mass, m(r) = r^3 / (1 + r^2)^(3/2); speeds are a share q of the escape speed, with
+    the density q^2 (1 - q^2)^(7/2) (Aarseth, Henon and Wielen, 1974).
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -50,7 +50,8 @@ def plummer_sphere(count: int, seed: int) -> Bodies:
 def leapfrog(bodies: Bodies, force: Callable[[Tensor], Tensor], *, step: float) -> Iterator[Bodies]:
     """Yield the state after each step of the leapfrog: half a kick, a drift, half a kick.
 
-    It is of second order and keeps the energy near its first value for ever, as it is the exact motion of a nearby energy.
+    It is of second order and keeps the energy near its first value for ever, as it is the exact motion of a nearby
+    energy.
 
     Args:
         bodies: The first state.

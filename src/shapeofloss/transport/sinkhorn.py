@@ -86,7 +86,8 @@ def annealing(first: float, last: float, *, scaling: float) -> list[float]:
     """
     if not (0 < scaling < 1 and first > 0 and last > 0):
         raise UserError(
-            f"A schedule from {first} to {last} by {scaling}: both ends have to be above 0, the scaling between 0 and 1."
+            f"A schedule from {first} to {last} by {scaling}: "
+            "both ends have to be above 0, the scaling between 0 and 1."
         )
     schedule = []
     while first > last:
@@ -161,7 +162,8 @@ def sinkhorn(
 
     Args:
         x, y: Clouds, shape (N, D) and (M, D).
-        a, b: Weights, shape (N,) and (M,), normalised; equal by default. Points of weight 0 get a potential, and no mass.
+        a, b: Weights, shape (N,) and (M,), normalised; equal by default. Points of weight 0 get a potential, and no
+            mass.
         eps: Temperature, above 0, in units of the cost: the square of the blur.
         scaling: With eps-scaling: factor of the blur from step to step, starting at the largest cost; None for none.
         tolerance: End once each marginal's absolute errors add up to at most this, at the last eps.

@@ -87,6 +87,39 @@ class Symbolic:
         return Symbolic(self.y, self.x, swap_axes(self.ranges))
 
 
+class ClampedSymbolic:
+    """The symbolic transform with exponents kept above about -80 before exp, which is far sooner at small eps.
+
+    KeOps cannot subtract a row's largest exponent before it has seen the row. But the last transform, of eps h = H,
+    is known: f >= -max_j (H_j - C_ij) - eps log M, and the maximum falls by no more than the largest change of H.
+
+    Args:
+        x, y: Clouds, shape (N, D) and (M, D).
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+        self._last: tuple[float, Tensor, Tensor] | None = None
+
+    def __call__(self, eps: float, h: Tensor) -> Tensor:
+        """Return f, shape (N,), for h of shape (M,)."""
+        if self._last is None:
+            f = Symbolic(self.x, self.y)(eps, h)
+        else:
+            before, known, f = self._last
+            fall = (eps * h - known).abs().max() + before * math.log(len(self.y))
+            floor = (-f - fall) / eps + CLAMP
+            inverse = torch.tensor([1 / eps], dtype=h.dtype, device=h.device)
+            found = _clamped_log_sum_exp(self.x.shape[1])(self.x, self.y, h[:, None], inverse, floor[:, None])
+            f = -eps * found[:, 0]
+        self._last = eps, eps * h, f
+        return f
+
+    def transpose(self) -> "ClampedSymbolic":
+        """Return the transform from the sources to the targets."""
+        return ClampedSymbolic(self.y, self.x)
+
+
 @cache
 def _log_sum_exp(dimension: int) -> Any:
     from pykeops.torch import generic_logsumexp
@@ -95,6 +128,16 @@ def _log_sum_exp(dimension: int) -> Any:
     formula = "( B - (P * (SqDist(X,Y) / IntCst(2)) ) )"
     return generic_logsumexp(
         formula, "A = Vi(1)", f"X = Vi({dimension})", f"Y = Vj({dimension})", "B = Vj(1)", "P = Pm(1)"
+    )
+
+
+@cache
+def _clamped_log_sum_exp(dimension: int) -> Any:
+    from pykeops.torch import generic_logsumexp
+
+    formula = "( ReLU(B - (P * (SqDist(X,Y) / IntCst(2)) ) - R) + R )"
+    return generic_logsumexp(
+        formula, "A = Vi(1)", f"X = Vi({dimension})", f"Y = Vj({dimension})", "B = Vj(1)", "P = Pm(1)", "R = Vi(1)"
     )
 
 

@@ -1,7 +1,7 @@
 """Symbolic matrices: what KeOps is asked for in the course, and the same from stored arrays.
 
-Each function takes clouds as tensors, x of shape (N, D) and y of shape (M, D). A symbolic matrix is a formula with data;
-KeOps compiles the formula at its first use, for a few seconds, and evaluates entries when a reduction needs them.
+Each function takes clouds as tensors, x of shape (N, D) and y of shape (M, D). A symbolic matrix is a formula with
+data; KeOps compiles the formula at its first use, for a few seconds, and evaluates entries when a reduction needs them.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,8 @@ def dissimilarities(x: Tensor, y: Tensor, *, metric: str = "euclidean", symbolic
     """Return the matrix of the talk's four formulas, which rank pairs as the distances do.
 
     Args:
-        x, y: Clouds; of unit vectors for "cosine" (1 minus the product), with first coordinates above 0 for "hyperbolic"
+        x, y: Clouds; of unit vectors for "cosine" (1 minus the product), with first coordinates above 0 for
+            "hyperbolic"
             (squared distance over the product of the heights: the distance of the half-space is arccosh(1 + H / 2)).
         metric: "euclidean" (squared), "manhattan", "cosine" or "hyperbolic".
         symbolic: Whether KeOps holds it; else it is a tensor.

@@ -1,4 +1,4 @@
-"""The soft distance transform without the pairs that cannot matter: points are clustered, and blocks of pairs left out."""
+"""The soft distance transform without the pairs that cannot matter: whole blocks of pairs are left out."""
 
 import math
 from dataclasses import dataclass
@@ -78,8 +78,8 @@ class Truncated:
 def truncated(x: Tensor, y: Tensor, h: Tensor, *, eps: float, size: float, tail: float = 1e-3) -> Truncated:
     """Return the transform for h and eps without the pairs whose terms add up to less than a share `tail` of each sum.
 
-    Two cubes are left out together if even their nearest points would add less than tail / M of what some cube adds at the
-    least. So f is too large, by at most -eps log(1 - tail).
+    Two cubes are left out together if even their nearest points would add less than tail / M of what some cube adds
+    at the least. So f is too large, by at most -eps log(1 - tail).
 
     Args:
         x, y: Clouds, shape (N, D) and (M, D), D up to 3.

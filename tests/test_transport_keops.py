@@ -1,0 +1,92 @@
+"""KeOps's compiled formulas: complete before they are needed, in nobody's way, and compiled again where damaged."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shapeofloss import compiler
+from shapeofloss.errors import UserError
+from shapeofloss.transport import keops
+
+FORMULA = "five smallest"  # quick to compile
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of libraries of its own, with one formula compiled in it."""
+    place = tmp_path_factory.mktemp("keops")
+    prepared(place)
+    return next(place.glob("*/shapeofloss.json")).parent
+
+
+def prepared(place: Path) -> str:
+    """Prepare a formula in a fresh process, use it, and return what the process said."""
+    code = (
+        "from shapeofloss.transport import keops; import torch;"
+        f"print(keops.prepare([{FORMULA!r}])); from shapeofloss.transport.symbolic import smallest;"
+        "x = torch.arange(8.0, dtype=torch.float64)[:, None].expand(8, 3).contiguous();"
+        "print(smallest(x, x, 5)[0].tolist())"
+    )
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, keops.FOLDER: str(place)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert not done.returncode, done.stderr
+    assert "Compiling" not in done.stdout
+    return done.stdout
+
+
+RIGHT = "[0.0, 3.0, 12.0, 27.0, 48.0]"
+
+
+def test_a_prepared_formula_is_there_and_right(folder):
+    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
+
+
+def test_no_process_writes_the_index_that_several_would_write_at_once(folder):
+    prepared(folder.parent)
+    assert not list(folder.glob("*.pkl"))
+
+
+def test_a_library_cut_short_is_named_and_compiled_again(folder):
+    (library,) = folder.glob("*.so")
+    library.write_bytes(library.read_bytes()[:100_000])
+    said = prepared(folder.parent).splitlines()
+    assert said == [str([library.name]), RIGHT]
+    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
+
+
+def test_a_library_that_went_missing_is_compiled_again(folder):
+    (library,) = folder.glob("*.so")
+    library.unlink()
+    assert prepared(folder.parent).splitlines()[1] == RIGHT
+    assert library.is_file()
+
+
+def test_what_an_interrupted_compiler_left_is_removed_and_a_users_own_library_is_kept(folder):
+    (library,) = folder.glob("*.so")
+    suffix = library.name.partition(".")[2]
+    whole, part = (folder / f"pykeops_cpp_{name}.{suffix}" for name in ("own", "part"))
+    whole.write_bytes(library.read_bytes())
+    part.write_bytes(library.read_bytes()[:3000])
+    assert prepared(folder.parent).splitlines() == [str([part.name]), RIGHT]
+    assert whole.is_file() and not part.is_file()
+
+
+def test_an_index_cut_short_is_removed_before_keops_reads_it(folder):
+    index = folder / "LoadKeOps_cpp_class_cache.pkl"
+    index.write_bytes(b"\x80\x04\x95")
+    assert prepared(folder.parent).splitlines() == [str([index.name]), RIGHT]
+
+
+def test_without_a_compiler_the_sentence_says_what_to_install_and_what_works_without(monkeypatch):
+    monkeypatch.setattr(compiler, "missing", lambda: "KeOps needs a C++ compiler: install g++.")
+    with pytest.raises(UserError, match=r"install g\+\+.*backend='dense'"):
+        keops.prepare()
