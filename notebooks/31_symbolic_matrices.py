@@ -15,12 +15,13 @@
 # "KeOps lets users work with millions of points", and "Remark 1". **Time on a laptop.** One minute and a half, and as
 # much again the first time, for compiling.
 #
-# Thousand stars attract each other. Each of them feels all the others, so that a million forces have to be added up,
-# for one small step in time. Molecules, neurons, customers and warehouses make the same demand: *all pairs*. A table of
-# all pairs is a matrix, and matrices of a hundred thousand rows and columns hold ten thousand million numbers, 80 GB.
-# Yet nobody wants the matrix. What one wants is a sum over each row, or its smallest entry, and for that an entry may be
-# forgotten as soon as it has been used. A library called KeOps does just this: it takes a *formula* for the entry and
-# the *data* that go into it, writes a small C++ or CUDA program, compiles it, and runs it.
+# A thousand stars attract each other. Each of them feels all the others, so that a million forces have to be added
+# up, for one small step in time. Molecules, neurons, customers and warehouses make the same demand: *all pairs*. A
+# table of all pairs is a matrix, and matrices of a hundred thousand rows and columns hold ten thousand million
+# numbers, 80 GB. Yet nobody wants the matrix. What one wants is a sum over each row, or its smallest entry, and for
+# that an entry may be forgotten as soon as it has been used. A library called KeOps does just this: it takes a
+# *formula* for the entry and the *data* that go into it, writes a small C++ or CUDA program, compiles it, and runs
+# it.
 #
 # We look at what this gives (memory, speed, gradients), check each operation against plain arrays, measure the
 # promises on a processor instead of the source's graphics card, and end with the operation on which all of optimal
@@ -66,7 +67,7 @@ from shapeofloss.transport import clouds, keops, nbody
 from shapeofloss.transport import symbolic as sym
 from shapeofloss.transport.grids import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.softmin import Dense, Symbolic, halved_squared_distances
-from shapeofloss.transport.truncation import truncated
+from shapeofloss.transport.truncation import Clusters, truncated
 
 run = workspace.begin("31_symbolic_matrices")
 figures.use_house_style()
@@ -79,8 +80,8 @@ keops.prepare()
 # %% [markdown]
 # ## Stars
 #
-# Let $N$ bodies have positions $x_i \in \mathbb{R}^3$ and masses $m_j$. In units where the constant of gravitation
-# is 1, body $i$ is accelerated by
+# Let $N$ bodies have positions $x_i \in \mathbb{R}^3$ and masses $m_j$. In units where the constant of gravitation is
+# 1, body $i$ is accelerated by
 #
 # $$a_i = \sum_{j=1}^N m_j \, \frac{x_j - x_i}{(\lVert x_j - x_i \rVert^2 + s^2)^{3/2}},$$
 #
@@ -119,9 +120,8 @@ different = symbolic_forces(stars.positions, stars.masses) - stored_forces(stars
 f"largest difference of a component of the force: {different.abs().max():.0e}"
 
 # %% [markdown]
-# They agree, but look at the size: the numbers have double precision, and we would expect $10^{-15}$. The plain number
-# `softening**2` in the formula is the culprit. KeOps writes constants into formulas in single precision. Handed over as
-# data, as `symbolic.gravity` of this course's package does, it keeps all digits. The ledger has the proper version.
+# They agree to the last digits. From here on we use `symbolic.gravity` of this course's package, which is the same.
+# The ledger has the error relative to the largest component, for three clouds.
 
 
 # %%
@@ -181,9 +181,9 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** The ball stays a ball, as an equilibrium should. The error of the energy goes up and down with
-# close encounters and does not grow steadily. Half the step has about a quarter of the error, as a scheme of second order
-# must have.
+# **Reading the figure.** The ball stays a ball, as an equilibrium should. The error of the energy goes up and down
+# with close encounters and does not grow steadily. Half the step has about a quarter of the error, as a scheme of
+# second order must have.
 #
 # For a hundred steps the stored and the symbolic program follow the same orbits:
 
@@ -198,8 +198,8 @@ ledger.record(
 )
 
 # %% [markdown]
-# (Not for ever: gravitation among many is chaotic, every rounding error grows.) How long does one evaluation of all forces
-# take? Here and below we time on one thread, with the formula compiled beforehand.
+# (Not for ever: gravitation among many is chaotic, every rounding error grows.) How long does one evaluation of all
+# forces take? Here and below we time on one thread, with the formula compiled beforehand.
 
 # %%
 crowds = [nbody.plummer_sphere(crowd, seed) for seed in seeds]
@@ -216,11 +216,11 @@ f"{crowd} bodies: symbolic {1e3 * np.mean(force_seconds['symbolic']):.0f} ms, {g
 # %% [markdown]
 # ## Three ways to hold a matrix
 #
-# *Dense*: all entries in a table. *Sparse*: the entries that are not zero, each with its place. *Symbolic*: a formula.
-# The source's point is that computers like none of the first two in this setting: a table of all pairs has to travel
-# through the narrow gate between memory and processor, and the entries of a sparse matrix have to be fetched from here
-# and there. We measure both. The memory of a computation from a table grows as $N^2$ (we fit a line to the logarithms,
-# and call its slope the *growth exponent*):
+# *Dense*: all entries in a table. *Sparse*: the entries that are not zero, each with its place. *Symbolic*: a
+# formula. The source's point is that computers like none of the first two in this setting: a table of all pairs has
+# to travel through the narrow gate between memory and processor, and the entries of a sparse matrix have to be
+# fetched from here and there. We measure both. The memory of a computation from a table grows as $N^2$ (we fit a line
+# to the logarithms, and call its slope the *growth exponent*):
 
 
 # %%
@@ -248,8 +248,9 @@ symbolic_bytes = [[costs.peak_of_process(partial(convolve, n, seed, True)) for n
 ledger.record("transport-symbolic-memory-is-linear", [costs.exponent(watched, row) for row in symbolic_bytes])
 
 # %% [markdown]
-# The symbolic computation needs its data and its result, 32 bytes for each point, and nothing else that could be seen
-# in the memory of the process. At the largest size the table of all pairs would take this many times more:
+# The symbolic computation needs its data, the copies in double precision that they were made from, and its result:
+# some 50 to 60 bytes for each point, and nothing else that could be seen in the memory of the process. At the largest
+# size the table of all pairs would take this many times more:
 
 # %%
 ledger.record("transport-convolution-outgrows-dense-memory", [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes])
@@ -275,8 +276,8 @@ ledger.record("transport-sparse-entries-are-dearer", prices)
 
 # %% [markdown]
 # An entry of the sparse matrix costs more, because its column has to be read beside it and the vector is visited in
-# jumps. But with a hundredth of the entries the product as a whole is far *faster* than the dense one. Sparse matrices
-# are no bad idea on a processor, if most entries are indeed nothing.
+# jumps. But with a hundredth of the entries the product as a whole is far *faster* than the dense one. Sparse
+# matrices are no bad idea on a processor, if most entries are indeed nothing.
 
 # %% [markdown]
 # ## Same numbers?
@@ -322,9 +323,9 @@ ledger.record(
 )
 
 # %% [markdown]
-# The formula knows its own derivative. PyTorch differentiates through a symbolic matrix as through any tensor, and the
-# gradient is a symbolic reduction again; so is its derivative. Let $E(x) = \sum_i w_i a_i(x)$ be a weighted sum of the
-# convolution; we compare $\nabla E$, and the product of its second derivative with a random vector.
+# The formula knows its own derivative. PyTorch differentiates through a symbolic matrix as through any tensor, and
+# the gradient is a symbolic reduction again; so is its derivative. Let $E(x) = \sum_i w_i a_i(x)$ be a weighted sum
+# of the convolution; we compare $\nabla E$, and the product of its second derivative with a random vector.
 
 
 # %%
@@ -345,8 +346,8 @@ ledger.record("transport-symbolic-second-derivatives-are-right", [of_largest(a[1
 
 # %% [markdown]
 # The last slide on formulas promises *batches* (several problems at once), *block sparsity* (blocks of pairs that are
-# left out) and *neural networks* as formulas. Each is tried: three problems at once; a random half of 64 blocks; and a
-# network with one hidden layer that looks at the difference of two points.
+# left out) and *neural networks* as formulas. Each is tried: three problems at once; a random half of 64 blocks; and
+# a network with one hidden layer that looks at the difference of two points.
 
 # %%
 batch = (
@@ -399,10 +400,10 @@ ledger.record("transport-symbolic-neural-network-formula", [of_largest(*pair) fo
 # | cosine | $1 - \langle x, y \rangle$ |
 # | hyperbolic | $H = D \,/\, (x_0 y_0)$, on points with $x_0 > 0$ |
 #
-# Two of them need a word. The cosine formula is the cosine distance of *unit* vectors only, so we divide by the length
-# first. The hyperbolic formula is not the distance of the half-space, which is $\operatorname{arccosh}(1 + H / 2)$, but
-# as that is a growing function of $H$, the nearest point is the same. (As printed, `x_i[...,0]` is refused by the
-# current KeOps, version 2.3; `x_i.elem(0)` says the same.)
+# Two of them need a word. The cosine formula is the cosine distance of *unit* vectors only, so we divide by the
+# length first. The hyperbolic formula is not the distance of the half-space, which is $\operatorname{arccosh}(1 + H /
+# 2)$, but as that is a growing function of $H$, the nearest point is the same. (As printed, `x_i[...,0]` is refused
+# by the current KeOps, version 2.3; `x_i.elem(0)` says the same.)
 
 
 # %%
@@ -508,12 +509,12 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Circles and diamonds for the first two. The cosine does not care how long a vector is, so its
-# regions are wedges from the origin. In the hyperbolic half-plane lengths are measured in units of the height, so that
-# the bottom line is infinitely far away, and circles have their centres above the point.
+# **Reading the figure.** Circles and diamonds for the first two. The cosine does not care how long a vector is, so
+# its regions are wedges from the origin. In the hyperbolic half-plane lengths are measured in units of the height, so
+# that the bottom line is infinitely far away, and circles have their centres above the point.
 #
-# Now the search itself, on the talk's own terms (Euclidean, dimension 50), against scikit-learn's exact search, which is
-# built on products of matrices: $\lVert x - y \rVert^2 = \lVert x \rVert^2 + \lVert y \rVert^2 - 2 \langle x, y
+# Now the search itself, on the talk's own terms (Euclidean, dimension 50), against scikit-learn's exact search, which
+# is built on products of matrices: $\lVert x - y \rVert^2 = \lVert x \rVert^2 + \lVert y \rVert^2 - 2 \langle x, y
 # \rangle$, and products are what processors do best.
 
 
@@ -559,16 +560,17 @@ ledger.record(
 # %% [markdown]
 # Against the plain broadcast, the gain is real. Against matrix products the symbolic search loses: on a processor, a
 # good matrix product does several multiplications per clock tick and thread, and KeOps's inner loop does not. If the
-# metric is Euclidean or a cosine, **matrix products are the better tool on a laptop**. The symbolic search wins on what
-# has no such trick: Manhattan and hyperbolic distances, and whatever else one can write down. (The KD-tree, fast in the plane,
-# has nothing to prune in dimension 50: it looks at nearly all points, in a bad order. Notebook 35 says why.)
+# metric is Euclidean or a cosine, **matrix products are the better tool on a laptop**. The symbolic search is for
+# what has no such trick: Manhattan and hyperbolic distances, and whatever else one can write down. (The KD-tree, fast
+# in the plane, has nothing to prune in dimension 50: it looks at nearly all points, in a bad order. Notebook 35 says
+# why.)
 
 # %% [markdown]
 # ## A Gaussian convolution, larger and larger
 #
 # The benchmark of the source: $a_i = \sum_j \exp(-\lVert x_i - y_j \rVert^2) \, b_j$ between clouds of $N$ points in
-# space, in single precision. First the accuracy, at 10,000 points,
-# of which we check every twentieth sum, against sums in double precision:
+# space, in single precision. First the accuracy, at 10,000 points, of which we check every twentieth sum, against
+# sums in double precision:
 
 
 # %%
@@ -595,8 +597,8 @@ ledger.record("transport-convolution-single-precision-error", [single_error(seed
 
 
 # %% [markdown]
-# And the times. Stored matrices end at 4,000 points here, where they take four tenths of a gigabyte; nothing but patience
-# limits the symbolic one.
+# And the times. Stored matrices end at 4,000 points here, where they take four tenths of a gigabyte; nothing but
+# patience limits the symbolic one.
 
 
 # %%
@@ -670,13 +672,14 @@ pd.Series(
 ).round(1)
 
 # %% [markdown]
-# **Reading the figure.** All three lines have the same slope, 2: no formula saves a pair. The symbolic matrix saves the
-# traffic, and that is a factor on a processor, not two orders of magnitude. What it changes altogether is the memory: with
-# the symbolic matrix a million points are a matter of patience, with a stored one they are out of reach. At the paper
-# profile this notebook waits for them.
+# **Reading the figure.** All three lines have the same slope, 2: no formula saves a pair. The symbolic matrix saves
+# the traffic, and that is a factor on a processor, not two orders of magnitude. What it changes altogether is the
+# memory: with the symbolic matrix a million points are a matter of patience, with a stored one they are out of reach.
+# At the paper profile this notebook waits for them.
 #
-# One number of the slides does not fit the others. A card that does $10^{12}$ operations per second spends, on $10^{10}$
-# pairs in the longest time printed for them, a tenth of a second, ten operations for each pair. The slide has a hundred.
+# One number of the slides does not fit the others. A card that does $10^{12}$ operations per second spends, on
+# $10^{10}$ pairs in the longest time printed for them, a tenth of a second, ten operations for each pair. The slide
+# has a hundred.
 
 # %%
 ceiling, longest, number_of_pairs = 1e12, 0.1, 1e5**2
@@ -691,8 +694,8 @@ ledger.record("transport-hundred-operations-do-not-fit", ceiling * longest / num
 # $$f(x) \;=\; -\varepsilon \log \sum_{j} b_j \exp \frac{g_j - C(x, y_j)}{\varepsilon}.$$
 #
 # With $\varepsilon \to 0$ only the largest term counts, and what remains is $\min_j \, C(x, y_j) - g_j$, a *distance
-# transform*. With $\varepsilon > 0$ it is a soft one. Three identities, on random clouds. It is the same from a symbolic
-# and from a stored matrix:
+# transform*. With $\varepsilon > 0$ it is a soft one. Three identities, on random clouds. It is the same from a
+# symbolic and from a stored matrix:
 
 
 # %%
@@ -773,21 +776,21 @@ figures.save(
     figure,
     "soft_distance",
     alt="A ring and a dot, and the soft distance transform of them at three blurs: at the smallest its level lines follow both "
-    "shapes, at the largest they are nearly circles around a common middle.",
+    "shapes, at the largest they run around both together.",
     data={f"blur {size:g}": values.ravel() for size, values in softened.items()},
 )
 
 # %% [markdown]
-# **Reading the figure.** At a blur of a quarter of a pixel the level lines run parallel to ring and dot: a distance. At 8
-# pixels all points of the ring speak at once, and $f$ is low where many points are not too far, not where one is near.
-# *Low* values can be negative: without weights, many points add up to more than one.
+# **Reading the figure.** At a blur of a quarter of a pixel the level lines run parallel to ring and dot: a distance.
+# At 8 pixels all points of the ring speak at once, and $f$ is low where many points are not too far, not where one is
+# near. *Low* values can be negative: without weights, many points add up to more than one.
 #
 # ### Faster, first way: leave out what cannot matter
 #
-# Far pairs add nothing at small $\varepsilon$. If the points are sorted into cubes, one bound on the distance between two
-# cubes can rule out all of their pairs at once; KeOps then skips whole blocks. Our rule leaves out cubes only if all that is
-# left out adds less than a thousandth to any sum, so that $f$ moves by a thousandth of $\varepsilon$ at most. A sphere and a
-# torus in the unit cube:
+# Far pairs add nothing at small $\varepsilon$. If the points are sorted into cubes, one bound on the distance between
+# two cubes can rule out all of their pairs at once; KeOps then skips whole blocks. Our rule leaves out cubes only if
+# all that is left out adds less than a thousandth to any sum, so that $f$ moves by a thousandth of $\varepsilon$ at
+# most. A sphere and a torus in the unit cube:
 
 
 # %%
@@ -823,34 +826,48 @@ ledger.record("transport-truncation-keeps-the-precision", [row["error / eps"] fo
 
 
 # %% [markdown]
-# The source says that truncation likes clouds of low dimension. To test it alone, both clouds have to be of one kind: two
-# samples of a sphere against two of a filled cube, at equal $N$ and $\varepsilon$.
+# The source says that truncation likes clouds of low dimension. To test it alone, both clouds have to be of one kind:
+# two samples of a sphere against two of a filled cube, at equal $N$ and $\varepsilon$.
 
 
 # %%
 def kept(kind, seed):
-    """Return pairs over pairs kept, for two samples of the sphere or of the cube."""
+    """Return pairs over pairs kept, for two samples of the sphere or of the cube, and the number of clusters."""
     x, y = (
         clouds.surfaces(alike, 2 * seed + n)[0] if kind == "surface" else clouds.uniform(alike, 3, 2 * seed + n)
         for n in (0, 1)
     )
     x, y = torch.tensor(x), torch.tensor(y)
     h = torch.full((len(y),), -math.log(len(y)), dtype=torch.float64)
-    return len(x) * len(y) / truncated(x, y, h, eps=eps, size=cube_side).pairs
+    short = truncated(x, y, h, eps=eps, size=cube_side)
+    return len(x) * len(y) / short.pairs, len(Clusters.of(x, cube_side).sizes)
 
 
-gains = {kind: [kept(kind, seed) for seed in seeds] for kind in ("cube", "surface")}
+sparsity = {kind: [kept(kind, seed) for seed in seeds] for kind in ("cube", "surface")}
+gains = {kind: [gain for gain, _ in rows] for kind, rows in sparsity.items()}
 ledger.record("transport-truncation-likes-low-dimension", gains)
 
 # %%
-pd.DataFrame(gains, index=pd.Index(seeds, name="seed")).round(1)
+pd.DataFrame(
+    {
+        kind: {"pairs / pairs kept": np.mean(gains[kind]), "clusters of x": np.mean([count for _, count in rows])}
+        for kind, rows in sparsity.items()
+    }
+).round(1)
+
+# %% [markdown]
+# By this measure it is the other way round. In the cube the same number of points is spread more thinly, so that
+# fewer pairs are near enough to matter, and truncation leaves out *more* of them. What the cube spoils is the
+# clustering: most points are alone in their cluster, and the table of all pairs of clusters, with which truncation
+# begins, is nearly as large as the problem. On the surface a cluster stands for a dozen points. The source's
+# "low-dimensional support" is about the overhead, not about the pairs.
 
 # %% [markdown]
 # ### Faster, second way: one axis after the other
 #
 # On a grid, $\lVert x - y \rVert^2$ is a sum over the axes, so the kernel is a product, and the transform splits:
-# transform all rows, then all columns of the result. With $n$ points along each of $D$ axes, $D \, n^{D+1}$ terms do the work
-# of $n^{2D}$.
+# transform all rows, then all columns of the result. With $n$ points along each of $D$ axes, $D \, n^{D+1}$ terms do
+# the work of $n^{2D}$.
 
 
 # %%
@@ -889,9 +906,10 @@ ledger.record(
 # %% [markdown]
 # ### Faster, third way, and why not
 #
-# A convolution with a Gaussian on a grid calls for the fast Fourier transform, which is faster still. But an FFT mixes all
-# pixels, and each sum comes out with an error of about $10^{-16}$ *of the largest sum*. In a picture that is invisible. In
-# the logarithm of the picture it is everything: ten blurs away from the nearest point the sum is $e^{-50} = 10^{-22}$.
+# A convolution with a Gaussian on a grid calls for the fast Fourier transform, which is faster still. But an FFT
+# mixes all pixels, and each sum comes out with an error of about $10^{-16}$ *of the largest sum*. In a picture that
+# is invisible. In the logarithm of the picture it is everything: ten blurs away from the nearest point the sum is
+# $e^{-50} = 10^{-22}$.
 
 
 # %%
@@ -941,7 +959,7 @@ figures.save(
     figure,
     "fft",
     alt="Three images of the distance transform of five points. The true and the separable one agree; the one by FFT is right "
-    "near the points only, and flat noise with white gaps where there is no value beyond some eight pixels.",
+    "near the points only; beyond some eight pixels it is low everywhere, with white gaps where there is no value.",
     data={name: np.nan_to_num(values.numpy().ravel(), nan=-1.0) for name, values in pictures.items()},
 )
 
@@ -950,29 +968,29 @@ missing = [float((~found["fft"].isfinite()).double().mean()) for _, found in res
 f"pixels without a value by FFT: {100 * np.mean(missing):.0f} % (mean over seeds)"
 
 # %% [markdown]
-# **Reading the figure.** White pixels have no value: the rounding error made the sum negative, and a negative number has no
-# logarithm. The others beyond a few pixels are the logarithm of noise. The separable transform works with logarithms all
-# the way, and is exact.
+# **Reading the figure.** White pixels have no value: the rounding error made the sum negative, and a negative number
+# has no logarithm. The others beyond a few pixels are the logarithm of noise. The separable transform works with
+# logarithms all the way, and is exact.
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. KeOps evaluates $10^{10}$ pairs without storing them. Which of the following need all pairs at once, so that a symbolic
-#    matrix does not help: the median of each row; the eigenvalues of the kernel; a solution of $K a = b$ by conjugate
-#    gradients?
-# 2. Rerun with `cube_side` 0.02 and 0.1. Why is there a best size? (`python -m shapeofloss figures 31_symbolic_matrices -p
-#    cube_side=0.1`)
+# 1. KeOps evaluates $10^{10}$ pairs without storing them. Which of the following need all pairs at once, so that a
+#    symbolic matrix does not help: the median of each row; the eigenvalues of the kernel; a solution of $K a = b$ by
+#    conjugate gradients?
+# 2. Rerun with `cube_side` 0.02 and 0.1. Why is there a best size? (`python -m shapeofloss figures
+#    31_symbolic_matrices -p cube_side=0.1`)
 # 3. Show that the FFT is accurate enough if the blur is 30 pixels. From which blur on, for this grid?
 
 # %% [markdown]
 # ## What differs from the source
 #
-# - A processor, one thread, against a graphics card: all absolute times of the slides are out of reach, and their rows in the
-#   ledger are marked as not testable. The *ratios* are measured on the processor.
+# - A processor, one thread, against a graphics card: all absolute times of the slides are out of reach, and their
+#   rows in the ledger are marked as not testable. The *ratios* are measured on the processor.
 # - The slides do not say what "standard code" is. We take the broadcast program that a reader would write first.
-# - Truncation is timed with sorting and bounds included, and at one blur, a fiftieth of the cube. KeOps's brute force gets
-#   slower as the blur gets smaller, because exponentials that vanish take longer to compute than others; at a hundredth the gain is
-#   about three times as large. Read the factor with this in mind.
+# - Truncation is timed with sorting and bounds included, and at one blur, a fiftieth of the cube. KeOps's brute force
+#   gets slower as the blur gets smaller, because exponentials that vanish take longer to compute than others; at a
+#   hundredth the gain is about three times as large. Read the factor with this in mind.
 
 # %%
 Markdown(profiles.differences("31_symbolic_matrices"))

@@ -89,8 +89,8 @@ Show = Callable[[list[NotebookProcess], list[Outcome], list[str], int], None]
 def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outcome]:
     """Run notebooks and return how each ended, in the order given.
 
-    A notebook that fails does not stop the others. An exclusive one runs while no other of this call does. Ctrl-C and
-    SIGTERM end every kernel; what is then under way or waiting counts as interrupted.
+    A notebook that fails does not stop the others. An exclusive one runs while no other of this call does, except
+    at toy size. Ctrl-C and SIGTERM end every kernel; what is then under way or waiting counts as interrupted.
 
     Args:
         notebooks: What to run.
@@ -113,7 +113,7 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
             while waiting or tasks:
                 held: list[str] = []
                 for notebook in list(waiting):
-                    if not _may_start(notebook, tasks, settings.jobs):
+                    if not _may_start(notebook, tasks, settings):
                         break
                     started = _start(notebook, settings, workers)
                     if started is None:
@@ -139,10 +139,11 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
     return sorted(outcomes, key=lambda outcome: order.index(outcome.notebook))
 
 
-def _may_start(notebook: Notebook, tasks: list[Task], jobs: int) -> bool:
-    if notebook.exclusive or any(task.process.notebook.exclusive for task in tasks):
+def _may_start(notebook: Notebook, tasks: list[Task], settings: Settings) -> bool:
+    alone = notebook.exclusive or any(task.process.notebook.exclusive for task in tasks)
+    if alone and settings.profile != "smoke":  # at toy size no time is judged
         return not tasks
-    return len(tasks) < jobs
+    return len(tasks) < settings.jobs
 
 
 def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outcome | None:

@@ -66,3 +66,17 @@ def surfaces(count: int, seed: int) -> tuple[Floats, Floats]:
     radius = 0.32 + 0.12 * np.cos(around)
     torus = 0.5 + np.stack([radius * np.cos(along), 0.12 * np.sin(around), radius * np.sin(along)], axis=1)
     return sphere, torus
+
+
+def disk_and_moons(count: int, seed: int) -> tuple[Floats, Floats]:
+    """Return points of a disk of radius 0.5, and of two half-rings to its left and right, each of shape (count, 2).
+
+    What goes from one to the other has to be torn in two.
+    """
+    rng = np.random.default_rng(seed)
+    angle, share = 2 * np.pi * rng.random((2, count)) / [[1], [2 * np.pi]]
+    disk = 0.5 * np.sqrt(share)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    bend, width = np.pi * (rng.random(count) - 0.5), 0.45 + 0.25 * rng.random(count)
+    side = np.where(np.arange(count) % 2, 1.0, -1.0)
+    moons = np.stack([side * (0.5 + width * np.cos(bend)), 1.2 * width * np.sin(bend)], axis=1)
+    return disk, moons

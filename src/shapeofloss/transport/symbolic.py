@@ -136,8 +136,8 @@ def gravity(x: Tensor, masses: Tensor, *, softening: float, symbolic: bool = Tru
         weights = masses / ((apart**2).sum(-1) + softening**2) ** 1.5
         return (weights[..., None] * apart).sum(1)
     here, there = pairs(x, x)
-    from pykeops.torch import LazyTensor, Pm
+    from pykeops.torch import LazyTensor
 
-    # A plain number in a formula is rounded to single precision; a parameter is not.
-    squared = ((there - here) ** 2).sum(-1) + Pm(torch.tensor([softening**2], dtype=x.dtype))
+    squared = ((there - here) ** 2).sum(-1) + softening**2
+    # Not power(-1.5): KeOps 2.3 takes powers that are no whole numbers in single precision.
     return ((there - here) * squared.rsqrt() ** 3 * LazyTensor(masses[None, :, None])).sum(1)
