@@ -470,8 +470,8 @@ for n, ((name, path), color) in enumerate(zip(paths.items(), figures.PALETTE[2:]
         curves[f"{name}, t = {share:g}"] = gaussians.density(grid, path[k])
         axes[n + 1].plot(grid, curves[f"{name}, t = {share:g}"], color=shade, label=f"t = {share:g}")
     axes[n + 1].set(title=name, xlabel="x", ylim=(0, 0.85))
-axes[0].set(xlabel="m", ylabel=r"$\sigma$", ylim=(0, None), aspect="equal")
-axes[0].legend(fontsize="x-small", loc="lower center")
+axes[0].set(xlabel="m", ylabel=r"$\sigma$", ylim=(0, 2.4), aspect="equal")
+axes[0].legend(fontsize="x-small", loc="upper center")
 axes[1].set_ylabel("density")
 axes[1].legend(fontsize="x-small")
 figures.save(

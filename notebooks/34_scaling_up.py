@@ -274,6 +274,8 @@ for kind, color in zip(SOLVERS, figures.PALETTE, strict=False):
 axes[0].set(xlabel="points in each cloud, N", ylabel="seconds to 1% (exact ones: to the end)")
 axes[1].set(xlabel="points in each cloud, N", ylabel="pairs evaluated")
 for ax in axes:
+    ax.set(xticks=sizes, xticklabels=sizes)
+    ax.minorticks_off()
     ax.legend(fontsize="x-small", ncols=2)
 figures.save(
     figure,
@@ -325,12 +327,12 @@ rungs |= {"all together": ("plain", "multiscale"), "auction against plain": ("pl
 pd.DataFrame({"times as fast": {name: gain(*pair).mean() for name, pair in rungs.items()}}).round(1)
 
 # %% [markdown]
-# **Reading.** Each rung helps, by a factor of two or three instead of ten; together they make some fifteen, where the
+# **Reading.** Each rung helps, by a factor between one and a half and three instead of ten; together they make some fifteen, where the
 # slide has a hundred to a thousand. What is different?
 #
 # - *Symbolic matrices* save the traffic to memory. That gate is ten times as wide, relative to its arithmetic, on a
 #   processor as on a card.
-# - *Annealing* needs a third of the steps. At one per cent the blur may be as large as a fiftieth of the cube, and at
+# - *Annealing* needs two fifths of the steps. At one per cent the blur may be as large as a fiftieth of the cube, and at
 #   such a blur fixed $\varepsilon$ is not that slow. Notebook 33 asks for a smaller $\varepsilon$, and finds a factor
 #   of eleven.
 # - *Several scales* gain with the size: from 2,000 points on clusters begin to pay, and there the slide's 100,000 are
