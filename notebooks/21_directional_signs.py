@@ -48,8 +48,8 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_sample_image
 
 from shapeofloss import figures, ledger, profiles, workspace
-from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.costs import exponent, peak_of_arrays, peak_of_tensors, seconds
+from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.union_find import by_assignment
 

@@ -53,9 +53,9 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import spearmanr
 
 from shapeofloss import compute, figures, ledger, profiles, workspace
+from shapeofloss.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.convolutional import train_water
-from shapeofloss.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.photographs import NAMES, expanded, next_patches, patches
 from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices

@@ -64,6 +64,54 @@ def test_curvatures_of_known_metrics():
     )
 
 
+def test_the_curvature_of_fisher_rao_is_minus_one_half_everywhere():
+    for point in ([0.0, 0.2], [3.0, 1.0], [-1.0, 40.0]):
+        assert g.curvature(g.fisher_information, point) == pytest.approx(-0.5, abs=1e-4)
+
+
+def pulled_back(p):
+    """Return the hyperbolic metric in bent coordinates, m = u + sin(v) + u v / 2 and sigma = v."""
+    u, v = np.moveaxis(np.asarray(p), -1, 0)
+    none = np.zeros_like(u)
+    jacobian = np.stack([np.stack([1 + v / 2, np.cos(v) + u / 2], -1), np.stack([none, none + 1], -1)], -2)
+    return np.swapaxes(jacobian, -1, -2) @ jacobian / v[..., None, None] ** 2
+
+
+def sphere(p):
+    """Return the metric of a sphere of radius 1 in stereographic coordinates."""
+    return 4 * np.eye(2) / (1 + (np.asarray(p) ** 2).sum(-1))[..., None, None] ** 2
+
+
+def test_the_curvature_does_not_depend_on_coordinates_and_has_its_sign():
+    for point in ([0.3, 0.7], [-1.0, 2.0]):
+        assert abs(pulled_back(point)[0, 1]) > 0.1
+        assert g.curvature(pulled_back, point) == pytest.approx(-1, abs=1e-3)
+        assert g.curvature(sphere, point) == pytest.approx(1, abs=1e-3)
+
+
+def test_quantiles_are_scipys_and_their_shares_are_all_of_the_mass():
+    values, shares = g.quantiles([0.5, 2.0])
+    levels = np.cumsum(shares) - shares / 2
+    inside = (levels > 0.01) & (levels < 0.99)
+    assert shares.sum() == pytest.approx(1, abs=1e-12) and (np.diff(values) > 0).all()
+    assert np.allclose(values[inside], norm(0.5, 2.0).ppf(levels[inside]), atol=1e-2)
+
+
+def test_the_way_back_is_as_long_and_the_flat_way_is_straight():
+    first, second = [0.0, 1.0], [2.0, 3.0]
+    there, back = (g.geodesic(g.fisher_information, *ends) for ends in ((first, second), (second, first)))
+    assert there.length == pytest.approx(back.length, rel=1e-9)
+    assert np.allclose(there.points, back.points[::-1], atol=1e-4)
+    flat = g.geodesic(lambda p: np.broadcast_to(np.eye(2), (*p.shape[:-1], 2, 2)), first, second)
+    assert flat.length == pytest.approx(np.sqrt(8), rel=1e-9)
+    assert np.allclose(flat.points[:, 1] - flat.points[:, 0], 1, atol=1e-4)
+
+
+def test_a_degree_that_is_too_low_for_the_path_is_refused():
+    with pytest.raises(UserError, match="at degree 2; take a higher one"):
+        g.geodesic(g.fisher_information, [-2.0, 0.1], [2.0, 0.1], degree=2)
+
+
 @pytest.mark.parametrize("point", [[0.0, 0.0], [0.0, -1.0], [np.nan, 1.0], [1.0, 2.0, 3.0]])
 def test_what_is_no_normal_law_is_refused(point):
     with pytest.raises(UserError, match="Gaussian"):

@@ -48,11 +48,12 @@ class Dense:
 
     def __call__(self, eps: float, h: Tensor) -> Tensor:
         """Return f, shape (N,), for h of shape (M,)."""
-        exponent = h - self.cost / eps
+        exponent = (self.cost / -eps).add_(h)
         if not self.clamp:
             return -eps * exponent.logsumexp(1)
         largest = exponent.amax(1)
-        return -eps * ((exponent - largest[:, None]).clamp_(min=CLAMP).exp_().sum(1).log() + largest)
+        # In place: a second matrix would be fetched from the system and given back at every call.
+        return -eps * (exponent.sub_(largest[:, None]).clamp_(min=CLAMP).exp_().sum(1).log() + largest)
 
     def transpose(self) -> "Dense":
         """Return the transform from the sources to the targets."""
