@@ -859,8 +859,8 @@ pd.DataFrame(
 # By this measure it is the other way round. In the cube the same number of points is spread more thinly, so that
 # fewer pairs are near enough to matter, and truncation leaves out *more* of them. What the cube spoils is the
 # clustering: most points are alone in their cluster, and the table of all pairs of clusters, with which truncation
-# begins, is nearly as large as the problem. On the surface a cluster stands for a dozen points. The source's
-# "low-dimensional support" is about the overhead, not about the pairs.
+# begins, is more than half as large as the problem. On the surface a cluster stands for six or seven points. The
+# source's "low-dimensional support" is about the overhead, not about the pairs.
 
 # %% [markdown]
 # ### Faster, second way: one axis after the other
