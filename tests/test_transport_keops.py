@@ -1,5 +1,7 @@
 """KeOps's compiled formulas: complete before they are needed, in nobody's way, and compiled again where damaged."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ def folder(tmp_path_factory):
     """A folder of libraries of its own, with one formula compiled in it."""
     place = tmp_path_factory.mktemp("keops")
     prepared(place)
-    return next(place.glob("*/shapeofloss.json")).parent
+    return next(place.glob(f"*/{keops.RECORD}")).parent
 
 
 def prepared(place: Path) -> str:
@@ -29,8 +31,6 @@ def prepared(place: Path) -> str:
         "x = torch.arange(8.0, dtype=torch.float64)[:, None].expand(8, 3).contiguous();"
         "print(smallest(x, x, 5)[0].tolist())"
     )
-    import os
-
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, keops.FOLDER: str(place)},
@@ -78,6 +78,14 @@ def test_what_an_interrupted_compiler_left_is_removed_and_a_users_own_library_is
     part.write_bytes(library.read_bytes()[:3000])
     assert prepared(folder.parent).splitlines() == [str([part.name]), RIGHT]
     assert whole.is_file() and not part.is_file()
+
+
+def test_another_environment_compiles_its_own(folder):
+    record = json.loads((folder / keops.RECORD).read_text())
+    (own, names), *_ = record["formulas"].items()
+    (folder / keops.RECORD).write_text(json.dumps({**record, "formulas": {"another": names}}))
+    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
+    assert set(json.loads((folder / keops.RECORD).read_text())["formulas"]) == {"another", own}
 
 
 def test_an_index_cut_short_is_removed_before_keops_reads_it(folder):

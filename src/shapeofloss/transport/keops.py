@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,12 @@ from shapeofloss.files import lock, read_json, sha256, write_atomically
 from shapeofloss.hashing import code_of_module, digest
 from shapeofloss.workspace import cores
 
-RECORD = "shapeofloss.json"  # in KeOps's folder: the formulas that are compiled, and the SHA-256 of each library
+# In KeOps's folder: the formulas that are compiled, for each environment (its paths are part of a library's name), and
+# the SHA-256 of each library.
+RECORD = "shapeofloss_formulas.json"
 FOLDER = "KEOPS_CACHE_FOLDER"  # KeOps's own variable
 PICKLE_END = b"."  # the last byte of a whole pickle
+PATIENCE = 5  # seconds; a linker takes less to write a library
 
 
 def _clouds(dimension: int = 3):  # type: ignore[no-untyped-def]
@@ -129,21 +133,24 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
     if reason := compiler.missing():
         raise UserError(f"{reason} Small problems can be solved without KeOps, by backend='dense'.")
     folder, damaged = _open()
+    from pykeops.config import pykeops_base
+
     with lock(folder / f"{RECORD}.lock"):
-        code = digest(code_of_module(__name__))
+        own = digest(code_of_module(__name__), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags())
         record = read_json(folder / RECORD, {})
-        known, done = record.get("libraries", {}), record.get("formulas", []) if record.get("code") == code else []
+        known, formulas = record.get("libraries", {}), record.get("formulas", {})
+        done = formulas.get(own, [])
         for library in _libraries(folder):
             # One that is not in the record may be a user's own, or what an interrupted compiler left.
-            if known[library.name] != sha256(library) if library.name in known else not _loads(library):
+            if known[library.name] != sha256(library) if library.name in known else _is_broken(library):
                 damaged.append(library.name)
                 library.unlink()
         lost = damaged or any(not (folder / name).is_file() for name in known)
         if lacking := [name for name in names if lost or name not in done]:
             _compile(lacking)
             libraries = {path.name: sha256(path) for path in _libraries(folder)}
-            done = sorted({*lacking, *([] if lost else done)})
-            write_atomically(folder / RECORD, json.dumps({"code": code, "formulas": done, "libraries": libraries}))
+            formulas = {**({} if lost else formulas), own: sorted({*lacking, *([] if lost else done)})}
+            write_atomically(folder / RECORD, json.dumps({"formulas": formulas, "libraries": libraries}))
     return damaged
 
 
@@ -170,10 +177,17 @@ def _libraries(folder: Path) -> list[Path]:
     return sorted(folder.glob("pykeops_cpp_*" + sysconfig.get_config_var("EXT_SUFFIX")))
 
 
-def _loads(library: Path) -> bool:
-    """Tell whether a library can be loaded, in a process of its own: a damaged one would end this one."""
+def _is_broken(library: Path) -> bool:
+    """Tell whether a library cannot be loaded, now or in some seconds: it may just be being written.
+
+    It is tried in a process of its own, as a damaged one would end this one.
+    """
     command = [sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", str(library)]
-    return subprocess.run(command, capture_output=True).returncode == 0
+    for pause in (0, PATIENCE):
+        time.sleep(pause)
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return False
+    return True
 
 
 def _compile(names: Sequence[str]) -> None:
