@@ -53,9 +53,10 @@ def separable_transform(h: Tensor, *, eps: float) -> Tensor:
         place = torch.arange(length, dtype=h.dtype, device=h.device)
         kernel = -((place[:, None] - place) ** 2) / (2 * eps)  # (to, from)
         terms = h.movedim(axis, -1)[..., None, :] + kernel
-        largest = terms.amax(-1).clamp(min=-1e300)  # a row without mass: its sum is 0, not what infinities leave
+        lowest = torch.finfo(h.dtype).min
+        largest = terms.amax(-1).clamp(min=lowest)  # a row without mass: its sum is 0, not what infinities leave
         sums = (terms - largest[..., None]).clamp_(min=CLAMP).exp_().sum(-1)
-        empty = largest <= -1e300
+        empty = largest <= lowest
         h = torch.where(empty, -torch.inf, sums.log() + largest).movedim(-1, axis)
     return -eps * h
 
