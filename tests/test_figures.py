@@ -108,3 +108,35 @@ def test_saving_before_a_notebook_has_begun_is_refused(checkout, monkeypatch):
 def test_the_palette_can_be_told_apart_without_colour():
     greys = sorted(float(np.dot(color, (0.299, 0.587, 0.114))) for color in (figures.SOURCE, figures.TARGET))
     assert greys[1] - greys[0] > 0.15
+
+
+def test_an_animation_shows_every_frame_and_has_the_same_bytes_again(folder):
+    from PIL import Image
+
+    def frames():
+        for end in (1, 3, 5):
+            yield line(end)
+
+    contents = []
+    for _ in range(2):
+        figures.save_animation(frames(), "moving", alt=ALT, data={"y": range(5)}, milliseconds=100)
+        contents.append((folder / "figures" / "moving.gif").read_bytes())
+    assert contents[0] == contents[1]
+    with Image.open(folder / "figures" / "moving.gif") as image:
+        assert image.n_frames == 3 and image.info["duration"] == 100 and image.info["loop"] == 0
+        shown = []
+        for k in range(3):
+            image.seek(k)
+            shown.append(image.convert("RGB").tobytes())
+    assert len(set(shown)) == 3
+    (entry,) = json.loads((folder / "figures.json").read_text())
+    assert entry["figure"] == "moving.gif" and (folder / "figures" / "moving.csv").is_file()
+
+
+def test_an_animation_of_one_frame_or_too_many_bytes_is_refused(folder, monkeypatch):
+    with pytest.raises(UserError, match="at least two frames"):
+        figures.save_animation([line()], "still", alt=ALT, data={"y": [1]})
+    monkeypatch.setattr(figures, "LARGEST_ANIMATION", 100)
+    with pytest.raises(UserError, match="fewer or smaller"):
+        figures.save_animation([line(), line(3)], "large", alt=ALT, data={"y": [1]})
+    assert not list((folder / "figures").glob("*.gif"))

@@ -120,7 +120,7 @@ def test_a_committed_print_is_in_step_with_its_script_ended_well_and_comes_from_
 
 def test_the_index_names_every_committed_figure_and_each_is_as_it_was_written():
     entries = read_json(publish.index_path())
-    files = {path for path in (ROOT / "figures").rglob("*") if path.suffix in (".svg", ".png")}
+    files = {path for path in (ROOT / "figures").rglob("*") if path.suffix in (".svg", ".png", ".gif")}
     assert files == {ROOT / "figures" / entry["notebook"] / entry["figure"] for entry in entries}
     for entry in entries:
         path = ROOT / "figures" / entry["notebook"] / entry["figure"]

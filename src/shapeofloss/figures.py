@@ -4,9 +4,10 @@ Every figure is saved with its alternative text and with the plotted numbers as 
 compared by value. The same figure gives the same bytes on every run.
 """
 
+import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ FIELD = "viridis"  # perceptually uniform: loss values, densities
 
 PNG_POINTS = 4000  # a drawing with more marks than this is smaller, and quicker to open, as PNG
 DOTS_PER_INCH = 160
+ANIMATION_DOTS_PER_INCH = 80
+LARGEST_ANIMATION = 1_000_000  # bytes
 NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
 
 LOOK = {
@@ -80,6 +83,68 @@ def save(
     Raises:
         UserError: If the name has other characters, the alternative text is too short, or the table is empty.
     """
+    table = _checked(name, alt, data)
+    kind = "png" if _marks(figure) > PNG_POINTS else "svg"
+    image = render(figure, kind)
+    plt.close(figure)
+    _write(image, f"{name}.{kind}", alt=alt, table=table, answers=answers, timing=timing)
+    _show(image, kind, " ".join(alt.split()), width=round(figure.get_figwidth() * 100))
+
+
+def save_animation(
+    frames: Iterable[Figure],
+    name: str,
+    *,
+    alt: str,
+    data: pd.DataFrame | Mapping[str, Any],
+    answers: str = "",
+    milliseconds: int = 80,
+) -> None:
+    """Write figures of one size as a GIF that repeats itself, with what `save` writes beside an image, and show it.
+
+    All frames share the colours of the first, the middle and the last one, 128 at most, so that only what moves takes
+    room.
+
+    Args:
+        frames: At least two; each is closed once it is drawn, so that a generator needs little memory.
+        name, alt, data, answers: As for `save`.
+        milliseconds: How long each frame is shown.
+    Raises:
+        UserError: As for `save`, or if there are fewer than two frames, or they differ in size, or the file would be
+            larger than 1 MB.
+    """
+    from PIL import Image
+
+    table = _checked(name, alt, data)
+    drawn = []
+    for figure in frames:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=ANIMATION_DOTS_PER_INCH)
+        plt.close(figure)
+        drawn.append(Image.open(buffer).convert("RGB"))
+    if len(drawn) < 2 or len({own.size for own in drawn}) > 1:
+        sizes = sorted({own.size for own in drawn})
+        raise UserError(f"Animation {name} needs at least two frames of one size, not {len(drawn)} of sizes {sizes}.")
+    width, height = drawn[0].size
+    sample = Image.new("RGB", (width, 3 * height))
+    for row, own in enumerate((drawn[0], drawn[len(drawn) // 2], drawn[-1])):
+        sample.paste(own, (0, row * height))
+    colours = sample.quantize(128)
+    first, *others = [own.quantize(palette=colours, dither=Image.Dither.NONE) for own in drawn]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=False)
+    image = buffer.getvalue()
+    if len(image) > LARGEST_ANIMATION:
+        raise UserError(
+            f"Animation {name} would take {len(image) / 1e6:.1f} MB; {LARGEST_ANIMATION / 1e6:g} MB are allowed: "
+            "draw fewer or smaller frames."
+        )
+    _write(image, f"{name}.gif", alt=alt, table=table, answers=answers, timing=False)
+    _show(image, "gif", " ".join(alt.split()), width=width)
+
+
+def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+    """Return the numbers as a table, if the name and the alternative text are good too."""
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise UserError(f"'{name}' is no name of a figure: use lower-case letters, digits and underscores.")
     if len(alt.strip()) < 40:
@@ -87,19 +152,21 @@ def save(
     table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if table.empty:
         raise UserError(f"Figure {name} needs the numbers that it plots: the table has no rows.")
+    return table
+
+
+def _write(image: bytes, file: str, *, alt: str, table: pd.DataFrame, answers: str, timing: bool) -> None:
+    """Write an image, its numbers and its entry for the index into the present run."""
     run = workspace.current()
-    kind = "png" if _marks(figure) > PNG_POINTS else "svg"
-    image = render(figure, kind)
-    plt.close(figure)
-    path = run.folder / "figures" / f"{name}.{kind}"
-    path.with_suffix(".svg" if kind == "png" else ".png").unlink(missing_ok=True)
+    path = run.folder / "figures" / file
+    for kind in {".png", ".svg", ".gif"} - {path.suffix}:
+        path.with_suffix(kind).unlink(missing_ok=True)
     write_atomically(path, image)
     write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
-    description = " ".join(alt.split())
     entry = {
         "notebook": run.notebook,
         "figure": path.name,
-        "alt": description,
+        "alt": " ".join(alt.split()),
         "answers": answers,
         "profile": run.profile,
         "timing": timing,
@@ -107,9 +174,8 @@ def save(
         "packages": {name: version for name in NUMERICAL.split() if (version := _version(name))},
     }
     index = run.folder / "figures.json"
-    others = [old for old in read_json(index, []) if Path(old["figure"]).stem != name]
+    others = [old for old in read_json(index, []) if Path(old["figure"]).stem != path.stem]
     write_rows(index, sorted([*others, entry], key=lambda row: row["figure"]))
-    _show(image, kind, description, width=round(figure.get_figwidth() * 100))
 
 
 def _version(package: str) -> str:
@@ -153,8 +219,8 @@ def _show(image: bytes, kind: str, alt: str, *, width: int) -> None:
 
     if get_ipython() is None:
         return
-    mime = "image/png" if kind == "png" else "image/svg+xml"
-    content: str | bytes = image if kind == "png" else image.decode()
+    mime = "image/svg+xml" if kind == "svg" else f"image/{kind}"
+    content = image.decode() if kind == "svg" else base64.b64encode(image).decode()
     bundle: dict[str, Any] = {mime: content, "text/plain": f"Figure: {alt}"}
     display(bundle, raw=True, metadata={mime: {"alt": alt, "width": width}})
 

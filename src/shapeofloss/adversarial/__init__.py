@@ -1,0 +1,1 @@
+"""The WGAN lecture: adversarial training, Wasserstein distance and f-divergences (part 4)."""

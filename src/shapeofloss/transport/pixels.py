@@ -1,0 +1,452 @@
+r"""Semi-discrete transport on pixels: cells of prescribed volumes for costs that no exact geometry covers.
+
+A cell is where its particle is the cheapest, potentials included:
+
+.. math:: \text{cell}_i = \{x : c_i(x) - f_i \le c_j(x) - f_j \text{ for all } j\}, \qquad
+          \frac{\partial\, \text{dual}}{\partial f_i} = v_i - \text{Vol}(\text{cell}_i)
+
+Two kinds of costs share one Newton method: powers of an anisotropic distance, where whole blocks of pixels are decided
+at once, and any costs, as a matrix. With a void, cell 0 of the talk, a pixel stays empty where every c_i - f_i is above
+0. Lengths are in units of the box, volumes too (areas in 2-D).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import spsolve
+
+from shapeofloss.errors import UserError
+from shapeofloss.transport.clouds import Floats, as_cloud
+
+Labels = NDArray[np.int32]
+Booleans = NDArray[np.bool_]
+
+NOBODY = -1  # the label of pixels in the void or outside of the domain
+SHORTEST_STEP = 2.0**-6  # of Newton's method: below it the volumes no longer follow the potentials
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixels of a box with the origin in its corner, in 2-D or 3-D.
+
+    Attributes:
+        shape: Pixels along each axis.
+        spacing: The side of a pixel.
+        inside: Which pixels belong to the domain, of that shape; all of them if None.
+    """
+
+    shape: tuple[int, ...]
+    spacing: float
+    inside: Booleans | None = None
+
+    def __post_init__(self) -> None:
+        """Check shape, spacing and domain."""
+        if len(self.shape) not in (2, 3) or min(self.shape) < 1 or not self.spacing > 0:
+            raise UserError(f"A grid has 2 or 3 axes and a spacing above 0, not {self.shape} and {self.spacing}.")
+        if self.inside is not None and (self.inside.shape != self.shape or not self.inside.any()):
+            raise UserError("The domain needs one boolean per pixel, and at least one pixel.")
+
+    @property
+    def pixel(self) -> float:
+        """The volume of a pixel."""
+        return self.spacing ** len(self.shape)
+
+    @property
+    def volume(self) -> float:
+        """The volume of the domain."""
+        return self.pixel * (math.prod(self.shape) if self.inside is None else int(self.inside.sum()))
+
+    @property
+    def centres(self) -> Floats:
+        """The centres of the pixels, shape (number of pixels, D)."""
+        axes = [(np.arange(length) + 0.5) * self.spacing for length in self.shape]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(self.shape))
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Who has which pixel at given potentials.
+
+    Attributes:
+        labels: The particle of each pixel, or -1, of the grid's shape.
+        counts: The pixels of each particle, shape (N,).
+    """
+
+    labels: Labels
+    counts: NDArray[np.int64]
+
+
+class Costs(Protocol):
+    """What Newton's method asks of costs on a grid."""
+
+    grid: Grid
+    void: bool
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+
+    def assign(self, f: Floats) -> Assignment:
+        """Give each pixel to the particle with the least c_i - f_i."""
+
+    def interfaces(self, labels: Labels) -> tuple[Labels, Labels, Floats]:
+        """Return pairs i, j of neighbours (j = -1 for the void) and the flow of volume per unit of f_i - f_j."""
+
+    def start(self, volumes: Floats) -> Floats:
+        """Return potentials to begin with."""
+
+    def wake(self, f: Floats, empty: Booleans) -> Floats:
+        """Return potentials at which empty cells have a pixel."""
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Cells and how well they meet their volumes.
+
+    Attributes:
+        labels: The particle of each pixel, or -1, of the grid's shape.
+        f: Potentials, shape (N,), in units of the cost.
+        volumes, targets: What the cells have, and what was prescribed, shape (N,).
+        evaluations: How often all pixels were assigned.
+        converged: Whether the largest relative error is within the tolerance.
+    """
+
+    labels: Labels
+    f: Floats
+    volumes: Floats
+    targets: Floats
+    evaluations: int
+    converged: bool
+
+    @property
+    def errors(self) -> Floats:
+        """The relative error of each volume, without a sign, shape (N,)."""
+        return np.abs(self.volumes / self.targets - 1)
+
+    @property
+    def empty(self) -> NDArray[np.int64]:
+        """The particles without a pixel."""
+        return np.flatnonzero(self.volumes == 0)
+
+
+@dataclass(frozen=True)
+class PowerCosts:
+    r"""Powers of an anisotropic distance.
+
+    .. math:: c_i(x) = \bigl((x - y_i)^\top A_i\, (x - y_i)\bigr)^{p_i / 2}
+
+    Attributes:
+        grid: The pixels.
+        positions: The particles y_i, shape (N, D), in the box.
+        shapes: A_i, symmetric and positive, shape (N, D, D), in one over a squared length.
+        exponents: p_i >= 1, shape (N,): 2 is soft, larger ones are harder.
+        void: Whether pixels may stay empty.
+    """
+
+    grid: Grid
+    positions: Floats
+    shapes: Floats
+    exponents: Floats
+    void: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        positions: ArrayLike,
+        *,
+        shapes: ArrayLike | None = None,
+        exponents: ArrayLike = 2.0,
+        void: bool = False,
+    ) -> "PowerCosts":
+        """Check and broadcast: one matrix, or one exponent, may stand for all particles.
+
+        Raises:
+            UserError: If the particles are no cloud of the grid's dimension in the box, two coincide, a matrix is not
+                symmetric and positive, or an exponent is below 1.
+        Example:
+            >>> costs = PowerCosts.of(Grid((4, 4), 0.25), [[0.2, 0.5], [0.7, 0.5]])
+            >>> solve(costs, [0.25, 0.75]).labels[:, 0].tolist()
+            [0, 1, 1, 1]
+        """
+        y = as_cloud(positions, "y")
+        count, dimension = len(y), len(grid.shape)
+        if y.shape[1] != dimension:
+            raise UserError(f"The particles have dimension {y.shape[1]}, the grid {dimension}; both need the same.")
+        if (y < 0).any() or (y > np.array(grid.shape) * grid.spacing).any():
+            raise UserError("A particle lies outside of the box; move it inside or take a larger grid.")
+        if len(np.unique(y, axis=0)) < count:
+            raise UserError("Two particles coincide, and no potential tells their cells apart; leave one of them out.")
+        A = np.eye(dimension) if shapes is None else np.asarray(shapes, dtype=np.float64)
+        A = np.broadcast_to(A, (count, dimension, dimension)).copy()
+        if not np.allclose(A, A.mT) or np.linalg.eigvalsh(A).min() <= 0:
+            raise UserError("Each matrix of a cost has to be symmetric with eigenvalues above 0.")
+        p = np.broadcast_to(np.asarray(exponents, dtype=np.float64), (count,)).copy()
+        if not (p >= 1).all():
+            raise UserError(f"The exponents of the costs are at least 1; the least given is {p.min()}.")
+        return cls(grid, y, A, p, void)
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.positions)
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        """What the kernels take: three axes, and factors R with A = R' R."""
+        count, dimension = self.positions.shape
+        y, R = np.zeros((count, 3)), np.zeros((count, 3, 3))
+        y[:, :dimension] = self.positions
+        y[:, dimension:] = self.grid.spacing / 2  # 2-D: in the middle of the only layer
+        R[:, :dimension, :dimension] = np.linalg.cholesky(self.shapes).mT
+        return y, R, self.exponents, self.grid.spacing
+
+    @property
+    def _three(self) -> tuple[int, int, int]:
+        """The grid's shape with three axes."""
+        return (*self.grid.shape, 1)[:3]  # type: ignore[return-value]
+
+    def assign(self, f: Floats) -> Assignment:
+        """Give each pixel to the particle with the least c_i - f_i."""
+        from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
+
+        shape = self._three
+        inside = np.ones(shape, bool) if self.grid.inside is None else self.grid.inside.reshape(shape)
+        labels = np.empty(shape, np.int32)
+        counts = kernels.assign_powers(*self._arguments, f, self.void, inside, labels)
+        return Assignment(labels.reshape(self.grid.shape), counts)
+
+    def interfaces(self, labels: Labels) -> tuple[Labels, Labels, Floats]:
+        """Return pairs i, j of neighbours (j = -1 for the void) and the flow of volume per unit of f_i - f_j."""
+        from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
+
+        inside = np.ones(self._three, bool) if self.grid.inside is None else self.grid.inside.reshape(self._three)
+        i, j, flow = kernels.interfaces_powers(*self._arguments, labels.reshape(self._three), inside)
+        return i, j, flow * self.grid.spacing ** (len(self.grid.shape) - 1)
+
+    def start(self, volumes: Floats) -> Floats:
+        """Return 0, or with a void the potentials of particles that are alone."""
+        if not self.void:
+            return np.zeros(len(self))
+        dimension = len(self.grid.shape)
+        ball = math.pi if dimension == 2 else 4 * math.pi / 3
+        size = (volumes * np.sqrt(np.linalg.det(self.shapes)) / ball) ** (1 / dimension)
+        return size**self.exponents
+
+    def at(self, points: Floats) -> Floats:
+        """Return c_i at points of shape (N, M, D) or (M, D), shape (N, M)."""
+        d = points - self.positions[:, None]
+        return np.einsum("nmk,nkl,nml->nm", d, self.shapes, d) ** (self.exponents[:, None] / 2)
+
+    def wake(self, f: Floats, empty: Booleans) -> Floats:
+        """Return potentials at which empty cells have the pixel that is nearest to their particle."""
+        top = np.array(self.grid.shape) - 1
+        nearest = (np.clip(np.floor(self.positions[empty] / self.grid.spacing), 0, top) + 0.5) * self.grid.spacing
+        offers = self.at(nearest) - f[:, None]  # (N, empty ones)
+        least = np.minimum(offers.min(0), 0) if self.void else offers.min(0)
+        woken = f.copy()
+        woken[empty] += np.diag(offers[empty]) - least + 1e-3 * self.grid.spacing**2
+        return woken
+
+
+@dataclass(frozen=True)
+class MatrixCosts:
+    """Any costs, pixel by pixel.
+
+    Attributes:
+        grid: The pixels.
+        matrix: c_i(x), shape (N, *grid.shape), single or double precision.
+        void: Whether pixels may stay empty.
+    """
+
+    grid: Grid
+    matrix: NDArray[np.floating]
+    void: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the costs."""
+        if self.matrix.shape[1:] != self.grid.shape or not len(self.matrix):
+            raise UserError(
+                f"The costs have shape {self.matrix.shape}; (N, {self.grid.shape}) is needed, N at least 1."
+            )
+        if not np.isfinite(self.matrix).all():
+            raise UserError("Some costs are not finite; forbid a pixel by a cost that is large instead.")
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.matrix)
+
+    def assign(self, f: Floats) -> Assignment:
+        """Give each pixel to the particle with the least c_i - f_i."""
+        from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
+
+        size = math.prod(self.grid.shape)
+        inside = np.ones(size, bool) if self.grid.inside is None else self.grid.inside.ravel()
+        labels = np.empty(size, np.int32)
+        counts = kernels.assign_matrix(self.matrix.reshape(len(self), -1), f, self.void, inside, labels)
+        return Assignment(labels.reshape(self.grid.shape), counts)
+
+    def interfaces(self, labels: Labels) -> tuple[Labels, Labels, Floats]:
+        """Return pairs i, j of neighbours (j = -1 for the void) and the flow of volume per unit of f_i - f_j."""
+        from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
+
+        three = (*self.grid.shape, 1)[:3]
+        inside = np.ones(three, bool) if self.grid.inside is None else self.grid.inside.reshape(three)
+        i, j, flow = kernels.interfaces_matrix(self.matrix.reshape(len(self), *three), labels.reshape(three), inside)
+        return i, j, flow * self.grid.pixel
+
+    def start(self, volumes: Floats) -> Floats:
+        """Return, for each particle, the cost at which its cheapest pixels have its volume; 0 without a void."""
+        if not self.void:
+            return np.zeros(len(self))
+        flat = self.matrix.reshape(len(self), -1)
+        flat = flat if self.grid.inside is None else flat[:, self.grid.inside.ravel()]
+        ranks = np.clip(np.rint(volumes / self.grid.pixel).astype(int), 1, flat.shape[1]) - 1
+        return np.array([np.partition(own, rank)[rank] for own, rank in zip(flat, ranks, strict=True)], float)
+
+    def wake(self, f: Floats, empty: Booleans) -> Floats:
+        """Return potentials at which empty cells have the pixel where they are nearest to being the cheapest."""
+        flat = self.matrix.reshape(len(self), -1)
+        flat = flat if self.grid.inside is None else flat[:, self.grid.inside.ravel()]
+        best = (flat - f[:, None]).min(0)
+        best = np.minimum(best, 0) if self.void else best
+        woken = f.copy()
+        woken[empty] = (flat[empty] - best).min(1) + 1e-6 * (1 + np.abs(f[empty]))
+        return woken
+
+
+def as_volumes(volumes: ArrayLike, costs: Costs) -> Floats:
+    """Return prescribed volumes, shape (N,): below the domain's in sum with a void, equal to it without.
+
+    Raises:
+        UserError: If their number is another one, one is not above 0, or their sum does not fit.
+    """
+    v = np.asarray(volumes, dtype=np.float64)
+    if v.shape != (len(costs),) or not (np.isfinite(v) & (v > 0)).all():
+        raise UserError(f"The volumes have shape {v.shape}; {len(costs)} finite ones above 0 are needed.")
+    room = costs.grid.volume
+    if costs.void and v.sum() >= room:
+        raise UserError(f"The volumes add up to {v.sum():.6g}, but the domain has {room:.6g}; leave room for the void.")
+    if not costs.void and not math.isclose(v.sum(), room, rel_tol=1e-9):
+        raise UserError(
+            f"The volumes add up to {v.sum():.6g}; without a void they have to fill the domain, {room:.6g}."
+        )
+    return v
+
+
+def solve(
+    costs: Costs,
+    volumes: ArrayLike,
+    *,
+    f: ArrayLike | None = None,
+    tolerance: float = 0.01,
+    most: int = 200,
+) -> Diagram:
+    """Find the potentials at which cells have their volumes, by damped Newton steps on the concave dual.
+
+    The Hessian is read off the interfaces: where cells i and j touch, raising f_i by t moves the interface by
+    t / |grad(c_i - c_j)|. On pixels the volumes move in jumps, so that the method stops where no step lowers the error.
+
+    Args:
+        costs: On a grid.
+        volumes: Prescribed, shape (N,).
+        f: Potentials to start from, for example those of the last time step.
+        tolerance: Largest relative error of a volume.
+        most: Evaluations after which it stops.
+    Returns:
+        The diagram with the least error that was met; it says whether it converged, and which cells are empty.
+    Raises:
+        UserError: If the volumes, potentials or tolerance are not valid.
+    Source:
+        Optimal transport talk, slides "How can we enforce a volume preservation constraint?" and "These simulations
+        alternate between"; Kitagawa, Merigot and Thibert (2019) for the damping.
+    Example:
+        >>> grid = Grid((64, 64), 1 / 64)
+        >>> disc = solve(PowerCosts.of(grid, [[0.5, 0.5]], void=True), [0.5])
+        >>> bool(abs(disc.volumes[0] - 0.5) < 0.005)
+        True
+    """
+    v = as_volumes(volumes, costs)
+    if not tolerance > 0:
+        raise UserError(f"The tolerance is {tolerance}; it has to be above 0.")
+    f = costs.start(v) if f is None else np.array(f, dtype=np.float64)
+    if f.shape != v.shape or not np.isfinite(f).all():
+        raise UserError(f"The potentials have shape {f.shape}; {len(v)} finite ones are needed.")
+    pixel = costs.grid.pixel
+    used = 0
+
+    def look(at: Floats) -> tuple[Labels, Floats]:
+        nonlocal used
+        used += 1
+        found = costs.assign(at)
+        return found.labels, np.multiply(found.counts, pixel, dtype=np.float64)
+
+    labels, now = look(f)
+    for _ in range(4):
+        if now.all():
+            break
+        f = costs.wake(f, now == 0)
+        labels, now = look(f)
+    length = 1.0
+    floor = 0.5 * min(now.min(), v.min())  # no step may starve a cell: the damping's first condition
+    while (np.abs(now / v - 1) > tolerance).any() and used < most:
+        step = _newton_step(costs, labels, v - now)
+        length, before = min(1.0, 4 * length), _norm(now, v)
+        while used < most:
+            trial = f + length * step
+            next_labels, after = look(trial)
+            if after.min() >= floor and _norm(after, v) <= (1 - length / 4) * before:
+                break
+            length /= 2
+            if length < SHORTEST_STEP:
+                break
+        else:
+            break
+        if length < SHORTEST_STEP:
+            break
+        f, labels, now = trial, next_labels, after
+    return Diagram(labels, f, now, v, used, bool((np.abs(now / v - 1) <= tolerance).all()))
+
+
+def _norm(now: Floats, v: Floats) -> float:
+    return float(np.linalg.norm(now / v - 1))
+
+
+def _newton_step(costs: Costs, labels: Labels, wanted: Floats) -> Floats:
+    """Solve the Hessian's equation for a step of the potentials that changes the volumes as wanted."""
+    i, j, flow = costs.interfaces(labels)
+    count = len(wanted)
+    between = j != NOBODY
+    rows = np.concatenate([i[between], j[between]])
+    columns = np.concatenate([j[between], i[between]])
+    laplacian = -coo_array((np.tile(flow[between], 2), (rows, columns)), shape=(count, count)).tocsr()
+    own = -np.asarray(laplacian.sum(axis=1)).ravel() + np.bincount(i[~between], flow[~between], count)
+    own += 1e-9 * own.max() + (own == 0)  # potentials that no interface fixes stay where they are
+    laplacian.setdiag(own)
+    return spsolve(laplacian.tocsc(), wanted)
+
+
+def centroids(labels: Labels, count: int, grid: Grid) -> Floats:
+    """Return the mean of the pixels' centres of each cell, shape (count, D); NaN for an empty one."""
+    flat = labels.ravel()
+    kept = flat != NOBODY
+    points, owners = grid.centres[kept], flat[kept]
+    sums = np.stack([np.bincount(owners, axis, count) for axis in points.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        return sums / np.bincount(owners, minlength=count)[:, None]
+
+
+def covariances(labels: Labels, count: int, grid: Grid) -> Floats:
+    """Return the covariance of the positions in each cell, shape (count, D, D), in squared lengths; NaN if empty."""
+    flat = labels.ravel()
+    kept = flat != NOBODY
+    owners = flat[kept]
+    d = grid.centres[kept] - centroids(labels, count, grid)[owners]
+    dimension = d.shape[1]
+    sums = [np.bincount(owners, d[:, k] * d[:, m], count) for k in range(dimension) for m in range(dimension)]
+    with np.errstate(invalid="ignore"):
+        mean = np.stack(sums, axis=1) / np.bincount(owners, minlength=count)[:, None]
+    # the pixels' own extent, without which a cell of one pixel would have none
+    return mean.reshape(count, dimension, dimension) + np.eye(dimension) * grid.spacing**2 / 12
