@@ -119,6 +119,24 @@ def test_an_empty_cell_is_woken():
     assert solve(matrix, v, f=f).converged
 
 
+def test_a_warm_start_that_leads_astray_is_given_up():
+    rng = np.random.default_rng(905)
+    y, p, each = rng.random((24, 2)), np.where(np.arange(24) % 2, 8.0, 1.0), 0.9 / 24
+    grid = Grid((96, 96), 1 / 96)
+    costs = PowerCosts.of(grid, y, shapes=np.eye(2) * np.pi / each, exponents=p, void=True)
+    v = np.full(24, each)
+    cold = solve(costs, v, tolerance=0.02)
+    far = solve(costs, v, tolerance=0.02, f=rng.random(24) ** 8 * 20)
+    assert cold.converged and far.converged and far.evaluations > cold.evaluations
+
+
+def test_the_evaluations_are_bounded():
+    costs, v = crowd(Grid((64, 64), 1 / 64), 12)
+    for most in (1, 2, 5):
+        found = solve(costs, v, tolerance=1e-6, most=most)
+        assert found.evaluations <= most and not found.converged
+
+
 def test_volumes_that_pixels_cannot_give_are_reported():
     costs, v = crowd(Grid((8, 8), 1 / 8), 40)
     found = solve(costs, v)

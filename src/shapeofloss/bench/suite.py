@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import assignment, persistence, runner_overhead, sign_loss, together
+from shapeofloss.bench import assignment, crystals, laguerre, persistence, pixels, runner_overhead, sign_loss, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -42,6 +42,15 @@ _ALL = [
     ),
     Benchmark("graph-persistence", "gudhi's simplex tree", persistence.ours, persistence.gudhis, 30),
     Benchmark("auction", "SciPy's linear_sum_assignment", assignment.auctioned, assignment.scipys, 5),
+    Benchmark(
+        "laguerre-cells",
+        "the same damped Newton steps on cells of SciPy's ConvexHull",
+        laguerre.clipped,
+        laguerre.hulls,
+        30,
+    ),
+    Benchmark("pixel-cells", "L-BFGS with KeOps, as the talk has it", pixels.newton, pixels.quasi_newton, 10),
+    Benchmark("crystals", "PyAPD", crystals.ours, crystals.pyapds, 3),
     *(
         Benchmark(
             f"sign-loss-{shape}-{dtype}",

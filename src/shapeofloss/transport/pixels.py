@@ -11,7 +11,7 @@ at once, and any costs, as a matrix. With a void, cell 0 of the talk, a pixel st
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,8 @@ Labels = NDArray[np.int32]
 Booleans = NDArray[np.bool_]
 
 NOBODY = -1  # the label of pixels in the void or outside of the domain
+MOST_WAKINGS = 20  # how often empty cells are given a pixel before the first step; those woken may starve others
+ASTRAY = 10  # tolerances: a warm start that ends farther off is given up for a cold one
 SHORTEST_STEP = 2.0**-6  # of Newton's method: below it the volumes no longer follow the potentials
 
 
@@ -83,8 +85,13 @@ class Assignment:
 class Costs(Protocol):
     """What Newton's method asks of costs on a grid."""
 
-    grid: Grid
-    void: bool
+    @property
+    def grid(self) -> Grid:
+        """The pixels."""
+
+    @property
+    def void(self) -> bool:
+        """Whether pixels may stay empty."""
 
     def __len__(self) -> int:
         """Return the number of particles."""
@@ -247,7 +254,8 @@ class PowerCosts:
         offers = self.at(nearest) - f[:, None]  # (N, empty ones)
         least = np.minimum(offers.min(0), 0) if self.void else offers.min(0)
         woken = f.copy()
-        woken[empty] += np.diag(offers[empty]) - least + 1e-3 * self.grid.spacing**2
+        step = np.linalg.eigvalsh(self.shapes[empty])[:, -1] * self.grid.spacing**2  # what a pixel further costs
+        woken[empty] += np.diag(offers[empty]) - least + step ** (self.exponents[empty] / 2)
         return woken
 
 
@@ -352,7 +360,8 @@ def solve(
     Args:
         costs: On a grid.
         volumes: Prescribed, shape (N,).
-        f: Potentials to start from, for example those of the last time step.
+        f: Potentials to start from, for example those of the last time step; if they lead astray, it starts again
+            without them.
         tolerance: Largest relative error of a volume.
         most: Evaluations after which it stops.
     Returns:
@@ -371,42 +380,49 @@ def solve(
     v = as_volumes(volumes, costs)
     if not tolerance > 0:
         raise UserError(f"The tolerance is {tolerance}; it has to be above 0.")
-    f = costs.start(v) if f is None else np.array(f, dtype=np.float64)
+    if f is None:
+        return _climb(costs, v, costs.start(v), tolerance, most)
+    f = np.array(f, dtype=np.float64)
     if f.shape != v.shape or not np.isfinite(f).all():
         raise UserError(f"The potentials have shape {f.shape}; {len(v)} finite ones are needed.")
-    pixel = costs.grid.pixel
+    warm = _climb(costs, v, f, tolerance, most)
+    if warm.errors.max() <= ASTRAY * tolerance or warm.evaluations >= most:
+        return warm
+    cold = _climb(costs, v, costs.start(v), tolerance, most - warm.evaluations)
+    better = min(warm, cold, key=lambda own: float(own.errors.max()))
+    return replace(better, evaluations=warm.evaluations + cold.evaluations)
+
+
+def _climb(costs: Costs, v: Floats, f: Floats, tolerance: float, most: int) -> Diagram:
+    """Take Newton steps until the volumes are right, no step helps, or all evaluations are used."""
     used = 0
 
     def look(at: Floats) -> tuple[Labels, Floats]:
         nonlocal used
         used += 1
         found = costs.assign(at)
-        return found.labels, np.multiply(found.counts, pixel, dtype=np.float64)
+        return found.labels, np.multiply(found.counts, costs.grid.pixel, dtype=np.float64)
 
     labels, now = look(f)
-    for _ in range(4):
-        if now.all():
+    for _ in range(MOST_WAKINGS):
+        if now.all() or used >= most:
             break
         f = costs.wake(f, now == 0)
         labels, now = look(f)
     length = 1.0
     floor = 0.5 * min(now.min(), v.min())  # no step may starve a cell: the damping's first condition
-    while (np.abs(now / v - 1) > tolerance).any() and used < most:
+    while (np.abs(now / v - 1) > tolerance).any() and length >= SHORTEST_STEP:
         step = _newton_step(costs, labels, v - now)
         length, before = min(1.0, 4 * length), _norm(now, v)
-        while used < most:
+        while length >= SHORTEST_STEP:
+            if used >= most:
+                return Diagram(labels, f, now, v, used, converged=False)
             trial = f + length * step
             next_labels, after = look(trial)
             if after.min() >= floor and _norm(after, v) <= (1 - length / 4) * before:
+                f, labels, now = trial, next_labels, after
                 break
             length /= 2
-            if length < SHORTEST_STEP:
-                break
-        else:
-            break
-        if length < SHORTEST_STEP:
-            break
-        f, labels, now = trial, next_labels, after
     return Diagram(labels, f, now, v, used, bool((np.abs(now / v - 1) <= tolerance).all()))
 
 

@@ -1,0 +1,70 @@
+"""Perceptrons for generators and critics."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from shapeofloss.errors import UserError
+
+
+def perceptron(
+    sizes: Sequence[int], *, rng: torch.Generator, activation: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """Return affine maps with an activation between any two, without any normalisation.
+
+    Weights start as N(0, 2 / fan in), so that a ReLU network passes on the size of its input; the last layer's as
+    N(0, 1 / fan in). Offsets start uniform in +-1 / sqrt(fan in).
+
+    Args:
+        sizes: Numbers of values from input to output, at least two, such as (2, 64, 64, 1).
+        rng: Source of the initial weights.
+        activation: Makes the module between two maps.
+    Returns:
+        From shape (N, sizes[0]) to (N, sizes[-1]).
+    Raises:
+        UserError: If there are fewer than two sizes, or one is below 1.
+    Example:
+        >>> perceptron((2, 8, 1), rng=torch.Generator().manual_seed(0))(torch.zeros(5, 2)).shape
+        torch.Size([5, 1])
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise UserError(f"A perceptron cannot have sizes {tuple(sizes)}: give those of input and output, at least 1.")
+    layers: list[nn.Module] = []
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
+        affine = nn.Linear(inputs, outputs)
+        gain = 1.0 if place == len(sizes) - 2 else 2.0
+        nn.init.normal_(affine.weight, std=(gain / inputs) ** 0.5, generator=rng)
+        nn.init.uniform_(affine.bias, -(inputs**-0.5), inputs**-0.5, generator=rng)
+        layers += [affine, activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+class Waves(nn.Module):
+    """Fixed plane waves of random directions and phases, root 2 cos(<k, x> + phase), as inputs for a perceptron.
+
+    A perceptron on the coordinates learns coarse differences first and fine ones only after very many steps; on waves
+    it learns all scales at once.
+
+    Args:
+        dimension: D of the points.
+        count: Number of waves.
+        rng: Source of directions, phases and wave numbers.
+        longest, shortest: The range of the wave numbers |k|, radians per unit of length, uniform in their logarithm.
+    """
+
+    def __init__(
+        self, dimension: int, count: int, *, rng: torch.Generator, longest: float = 1.0, shortest: float = 60.0
+    ) -> None:
+        super().__init__()
+        direction = torch.randn(count, dimension, generator=rng)
+        exponent = torch.rand(count, 1, generator=rng)
+        size = longest * (shortest / longest) ** exponent
+        self.register_buffer("k", size * direction / direction.norm(dim=1, keepdim=True))
+        self.register_buffer("phase", 2 * math.pi * torch.rand(count, generator=rng))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the values of the waves at points, from shape (N, D) to (N, count)."""
+        return math.sqrt(2) * torch.cos(x @ self.get_buffer("k").T + self.get_buffer("phase"))

@@ -1,0 +1,110 @@
+"""How good samples are, by exact measures: transport to the data, modes covered, distances of features."""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from shapeofloss.adversarial.toys import Mixture, Sampler
+from shapeofloss.errors import UserError
+from shapeofloss.transport.clouds import as_cloud
+from shapeofloss.transport.exact import cost_matrix, mean_cost, optimal_assignment, optimal_value
+
+RADIUS = 4.0  # standard deviations about a mode
+FAIR = 0.2  # of a mode's fair share of the samples
+
+
+def wasserstein(x: ArrayLike, y: ArrayLike) -> float:
+    """Return the exact earth mover's distance W_1 between two clouds with equal weights, Euclidean ground distance.
+
+    Args:
+        x, y: Shape (N, D) and (M, D); N = M is quicker.
+    Returns:
+        In units of length.
+    Raises:
+        UserError: If one is no cloud, or the dimensions differ.
+    Source:
+        WGAN lecture, slide "Wasserstein distance (continuous)".
+    Example:
+        >>> wasserstein([[0.0], [1.0]], [[2.0], [1.0]])
+        1.0
+    """
+    cost = cost_matrix(x, y, p=1)
+    return mean_cost(cost, optimal_assignment(cost)) if len(cost) == cost.shape[1] else optimal_value(cost)
+
+
+def mode_shares(samples: ArrayLike, law: Mixture) -> NDArray[np.float64]:
+    """Return the share of samples within 4 standard deviations of each mode, shape (K,).
+
+    Args:
+        samples: Shape (N, D).
+        law: The mixture that they should follow.
+    """
+    near = cdist(as_cloud(samples, "samples"), law.modes) <= RADIUS * law.deviation
+    return near.mean(axis=0)
+
+
+def modes_covered(samples: ArrayLike, law: Mixture) -> int:
+    """Count the modes with at least a fifth of their fair share of the samples within 4 standard deviations.
+
+    Args:
+        samples: Shape (N, D), N at least 25 times the number of modes, so that a fifth of a share is five samples.
+        law: The mixture that they should follow.
+    Raises:
+        UserError: If there are fewer samples.
+    """
+    if len(np.asarray(samples)) < 25 * len(law.modes):
+        raise UserError(
+            f"{len(np.asarray(samples))} samples are too few to tell which of {len(law.modes)} modes are covered: "
+            f"take at least {25 * len(law.modes)}."
+        )
+    return int((mode_shares(samples, law) >= FAIR / len(law.modes)).sum())
+
+
+def sampling_floor(sampler: Sampler, count: int, *, pairs: int, seed: int) -> NDArray[np.float64]:
+    """Return W_1 between independent samples of one and the same law: no model can be expected to be closer.
+
+    Args:
+        sampler: The law.
+        count: Size of each sample.
+        pairs: Number of pairs of samples.
+        seed: Not negative.
+    Returns:
+        Shape (pairs,), in units of length.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    return np.array([wasserstein(sampler(count, rng).numpy(), sampler(count, rng).numpy()) for _ in range(pairs)])
+
+
+def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the squared 2-Wasserstein distance between the normal laws with the means and covariances of two clouds.
+
+    .. math:: |m_x - m_y|^2 + \mathrm{tr}\,(S_x + S_y - 2 (S_x S_y)^{1/2})
+
+    Args:
+        x, y: Shape (N, D) and (M, D), such as features of images.
+    Returns:
+        In units of length squared, not negative.
+    Raises:
+        UserError: If one is no cloud, has a single point, or the dimensions differ.
+    Source:
+        The WGAN paper's followers measure images so, in features of a large classifier; ours is small.
+    Example:
+        >>> frechet_distance([[0.0], [2.0]], [[1.0], [3.0]])
+        1.0
+    """
+    x, y = as_cloud(x, "x"), as_cloud(y, "y")
+    if x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+        raise UserError(f"The clouds have shapes {x.shape} and {y.shape}; both need two points and one dimension.")
+    first, second = (np.cov(z, rowvar=False, bias=True).reshape(z.shape[1], -1) for z in (x, y))
+    # The trace of (S_x S_y)^(1/2) is that of (S_x^(1/2) S_y S_x^(1/2))^(1/2), whose matrix is symmetric.
+    root = _root(first)
+    product = np.linalg.eigvalsh(root @ second @ root).clip(min=0)
+    distance = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(first) + np.trace(second) - 2 * np.sqrt(product).sum()
+    return float(max(distance, 0.0))
+
+
+def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the symmetric root of a symmetric matrix that is not negative."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T

@@ -1,0 +1,201 @@
+r"""Pairs of laws on a line with common nodes, and sequences of such pairs that tell KL, JSD and W apart.
+
+A pair holds masses at nodes. For laws with densities a node is the middle of a cell, and its mass is width times
+density: sums over nodes are then the midpoint rule, which is exact for densities that are constant on cells.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import rel_entr
+
+from shapeofloss.adversarial.quantiles import wasserstein_on_line
+from shapeofloss.errors import UserError, unknown
+from shapeofloss.transport.clouds import Floats, as_weights
+
+
+def kl(pi: ArrayLike, p: ArrayLike) -> float:
+    r"""Return the Kullback-Leibler divergence of two histograms over the same bins, in nats.
+
+    .. math:: KL(\pi \| p) = \sum_i \pi_i \log \frac{\pi_i}{p_i}
+
+    A bin with pi = 0 counts 0, one with pi > 0 and p = 0 makes the sum infinite.
+
+    Args:
+        pi, p: Masses that are brought to a sum of 1, shape (N,).
+    Returns:
+        From 0 to infinity.
+    Raises:
+        UserError: If they are no masses, or not equally many.
+    Source:
+        WGAN lecture, slides "Wasserstein distance vs KL vs JSD" and "Divergences".
+    Example:
+        >>> round(kl([1, 0], [1, 1]), 6), kl([1, 1], [1, 0])
+        (0.693147, inf)
+    """
+    pi, p = _histograms(pi, p)
+    return float(rel_entr(pi, p).sum())
+
+
+def jsd(pi: ArrayLike, p: ArrayLike) -> float:
+    r"""Return the Jensen-Shannon divergence of two histograms over the same bins, in nats.
+
+    .. math:: JSD(\pi \| p) = \tfrac12 KL(\pi \| m) + \tfrac12 KL(p \| m), \qquad m = \tfrac12 (\pi + p)
+
+    Args:
+        pi, p: Masses that are brought to a sum of 1, shape (N,).
+    Returns:
+        From 0 to log 2.
+    Raises:
+        UserError: If they are no masses, or not equally many.
+    Source:
+        WGAN lecture, slide "Wasserstein distance vs KL vs JSD".
+    Example:
+        >>> jsd([1, 2], [1, 2]), round(jsd([1, 0], [0, 1]), 6)
+        (0.0, 0.693147)
+    """
+    pi, p = _histograms(pi, p)
+    middle = (pi + p) / 2
+    return float(rel_entr(pi, middle).sum() + rel_entr(p, middle).sum()) / 2
+
+
+def total_variation(pi: ArrayLike, p: ArrayLike) -> float:
+    """Return half the sum of |pi_i - p_i|: the largest difference of probability, from 0 to 1.
+
+    Example:
+        >>> total_variation([1, 0], [1, 1])
+        0.5
+    """
+    pi, p = _histograms(pi, p)
+    return float(np.abs(pi - p).sum() / 2)
+
+
+def _histograms(pi: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+    return as_weights(pi, np.size(pi), "pi"), as_weights(p, np.size(pi), "p")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two laws of the line with common nodes.
+
+    Attributes:
+        nodes: Places, shape (N,).
+        pi, p: Masses, both of shape (N,) and of sum 1.
+    """
+
+    nodes: Floats
+    pi: Floats
+    p: Floats
+
+    @property
+    def kl_forward(self) -> float:
+        """KL(pi | p), in nats."""
+        return kl(self.pi, self.p)
+
+    @property
+    def kl_reverse(self) -> float:
+        """KL(p | pi), in nats."""
+        return kl(self.p, self.pi)
+
+    @property
+    def jsd(self) -> float:
+        """In nats."""
+        return jsd(self.pi, self.p)
+
+    @property
+    def w(self) -> float:
+        """The earth mover's distance by the quantile formula, in units of length."""
+        return wasserstein_on_line(self.nodes, self.nodes, self.pi, self.p)
+
+
+def _cells(edges: Floats) -> tuple[Floats, Floats]:
+    """Return the middles and the widths of cells."""
+    return (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+
+
+def fading(t: int, *, cells: int = 1000) -> Pair:
+    """Return U[0, 1] against (1 - 1/t) U[0, 1] + (1/t) of the law with density 2 x: everything tends to 0."""
+    middles, widths = _cells(np.linspace(0, 1, cells + 1))
+    return Pair(middles, widths, widths * (1 - 1 / t + 2 * middles / t))
+
+
+def shifted(t: int) -> Pair:
+    """Return U[0, 1] against U[1/t, 1 + 1/t], in three cells: JSD = log 2 / t, W = 1/t, and both KL are infinite."""
+    middles, widths = _cells(np.array([0, 1 / t, 1, 1 + 1 / t]))
+    return Pair(middles, widths * [1, 1, 0], widths * [0, 1, 1])
+
+
+def waves(t: int, *, cells: int = 200) -> Pair:
+    """Return U[0, 1] against the density 1 + sin(2 pi t x), `cells` to a wave: W = 1 / (2 pi t), JSD stays."""
+    middles, widths = _cells(np.linspace(0, 1, t * cells + 1))
+    return Pair(middles, widths, widths * (1 + np.sin(2 * np.pi * t * middles)))
+
+
+def points(t: int) -> Pair:
+    """Return the point mass at 0 against that at 1/t: W = 1/t, JSD = log 2."""
+    return Pair(np.array([0, 1 / t]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+
+
+def escaping(t: int) -> Pair:
+    """Return the point mass at 0 against (1 - 1/t) of it and 1/t at the place t: KL(pi | p) tends to 0, W = 1."""
+    return Pair(np.array([0.0, t]), np.array([1.0, 0.0]), np.array([1 - 1 / t, 1 / t]))
+
+
+SEQUENCES: dict[str, Callable[[int], Pair]] = {
+    "fading": fading,
+    "shifted": shifted,
+    "waves": waves,
+    "points": points,
+    "escaping": escaping,
+}
+
+
+def sequence(name: str, t: int) -> Pair:
+    """Return the t-th pair of a sequence: the limit law pi first.
+
+    Args:
+        name: `fading`, `shifted`, `waves`, `points` or `escaping`.
+        t: At least 2 (for `waves` at least 1).
+    Raises:
+        UserError: If there is no such sequence, or t is too small.
+    Source:
+        WGAN lecture, theorem 2, whose implications these sequences illustrate, and whose converses they refute.
+    Example:
+        >>> pair = sequence("shifted", 10)
+        >>> round(pair.w, 12), round(pair.jsd, 6), pair.kl_forward
+        (0.1, 0.069315, inf)
+    """
+    if name not in SEQUENCES:
+        raise unknown("sequence", name, SEQUENCES)
+    if t < (1 if name == "waves" else 2):
+        raise UserError(f"The sequence '{name}' has no t = {t}: t counts from {1 if name == 'waves' else 2}.")
+    return SEQUENCES[name](t)
+
+
+def random_pair(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
+    """Return random histograms on equal bins of [0, 1], some bins of which may be empty.
+
+    Args:
+        seed: Not negative.
+        bins: At least 2.
+        overlap: Whether both may have mass in the same bin. If not, each bin belongs to one of the two.
+    Raises:
+        UserError: If there are fewer bins.
+    Example:
+        >>> round(random_pair(0, overlap=False).jsd, 6)
+        0.693147
+    """
+    if bins < 2:
+        raise UserError(f"{bins} bins are too few for a pair of laws: take at least 2.")
+    rng = np.random.default_rng(seed)
+    middles, _ = _cells(np.linspace(0, 1, bins + 1))
+    # Heights of very different size, so that near and far pairs both come up.
+    pi, p = rng.exponential(size=(2, bins)) ** rng.uniform(0.1, 4, size=(2, 1))
+    if overlap:
+        p = p + rng.choice([0, 1, 100]) * pi  # or nearly the same law
+    else:
+        own = rng.permutation(bins) < rng.integers(1, bins)
+        pi, p = pi * own, p * ~own
+    return Pair(middles, pi / pi.sum(), p / p.sum())

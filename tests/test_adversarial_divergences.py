@@ -1,0 +1,146 @@
+"""The table of f-divergences: numerical suprema, known values, and what the definitions demand of every row."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy, norm
+
+from shapeofloss.adversarial import divergences as d
+from shapeofloss.errors import UserError
+
+ROWS = list(d.TABLE.values())
+RATIOS = np.logspace(-3, 3, 60)
+each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
+
+
+def pairs(seed, count=10, bins=6):
+    rng = np.random.default_rng(seed)
+    return [d.random_pair(bins, rng, apart=0.1) for _ in range(count)]
+
+
+def places(row):
+    """Return points across the conjugate's domain, none of them a zero of the conjugate."""
+    return np.linspace(-9.9, 9.9, 60) if np.isinf(row.end) else row.end - np.logspace(-2.01, 1, 60)
+
+
+def test_histograms_agree_with_scipy():
+    for pi, p in pairs(0):
+        both = jensenshannon(pi, p) ** 2
+        assert d.divergence(d.KL, pi, p) == pytest.approx(entropy(pi, p), rel=1e-12)
+        assert d.divergence(d.REVERSE_KL, pi, p) == pytest.approx(entropy(p, pi), rel=1e-12)
+        assert d.divergence(d.JENSEN_SHANNON, pi, p) == pytest.approx(2 * both, rel=1e-10)
+        assert d.divergence(d.GAN, pi, p) == pytest.approx(2 * both - np.log(4), rel=1e-10)
+        assert d.divergence(d.HELLINGER, pi, p) == pytest.approx(2 - 2 * np.sqrt(pi * p).sum(), rel=1e-10)
+        assert d.divergence(d.PEARSON, pi, p) == pytest.approx((pi**2 / p).sum() - 1, rel=1e-10)
+
+
+@each_row
+def test_random_gaussians_agree_with_adaptive_quadrature_of_the_definition(row):
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        first, second = norm(rng.normal(), 1), norm(rng.normal(), 1 + rng.random())
+        x = np.linspace(-9, 9, 4001)
+        pi, p = first.pdf(x), second.pdf(x)
+        value = quad(lambda x, a=first, b=second: b.pdf(x) * row.generator(a.pdf(x) / b.pdf(x)), -9, 9, limit=200)[0]
+        assert d.divergence(row, pi / pi.sum(), p / p.sum()) == pytest.approx(value, abs=1e-5)
+
+
+@each_row
+def test_the_table_prints_the_divergence_except_where_it_errs(row):
+    for pi, p in pairs(2):
+        value = d.divergence(row, pi, p)
+        if row is d.PEARSON:
+            assert row.printed(p, pi) == pytest.approx(value) != pytest.approx(row.printed(pi, p), rel=1e-3)
+        else:
+            assert row.printed(pi, p) == pytest.approx(value / (2 if row is d.JENSEN_SHANNON else 1))
+
+
+@each_row
+def test_the_derivative_is_the_slope_of_the_generator_and_rises(row):
+    h = 1e-5 * RATIOS
+    slopes = (row.generator(RATIOS + h) - row.generator(RATIOS - h)) / (2 * h)
+    assert row.derivative(RATIOS) == pytest.approx(slopes, rel=1e-5, abs=1e-7)
+    assert (np.diff(row.derivative(RATIOS)) > 0).all()
+
+
+@each_row
+def test_the_conjugate_is_the_supremum_and_conjugating_twice_gives_the_generator(row):
+    t = places(row)
+    assert d.numerical_conjugate(row.generator, t, at_zero=row.at_zero) == pytest.approx(row.conjugate(t), rel=1e-9)
+    assert d.numerical_biconjugate(row.conjugate, RATIOS, end=row.end) == pytest.approx(row.generator(RATIOS), rel=1e-9)
+
+
+@each_row
+def test_limits_at_zero_and_infinity_are_those_of_the_generator(row):
+    small, large = float(row.generator(np.array([1e-9]))[0]), float(row.generator(np.array([1e9]))[0]) / 1e9
+    assert small > 20 if np.isinf(row.at_zero) else small == pytest.approx(row.at_zero, abs=1e-4)
+    assert large > 20 if np.isinf(row.slope) else large == pytest.approx(row.slope, abs=1e-4)
+
+
+@each_row
+def test_no_critic_beats_the_divergence_and_the_best_one_reaches_it(row):
+    rng = np.random.default_rng(3)
+    for pi, p in pairs(4):
+        value, best = d.divergence(row, pi, p), row.raw(pi / p)
+        assert d.bound(row, row.activation(best), pi, p) == pytest.approx(value, abs=1e-12)
+        for size in (0.01, 1.0):
+            raw = best + size * rng.standard_normal(len(pi))
+            assert d.bound(row, row.activation(raw), pi, p) < value
+
+
+@each_row
+def test_the_activation_stays_inside_the_domain_rises_and_undoes_raw(row):
+    values = row.activation(np.linspace(-10, 10, 100))
+    assert (values < row.end).all() and (np.diff(values) > 0).all()
+    assert row.activation(row.raw(RATIOS)) == pytest.approx(row.derivative(RATIOS), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("kl", np.inf), ("reverse-kl", np.inf), ("pearson", np.inf), ("hellinger", 2), ("js", 2 * np.log(2)), ("gan", 0)],
+)
+def test_empty_bins_are_charged_by_the_limits(key, value):
+    assert d.divergence(d.row(key), [1, 0], [0, 1]) == pytest.approx(value)
+    near = d.divergence(d.row(key), [1 - 1e-12, 1e-12], [1e-12, 1 - 1e-12])
+    assert near > 20 if np.isinf(value) else near == pytest.approx(value, abs=1e-4)
+    assert d.divergence(d.row(key), [0.5, 0.5, 0], [0.5, 0.5, 0]) == pytest.approx(d.row(key).generator(np.ones(1))[0])
+
+
+def test_the_supremum_of_many_functions_is_found_at_once():
+    centres = np.array([-3.0, 0.123456, 7.0])
+    place, value = d.supremum(lambda s: -np.abs(s - centres[:, None]), -10, 10, count=3)
+    assert place == pytest.approx(centres, abs=1e-9) and value == pytest.approx(0, abs=1e-9)
+
+
+def test_random_pairs_are_histograms_apart_and_repeatable():
+    pi, p = d.random_pair(5, np.random.default_rng(0), apart=0.3)
+    again = d.random_pair(5, np.random.default_rng(0), apart=0.3)
+    assert pi.sum() == pytest.approx(1) and (p > 0).all() and d.total_variation(pi, p) >= 0.3
+    assert np.array_equal(pi, again[0]) and np.array_equal(p, again[1])
+
+
+def test_total_variation_is_one_for_disjoint_and_zero_for_equal_histograms():
+    assert d.total_variation(np.array([1.0, 0]), np.array([0, 1.0])) == 1
+    assert d.total_variation(np.array([0.4, 0.6]), np.array([0.4, 0.6])) == 0
+
+
+@pytest.mark.parametrize("masses", [[0.5, 0.6], [-0.5, 1.5], [np.nan, 1.0], [[1.0]], []])
+def test_what_is_no_histogram_is_refused(masses):
+    with pytest.raises(UserError, match="histogram pi"):
+        d.divergence(d.KL, masses, [0.5, 0.5])
+
+
+def test_other_wrong_input_gets_its_sentence():
+    with pytest.raises(UserError, match="Did you mean 'hellinger'"):
+        d.row("helinger")
+    with pytest.raises(UserError, match="2 and 3 bins"):
+        d.divergence(d.KL, [0.5, 0.5], [0.2, 0.3, 0.5])
+    with pytest.raises(UserError, match=r"below 0; its largest is 0\.5"):
+        d.bound(d.GAN, [-1.0, 0.5], [0.5, 0.5], [0.5, 0.5])
+    with pytest.raises(UserError, match=r"shape \(3,\)"):
+        d.bound(d.KL, [0.0, 0.0, 0.0], [0.5, 0.5], [0.5, 0.5])
+    with pytest.raises(UserError, match="1 bins"):
+        d.random_pair(1, np.random.default_rng(0))
+    with pytest.raises(UserError, match=r"total variation of 0\.99"):
+        d.random_pair(3, np.random.default_rng(0), apart=0.99)
