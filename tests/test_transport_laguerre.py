@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import Voronoi
 
+from shapeofloss.bench.laguerre import HullDomain
 from shapeofloss.errors import UserError
 from shapeofloss.transport.laguerre import NEAR, Domain, in_disc
 
@@ -43,6 +44,17 @@ def test_cells_of_equal_potentials_are_those_of_scipys_voronoi():
     regions = [diagram.vertices[diagram.regions[diagram.point_region[i]]] for i in range(40)]
     expected = [abs(area_of(region)) for region in regions]
     assert domain.cells(np.full(40, 0.3)).volumes == pytest.approx(expected, rel=1e-9)
+
+
+def test_cells_are_those_of_qhulls_lifted_points():
+    for seed in range(5):
+        domain, f, _ = random_domain(50, seed)
+        ours, hulls = domain.cells(f), HullDomain(domain.seeds, BOX).cells(f)
+        assert ours.volumes == pytest.approx(hulls.volumes, rel=1e-9)
+        there = {tuple(sorted(pair)): length for pair, length in zip(hulls.pairs.tolist(), hulls.lengths, strict=True)}
+        here = {tuple(pair): length for pair, length in zip(ours.pairs.tolist(), ours.lengths, strict=True)}
+        assert here == pytest.approx({pair: there[pair] for pair in here}, abs=1e-9)
+        assert sum(here.values()) == pytest.approx(sum(there.values()))
 
 
 @pytest.mark.parametrize("void", [False, True])

@@ -240,7 +240,7 @@ def test_trials_are_what_register_finds():
 def test_reach_and_stiffness_fall_from_round_to_round():
     schedule = r.Settings(first=16.0, last=4.0, rounds=3, stiffness=0.01, scale=2.0).schedule()
     assert np.allclose(schedule, [(32, 1), (16, 0.1), (8, 0.01)])
-    assert r.Settings(last=4.0, rounds=1, stiffness=0.01).schedule() == [(4.0, 0.01)]
+    assert r.Settings(first=9.0, last=4.0, rounds=1, stiffness=0.01).schedule() == [(4.0, 0.01)]
 
 
 @pytest.mark.parametrize(

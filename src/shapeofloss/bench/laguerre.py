@@ -1,16 +1,20 @@
-"""Potentials of 400 Laguerre cells of equal volume, to 1% from zero, with cells of compiled clipping or of Qhull."""
+"""Cells of equal volume, to 1% from zero potentials: 400 polygons, and 100 cells of another cost on pixels."""
 
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize
 from scipy.spatial import ConvexHull
 
-from shapeofloss.transport.clouds import uniform
+from shapeofloss.transport import pixels
+from shapeofloss.transport.clouds import Floats, uniform
 from shapeofloss.transport.laguerre import Cells, Domain
 
 CELLS = 400
+PIXEL_CELLS, SIDE, EXPONENT = 100, 256, 4
+PRECISION = 0.01  # of the volume of the worst cell
 
 
 class HullDomain(Domain):
@@ -50,7 +54,7 @@ class HullDomain(Domain):
 
 
 @cache
-def seeds() -> Any:
+def seeds() -> Floats:
     """Return random seeds in the unit square."""
     return uniform(CELLS, 2, seed=0)
 
@@ -63,3 +67,41 @@ def clipped() -> None:
 def hulls() -> None:
     """Solve by the same damped Newton steps with SciPy's hulls."""
     HullDomain(seeds()).solve(np.full(CELLS, 1 / CELLS))
+
+
+@cache
+def costs() -> pixels.PowerCosts:
+    """Return the costs |x - y|^4 on pixels."""
+    return pixels.PowerCosts.of(
+        pixels.Grid((SIDE, SIDE), 1 / SIDE), uniform(PIXEL_CELLS, 2, seed=0), exponents=EXPONENT
+    )
+
+
+@cache
+def matrix() -> Floats:
+    """Return the same costs as an array, shape (cells, pixels)."""
+    return costs().at(costs().grid.centres)
+
+
+def newtons() -> None:
+    """Solve on pixels by the course's Newton steps."""
+    pixels.solve(costs(), np.full(PIXEL_CELLS, 1 / PIXEL_CELLS), tolerance=PRECISION)
+
+
+def quasi_newtons() -> None:
+    """Solve on pixels by SciPy's L-BFGS, with cells from NumPy's argmin over the stored costs."""
+    wanted = np.full(PIXEL_CELLS, 1 / PIXEL_CELLS)
+
+    def descend(f: Floats) -> tuple[float, Floats]:
+        offers = matrix() - f[:, None]
+        owner = offers.argmin(0)
+        found[:] = np.bincount(owner, minlength=len(f)) / len(owner)
+        return -float(wanted @ f + offers[owner, np.arange(len(owner))].mean()), found - wanted
+
+    def stop(_: Floats) -> None:
+        if np.abs(found / wanted - 1).max() <= PRECISION:
+            raise StopIteration
+
+    found = np.zeros(PIXEL_CELLS)
+    options = {"maxcor": 20, "ftol": 0.0, "gtol": 0.0, "maxfun": 300}
+    minimize(descend, np.zeros(PIXEL_CELLS), jac=True, method="L-BFGS-B", callback=stop, options=options)

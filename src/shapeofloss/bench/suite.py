@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shapeofloss import workspace
-from shapeofloss.bench import assignment, crystals, laguerre, persistence, pixels, runner_overhead, sign_loss, together
+from shapeofloss.bench import assignment, crystals, laguerre, persistence, runner_overhead, sign_loss, together
 from shapeofloss.errors import unknown
 from shapeofloss.files import lock, read_json, write_rows
 
@@ -49,7 +49,9 @@ _ALL = [
         laguerre.hulls,
         30,
     ),
-    Benchmark("pixel-cells", "L-BFGS with KeOps, as the talk has it", pixels.newton, pixels.quasi_newton, 10),
+    Benchmark(
+        "laguerre-pixels", "SciPy's L-BFGS on a stored matrix of costs", laguerre.newtons, laguerre.quasi_newtons, 3
+    ),
     Benchmark("crystals", "PyAPD", crystals.ours, crystals.pyapds, 3),
     *(
         Benchmark(

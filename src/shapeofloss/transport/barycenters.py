@@ -29,7 +29,7 @@ NEGLIGIBLE = 40.0  # exp(-40) of a sum adds nothing to it in double precision
 
 
 def soft_transform(h: Tensor, *, eps: float) -> Tensor:
-    r"""Return f(x) = -eps log sum_y exp(h(y) - |x - y|^2 / 2 eps) on a grid of spacing 1, mostly by products of matrices.
+    r"""Return f(x) = -eps log sum_y exp(h(y) - |x - y|^2 / 2 eps) on a grid of spacing 1, by products of matrices.
 
     It is `separable_transform` with fewer exponentials. A line of n points is multiplied with the kernel in blocks of
     neighbours within which the kernel cannot underflow, and the blocks' sums are added in the logarithm. There is one
@@ -112,7 +112,7 @@ def gaussian_density(shape: Sequence[int], mean: ArrayLike, covariance: ArrayLik
         array([0.274, 0.452, 0.274])
     """
     inverse = np.linalg.inv(as_covariances(np.asarray(covariance)[None])[0])
-    apart = grid_points(tuple(shape)) - mean
+    apart = grid_points(tuple(shape)) - np.asarray(mean, dtype=np.float64)
     density = np.exp(-np.einsum("ni,ij,nj->n", apart, inverse, apart) / 2).reshape(shape)
     return np.asarray(density / density.sum())
 

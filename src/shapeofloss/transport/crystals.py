@@ -132,7 +132,7 @@ def measure(labels: Labels, seed: int, *, bend: float, jitter: float, smooth: fl
 def fit(labels: Labels, count: int, grid: Grid, *, isotropic: bool = False, tolerance: float = 0.01) -> Polycrystal:
     """Fit a diagram to an image: each grain gives its centroid, volume and the inverse of its covariance.
 
-    The moments are all that is taken from the image, D (D + 3) / 2 + 1 numbers for each grain.
+    The moments are all that is taken from the image, D (D + 3) / 2 numbers for each grain.
 
     Args:
         labels: The grain of each voxel, from 0 to count - 1, all of them present.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
@@ -204,7 +204,9 @@ def kernel(x: Floats, y: Floats, blur: float, cut: float) -> csr_array:
     """Return exp(-|x_i - y_j|^2 / (2 blur^2)) for all pairs up to the distance `cut`, shape (N, M), lengths in mm."""
     near = cKDTree(x).sparse_distance_matrix(cKDTree(y), cut, output_type="ndarray")
     values = np.exp(near["v"] ** 2 / (-2 * blur**2))
-    return csr_array((values, (near["i"], near["j"])), shape=(len(x), len(y)))
+    pairs = coo_array((values, (near["i"], near["j"])), shape=(len(x), len(y)))
+    pairs.has_canonical_format = True  # no pair comes twice, so that nothing has to be sorted
+    return pairs.tocsr()
 
 
 def _power(sums: Floats, exponent: float) -> Floats:
@@ -231,10 +233,11 @@ def scalings(k: csr_array, a: Floats, b: Floats, *, ratio: float, steps: int = S
     """
     back, exponent = csr_array(k.T), -1 / (1 + ratio**-2)
     u = np.ones(len(a))
-    for _ in range(steps):
-        v = _power(back @ (a * u), exponent)
-        u = _power(k @ (b * v), exponent)
-    return u, v
+    with np.errstate(divide="ignore"):
+        for _ in range(steps):
+            v = (back @ (a * u)) ** exponent  # infinite where nothing is in reach, which no entry of K multiplies
+            u = (k @ (b * v)) ** exponent
+    return np.where(np.isfinite(u), u, 0), np.where(np.isfinite(v), v, 0)
 
 
 class Transported:
@@ -339,9 +342,9 @@ class Settings:
     """
 
     first: float = 20.0
-    last: float = 4.0
-    rounds: int = 16
-    stiffness: float = 1e-3
+    last: float = 2.0
+    rounds: int = 24
+    stiffness: float = 3e-4
     width: float = 40.0
     scale: float = 1.0
 
@@ -553,9 +556,7 @@ def _checked(points: ArrayLike, name: str, unit: str) -> tuple[Floats, int]:
     except (TypeError, ValueError):
         raise UserError(f"The cloud {name} holds something else than numbers, or rows of different lengths.") from None
     if x.ndim != 2 or x.shape[1] != 3:
-        raise UserError(
-            f"The cloud {name} has shape {x.shape}; one row of three coordinates per point, (N, 3), is needed."
-        )
+        raise UserError(f"The cloud {name} has shape {x.shape}; it needs three coordinates per point, (N, 3).")
     if len(bad := np.flatnonzero(~np.isfinite(x).all(1))):
         shown = ", ".join(map(str, bad[:3])) + (", ..." if len(bad) > 3 else "")
         raise UserError(

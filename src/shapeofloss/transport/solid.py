@@ -206,8 +206,8 @@ def drop(*, count: int, seed: int, frames: int, material: dict[str, Any]) -> dic
         frames: T, how many moments are recorded, the start included.
         material: The arguments of `Material`.
     Returns:
-        positions (T, N, 2), f (T, N), error (T,), pieces (T,), evaluations (T,), bonds of the last frame (K, 2), and how
-        many bonds_at_start there were.
+        positions (T, N, 2), f (T, N), error (T,), pieces (T,), evaluations (T,), bonds of the last frame (K, 2), and
+        how many bonds_at_start there were.
     """
     volumes = np.full(count, SIDE**2 / count)
     cos, sin = np.cos(TILT), np.sin(TILT)

@@ -1,0 +1,206 @@
+"""Barycenters: of Gaussians, on given points and on grids, against closed forms and POT."""
+
+import itertools
+
+import numpy as np
+import ot
+import pytest
+import torch
+
+from shapeofloss.errors import UserError
+from shapeofloss.transport import clouds
+from shapeofloss.transport.barycenters import (
+    as_densities,
+    barycenter_program,
+    fixed_point_step,
+    gaussian_barycenter,
+    gaussian_density,
+    gaussian_distance,
+    grid_barycenter,
+    grid_divergence,
+    moments,
+    soft_transform,
+)
+from shapeofloss.transport.exact import cost_matrix, optimal_value
+from shapeofloss.transport.grids import grid_points, separable_transform
+
+WEIGHTS = np.array([0.5, 0.3, 0.2])
+
+
+def covariances(dimension, seed, count=3):
+    roots = np.random.default_rng(seed).standard_normal((count, dimension, dimension))
+    return roots @ roots.swapaxes(1, 2) + 0.1 * np.eye(dimension)
+
+
+def images(shape, seed, width):
+    """Return three Gaussian densities, their means and covariances."""
+    rng = np.random.default_rng(seed)
+    means = np.array([rng.uniform(0.38, 0.62, len(shape)) * (np.array(shape) - 1) for _ in range(3)])
+    spreads = width**2 * covariances(len(shape), seed)
+    spreads = width**2 * np.array([s / np.trace(s) * len(shape) for s in spreads])
+    return np.stack([gaussian_density(shape, m, s) for m, s in zip(means, spreads, strict=True)]), means, spreads
+
+
+@pytest.mark.parametrize("shape", [(7,), (30, 40), (5, 16, 12)])
+@pytest.mark.parametrize("eps", [1e-5, 0.1, 1.0, 30.0])
+def test_the_transform_by_products_is_the_one_by_exponentials(shape, eps):
+    rng = np.random.default_rng(0)
+    steep = -((grid_points(shape).sum(1) - max(shape)) ** 2).reshape(shape) / (3 * eps)  # of the kernel's own range
+    h = torch.tensor(steep + 5 * rng.standard_normal(shape))
+    h[torch.tensor(rng.random(shape) < 0.3)] = -torch.inf  # no mass
+    h[tuple(slice(0, 1) for _ in shape[:-1])] = -torch.inf  # a line without any
+    expected = separable_transform(h, eps=eps)
+    assert torch.allclose(soft_transform(h, eps=eps), expected, rtol=1e-12, atol=1e-10 * eps)
+
+
+@pytest.mark.parametrize("eps", [0.0, -1.0, np.nan, np.inf])
+def test_the_transform_refuses_a_temperature_that_is_none(eps):
+    with pytest.raises(UserError, match="eps above 0"):
+        soft_transform(torch.zeros(3, dtype=torch.float64), eps=eps)
+
+
+def test_densities_are_sampled_and_measured_as_they_should():
+    covariance = [[4.0, 1.0], [1.0, 3.0]]
+    mean, spread = moments(gaussian_density((40, 30), [18.3, 14.9], covariance))
+    assert np.allclose(mean, [18.3, 14.9], atol=1e-6)
+    assert np.allclose(spread, covariance, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 5])
+def test_the_distance_of_gaussians_is_that_of_pot(dimension):
+    first, second = covariances(dimension, dimension, 2)
+    none = np.zeros(dimension)
+    expected = ot.gaussian.bures_wasserstein_distance(none, none, first, second) ** 2
+    assert gaussian_distance(first, second) == pytest.approx(expected, rel=1e-7)
+
+
+def test_the_barycenter_of_gaussians_is_that_of_pot_and_solves_its_equation():
+    given = covariances(3, 1)
+    found = gaussian_barycenter(given, WEIGHTS)
+    _, expected = ot.gaussian.bures_wasserstein_barycenter(np.zeros((3, 3)), given, WEIGHTS, num_iter=500, eps=1e-12)
+    assert np.allclose(found, expected, rtol=1e-6)
+    assert np.allclose(fixed_point_step(found, given, WEIGHTS), found, rtol=1e-12)
+
+
+def test_gaussians_with_one_set_of_axes_have_the_mean_of_the_standard_deviations():
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    widths = np.random.default_rng(1).uniform(0.5, 2, (3, 3))
+    given = np.array([turn @ np.diag(w**2) @ turn.T for w in widths])
+    assert np.allclose(gaussian_barycenter(given, WEIGHTS), turn @ np.diag((WEIGHTS @ widths) ** 2) @ turn.T)
+
+
+def test_the_program_finds_the_barycenter_of_pot_on_a_common_support():
+    rng = np.random.default_rng(2)
+    points, given = rng.random((9, 2)), rng.dirichlet(np.ones(9), 3)
+    found = barycenter_program(points, [points] * 3, WEIGHTS, masses=list(given))
+    costs = cost_matrix(points, points)
+    expected = ot.lp.barycenter(given.T.copy(), costs, WEIGHTS, solver="highs")
+    value = [
+        sum(w * optimal_value(costs, a, b) for w, b in zip(WEIGHTS, given, strict=True)) for a in (found, expected)
+    ]
+    assert value[0] == pytest.approx(value[1], rel=1e-7)
+    assert found.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_the_program_on_all_means_of_points_is_exact_on_the_line():
+    x = np.sort(np.random.default_rng(3).random((3, 4, 1)), axis=1)
+    means = np.array([WEIGHTS @ np.stack(points) for points in itertools.product(*x)])
+    found = barycenter_program(means, list(x), WEIGHTS)
+    heavy = found > 1e-9
+    assert np.allclose(np.sort(means[heavy].ravel()), np.sort(np.einsum("k,knd->n", WEIGHTS, x)))  # sorted to sorted
+    assert np.allclose(found[heavy], 1 / 4)
+
+
+@pytest.mark.parametrize(("shape", "blur"), [((64,), 2.0), ((32, 40), 1.2), ((20, 20, 24), 0.8)])
+def test_the_barycenter_on_a_grid_is_that_of_gaussians(shape, blur):
+    given, means, spreads = images(shape, 4, max(shape) / 16)
+    found = grid_barycenter(given, WEIGHTS, blur=blur)
+    mean, spread = moments(found.density)
+    truth = gaussian_barycenter(spreads, WEIGHTS)
+    assert np.allclose(mean, WEIGHTS @ means, atol=0.01)
+    assert np.linalg.norm(spread - truth) < 0.01 * np.linalg.norm(truth)
+    assert float(found.density.sum()) == pytest.approx(1, abs=1e-12)
+    assert found.disagreement <= 1e-3
+
+
+def test_the_barycenter_on_a_grid_is_that_of_pot_in_the_logarithm():
+    rng = np.random.default_rng(5)
+    given = rng.random((2, 12, 12)) * (rng.random((2, 12, 12)) < 0.5)
+    given /= given.sum((1, 2), keepdims=True)
+    weights, blur = np.array([0.6, 0.4]), 2.0
+    expected = ot.bregman.convolutional_barycenter2d_debiased(
+        given, 2 * (blur / 11) ** 2, weights, method="sinkhorn_log", stopThr=1e-7, warn=False, numItermax=400
+    )
+    debiased = grid_barycenter(given, weights, blur=blur, tolerance=1e-6, limit=400).density
+    value = [sum(w * grid_divergence(a, b, blur=blur, tolerance=1e-7) for w, b in zip(weights, given, strict=True))
+             for a in (debiased.numpy(), expected)]  # fmt: skip
+    assert value[0] == pytest.approx(value[1], rel=0.01)
+    plain = grid_barycenter(given, weights, blur=blur, tolerance=1e-9, debias=False).density.numpy()
+    soft = ot.bregman.convolutional_barycenter2d(given, 2 * (blur / 11) ** 2, weights, stopThr=1e-12, warn=False)
+    assert np.allclose(plain, soft / soft.sum(), atol=1e-6)
+
+
+def test_without_debiasing_the_barycenter_is_wider():
+    given, _, spreads = images((40, 40), 6, 3.0)
+    wide, right = (moments(grid_barycenter(given, blur=2.0, debias=choice).density)[1] for choice in (False, True))
+    truth = gaussian_barycenter(spreads)
+    assert np.trace(wide) > np.trace(truth) + 2.0
+    assert np.trace(right) == pytest.approx(np.trace(truth), rel=0.01)
+
+
+def test_the_mass_is_kept_after_any_number_of_steps_and_a_shift_of_inputs_shifts_the_barycenter():
+    given, _, _ = images((32, 32), 7, 2.0)
+    for limit in (0, 3, 30):
+        found = grid_barycenter(given, blur=1.0, scaling=0.3, tolerance=0.0, limit=limit)
+        assert float(found.density.sum()) == pytest.approx(1, abs=1e-12)
+    moved = grid_barycenter(np.roll(given, 3, axis=2), blur=1.0).density
+    assert torch.allclose(moved, grid_barycenter(given, blur=1.0).density.roll(3, 1), atol=1e-5)
+
+
+def test_all_weight_on_one_input_gives_that_input():
+    given, _, spreads = images((32, 32), 8, 2.0)
+    found = grid_barycenter(given, [0.0, 1.0, 0.0], blur=1.0, tolerance=1e-5)
+    assert np.allclose(moments(found.density)[1], spreads[1], rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(("shape", "blur"), [((64,), 1.0), ((32, 32), 1.0), ((20, 20, 20), 0.7)])
+def test_the_divergence_on_a_grid_is_half_the_squared_distance_of_gaussians(shape, blur):
+    (first, second, _), means, spreads = images(shape, 9, max(shape) / 16)
+    truth = (np.sum((means[0] - means[1]) ** 2) + gaussian_distance(spreads[0], spreads[1])) / 2
+    assert grid_divergence(first, second, blur=blur) == pytest.approx(truth, rel=0.01)
+    assert grid_divergence(first, first, blur=blur) == pytest.approx(0, abs=1e-9)
+    assert grid_divergence(second, first, blur=blur) == pytest.approx(truth, rel=0.01)
+
+
+def test_the_divergence_of_scattered_masses_is_exact_transport_for_a_small_blur():
+    rng = np.random.default_rng(10)
+    first, second = (rng.random((8, 8)) * (rng.random((8, 8)) < 0.2) for _ in range(2))
+    points = grid_points((8, 8))
+    truth = optimal_value(cost_matrix(points, points), first.ravel(), second.ravel())
+    assert grid_divergence(first, second, blur=0.2, scaling=0.9, limit=2000) == pytest.approx(truth, rel=0.01)
+
+
+def test_what_is_no_density_no_covariance_or_no_blur_is_refused():
+    good = np.ones((2, 4, 4))
+    with pytest.raises(UserError, match="not negative"):
+        as_densities(-good)
+    with pytest.raises(UserError, match="not zero everywhere"):
+        grid_barycenter(np.stack([good[0], 0 * good[0]]), blur=1.0)
+    with pytest.raises(UserError, match=r"need \(K, n_1"):
+        as_densities(np.ones(4))
+    with pytest.raises(UserError, match="blur is 0"):
+        grid_barycenter(good, blur=0.0)
+    with pytest.raises(UserError, match="scaling between 0 and 1"):
+        grid_divergence(good[0], good[1], blur=1.0, scaling=1.0)
+    with pytest.raises(UserError, match="weights w have shape"):
+        grid_barycenter(good, [1.0], blur=1.0)
+    with pytest.raises(UserError, match="have shapes"):
+        grid_divergence(good[0], good[:, 0], blur=1.0)
+    with pytest.raises(UserError, match="symmetric"):
+        gaussian_barycenter([[[1.0, 2.0], [0.0, 1.0]]])
+    with pytest.raises(UserError, match="eigenvalues above 0"):
+        gaussian_distance([[1.0, 0.0], [0.0, -1.0]], np.eye(2))
+    with pytest.raises(UserError, match="K, D, D"):
+        gaussian_barycenter(np.eye(2))
+    with pytest.raises(UserError, match="dimensions 2 and 3"):
+        barycenter_program(clouds.uniform(3, 2, 0), [clouds.uniform(3, 3, 0)])
