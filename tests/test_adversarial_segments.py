@@ -11,6 +11,15 @@ from shapeofloss.errors import UserError
 from shapeofloss.transport.programs import price_program
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks this small are slower on several threads, and far slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def points(seed, count=12):
     return np.random.default_rng(seed).standard_normal((2, count, 2))
 
@@ -66,7 +75,7 @@ def test_the_optimal_gradient_is_the_unit_vector_towards_the_data(kind):
 def test_inwards_is_outwards_the_other_way_round():
     for kind, larger in (("outwards", True), ("inwards", False)):
         y, z, _ = segments.moved(kind, 10, 5)
-        assert (np.linalg.norm(y, axis=1).min() > np.linalg.norm(z, axis=1).max()) is larger
+        assert (np.linalg.norm(y, axis=1).min() > np.linalg.norm(z, axis=1).max()) == larger
 
 
 def test_an_unknown_example_is_named():
@@ -132,12 +141,13 @@ def test_a_mixture_critics_record_agrees_with_its_own_points():
     way = found["x"] - found["z"]
     cross = way[:, 0] * (found["y"] - found["z"])[:, 1] - way[:, 1] * (found["y"] - found["z"])[:, 0]
     assert cross == pytest.approx(np.zeros(20), abs=1e-12)  # on the segments
-    assert found["largest"] == max(found["grid"].max(), found["norm"].max())
+    assert 0 < found["inside"].mean() < 1  # the corners of the box are outside
+    assert found["largest"] == max(found["grid"][found["inside"]].max(), found["norm"].max())
     assert (np.abs(found["cosine"]) <= 1 + 1e-12).all() and found["grid"].shape == (5, 5)
 
 
 def test_training_turns_the_gradient_to_the_data_and_its_norm_towards_one():
-    found = run(steps=300, width=32, batch=32)
+    found = run(steps=150, width=32, batch=32)
     assert np.median(found["cosine"]) > 0.8
     assert found["norm"].mean() == pytest.approx(1, abs=0.3)
     assert found["value"] == pytest.approx(found["wasserstein"], rel=0.4)

@@ -8,6 +8,7 @@ import shapeofloss.transport
 from shapeofloss.errors import UserError
 from shapeofloss.transport import registration as r
 from shapeofloss.transport.anatomy import two_phases
+from shapeofloss.transport.exact import cost_matrix, optimal_assignment
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,43 @@ def test_trials_are_what_register_finds():
         assert result["aligned"] == pytest.approx(
             r.landmark_error(found.alignment(drawn.landmarks), drawn.images), rel=1e-9
         )
+
+
+def shifted(shift):
+    still = r.Smooth(r.Affine(np.zeros((3, 3)), np.zeros(3)), np.zeros((1, 3)), np.zeros((1, 3)), 1.0)
+    return r.Registration(r.Affine(np.eye(3), np.array(shift)), [(r.Closest(np.eye(3), np.eye(3), 1.0), still)])
+
+
+def test_a_round_trip_is_zero_for_inverse_maps_and_else_what_is_left(cloud):
+    assert r.round_trip(shifted([5.0, 0, 0]), shifted([-5.0, 0, 0]), cloud) == pytest.approx(0)
+    assert r.round_trip(shifted([5.0, 0, 0]), shifted([-1.0, 3.0, 0]), cloud) == pytest.approx(5)
+
+
+def test_the_gap_is_zero_between_equal_clouds_and_counts_both_directions():
+    corners = 10 * np.eye(3)
+    assert r.gap(corners, corners) == 0
+    assert r.gap(corners, corners[:2]) == pytest.approx(np.sqrt(200) / 5)  # one of five points has no partner
+
+
+def test_balanced_transport_of_equal_numbers_is_the_optimal_assignment(cloud):
+    other = np.random.default_rng(9).normal(size=cloud.shape) * 20
+    permutation = optimal_assignment(cost_matrix(cloud, other))
+    assert np.allclose(r.balanced(cloud, other), other[permutation])
+
+
+def test_one_matching_of_a_still_anatomy_is_right_but_for_balanced_transport():
+    found = r.matched_once(7, 0.0, 300, 0.2, 10.0, levels=6)
+    assert max(found["aligned"], found["robust"], found["closest"]) < 3
+    assert found["balanced"] > 2 * found["robust"]
+
+
+def test_checks_are_those_of_register():
+    result = r.trials(7, 8.0, 200, 0.1, [("icp", {"rounds": 2})], checks=True)
+    drawn = two_phases(7, points=200, amplitude=8.0, missing=0.1)
+    settings = {"matching": "icp", "settings": r.Settings(rounds=2)}
+    forth, back = r.register(drawn.x, drawn.y, **settings), r.register(drawn.y, drawn.x, **settings)
+    assert result["gap"] == [pytest.approx(r.gap(forth(drawn.x), drawn.y))]
+    assert result["round_trip"] == [pytest.approx(r.round_trip(forth, back, drawn.x))]
 
 
 def test_reach_and_stiffness_fall_from_round_to_round():

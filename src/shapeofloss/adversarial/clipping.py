@@ -168,7 +168,7 @@ def gradients_through_depth(
     Returns:
         "norms", shape (layers,): the mean norm of the score's gradient at the input and at each hidden layer, from the
         input on; "weights", all entries of the matrices; "clamped", the share of them at c or -c, within 1%, right
-        after clamping the initial ones, and "edges" after training (both NaN for a penalty).
+        after clamping the initial ones, and "edges" after training (both 0 for a penalty).
     """
     start = torch.Generator().manual_seed(seed)
     critic = perceptron((2, *[width] * (layers - 1), 1), rng=start)
@@ -180,8 +180,7 @@ def gradients_through_depth(
         return torch.cat([matrix.flatten() for matrix in weights(critic)])
 
     def at_the_edges(values: Tensor) -> float:
-        clipped = isinstance(constraint, Clip)
-        return (values.abs() >= 0.99 * strength).double().mean().item() if clipped else math.nan
+        return (values.abs() >= 0.99 * strength).double().mean().item() if isinstance(constraint, Clip) else 0.0
 
     clamped = at_the_edges(entries())
     optimizer = rmsprop(rate) if kind == "clipping" else adam(rate)
@@ -197,7 +196,7 @@ def gradients_through_depth(
         seed=seed,
     )
     norms = layer_norms(critic, generated(points, start))
-    return {"norms": norms, "weights": entries().numpy(), "clamped": [clamped], "edges": [at_the_edges(entries())]}
+    return {"norms": norms, "weights": entries().numpy(), "clamped": clamped, "edges": at_the_edges(entries())}
 
 
 def layer_norms(critic: nn.Sequential, x: Tensor) -> Floats:
@@ -252,7 +251,7 @@ def value_surface(
     reach: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Train a critic with three hidden layers between a law and the same law plus N(0, I), and return its surface.
+    """Train a critic with three hidden layers between a law and that law plus N(0, I), and return its surface.
 
     Args:
         kind, strength: As for `gradients_through_depth`.
@@ -280,11 +279,27 @@ def value_surface(
         cosine=True,
         seed=seed,
     )
-    ticks = torch.linspace(-reach, reach, side)
-    grid = torch.cartesian_prod(ticks, ticks).flip(1)  # the second coordinate changes slowest
+    grid = square_grid(side, reach)
     with torch.no_grad():
         surface = critic(grid).numpy().reshape(side, side)
     return {"surface": surface, "unexplained": left_by_quadratic(grid.numpy(), surface.ravel())}
+
+
+def square_grid(side: int, reach: float) -> Tensor:
+    """Return side x side points of [-reach, reach]^2, shape (side^2, 2); the second coordinate changes slowest."""
+    ticks = torch.linspace(-reach, reach, side)
+    return torch.cartesian_prod(ticks, ticks).flip(1)
+
+
+def peaks(surface: Floats) -> int:
+    """Count the points inside a grid that lie above their eight neighbours.
+
+    Example:
+        >>> peaks(np.array([[0, 0, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0]]))
+        1
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(surface, (3, 3)).reshape(-1, 9)
+    return int((windows[:, 4] > np.delete(windows, 4, axis=1).max(axis=1)).sum())
 
 
 def left_by_quadratic(x: NDArray[np.floating], values: NDArray[np.floating]) -> float:

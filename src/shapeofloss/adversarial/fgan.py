@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from shapeofloss.adversarial.divergences import LOG_2, row
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.toys import Mixture, toy
+from shapeofloss.adversarial.toys import Mixture, normal, toy
 from shapeofloss.adversarial.training import Objective, train
 from shapeofloss.errors import UserError
 
@@ -101,7 +101,7 @@ def fit_fgan(
         divergence: Key of the row.
         width, layers: Of the ReLU networks: values in a layer, and hidden layers.
         batch, steps, critic_steps, largest_step: As for `training.train`.
-        learning_rate: Of Adam, betas (0.5, 0.9), for both networks; it falls to zero along half a cosine.
+        learning_rate: Of Adam, betas (0.5, 0.999), for both networks; it falls to zero along half a cosine.
         samples: Points of the generator and of the data that are compared, at least 200.
         record_every: Steps of the generator between two measurements.
         seed: Of the initial weights, of noise and data.
@@ -118,13 +118,14 @@ def fit_fgan(
     hidden = [width] * layers
     generator, critic = perceptron((2, *hidden, 2), rng=rng), perceptron((2, *hidden, 1), rng=rng)
     watcher = torch.Generator().manual_seed(seed + 10_000)
-    data, noise = law(samples, watcher).numpy(), torch.randn(samples, 2, generator=watcher)
+    prior = normal(2)
+    data, codes = law(samples, watcher).numpy(), prior(samples, watcher)
     records: list[tuple[int, float, int]] = []
     points = np.zeros((samples, 2), dtype=np.float32)
 
     def watch(done: int) -> dict[str, float]:
         with torch.no_grad():
-            points[:] = generator(noise).numpy()
+            points[:] = generator(codes).numpy()
         found = wasserstein(points, data), modes_covered(points, law)
         records.append((done, *found))
         return {}
@@ -137,9 +138,10 @@ def fit_fgan(
             law,
             objective(divergence),
             steps=steps,
-            optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.5, 0.9)),
+            optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.5, 0.999)),
             critic_steps=critic_steps,
             batch=batch,
+            prior=prior,
             cosine=True,
             largest_step=largest_step,
             seed=seed + 20_000,

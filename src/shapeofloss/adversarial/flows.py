@@ -38,8 +38,8 @@ class Coupling(nn.Module):
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            last.weight *= start
-            last.bias *= start
+            last.weight.mul_(start)
+            last.bias.mul_(start)
 
     def _moves(self, z: Tensor) -> tuple[Tensor, Tensor]:
         stretch, shift = self.network(z[:, self.stay]).chunk(2, dim=1)
@@ -70,7 +70,7 @@ class RealNVP(nn.Module):
     Raises:
         UserError: If there are fewer than two dimensions or layers.
     Source:
-        WGAN lecture, slide "ELBO with flow-based VAE prior", which leaves the flow open; RealNVP is by Dinh et al. (2017).
+        WGAN lecture, slide "ELBO with flow-based VAE prior", which leaves the flow open; RealNVP: Dinh et al. (2017).
     Example:
         >>> flow = RealNVP(2, layers=2, width=4, rng=torch.Generator().manual_seed(0), start=0.0)
         >>> [round(value, 6) for value in flow.log_prob(torch.zeros(1, 2)).tolist()]  # the identity: N(0, I)

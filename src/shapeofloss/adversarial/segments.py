@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import Delaunay
 from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
@@ -97,8 +98,8 @@ def moved(kind: str, count: int, seed: int) -> Example:
     """Return an example in which all mass moves and whose optimal critic is differentiable along the way.
 
     Args:
-        kind: "shift": normal points and the same, shifted at random. "outwards" and "inwards": points at random angles on
-            two rings about 0 with random radii, the data on the larger and on the smaller one.
+        kind: "shift": normal points and the same, shifted at random. "outwards" and "inwards": points at random angles
+            on two rings about 0 with random radii, the data on the larger and on the smaller one.
         count: N.
         seed: Of everything.
     Raises:
@@ -174,7 +175,9 @@ def along_segments(critic: nn.Module, y: Floats, z: Floats, t: ArrayLike) -> Alo
     way = y - z
     length = np.linalg.norm(way, axis=1)
     if not length.all():
-        raise UserError(f"{(length == 0).sum()} of {len(length)} pairs do not move: a segment without length has no direction.")
+        raise UserError(
+            f"{(length == 0).sum()} of {len(length)} pairs do not move: a segment without length has no direction."
+        )
     x = z + np.asarray(t)[:, None] * way
     gradient = input_gradients(critic, torch.from_numpy(x)).numpy()
     norm = np.linalg.norm(gradient, axis=1)
@@ -224,17 +227,19 @@ def mixture_critic(
     The critic is a perceptron with three hidden layers. Batches are drawn from the clouds.
 
     Args:
-        penalty, pairs: lambda, and how the penalty pairs data and samples ("coupled": by a plan for each batch). A negative
-            lambda is the sign that the lecture prints.
+        penalty, pairs: lambda, and how the penalty pairs data and samples ("coupled": by a plan for each batch). A
+            negative lambda is the sign that the lecture prints.
         width: Values of each hidden layer.
         steps, batch, rate: Of Adam, whose rate falls to zero along half a cosine.
         points: Size of each cloud.
         side: The gradient is taken on side x side points of the bounding box.
         seed: Of everything.
     Returns:
-        By name: "y", and "z" in the order of the exact plan; "wasserstein", exact; "value", the critic's on both clouds;
-        "cosine", "norm", "x" as in `Along`, on one random point of each segment; "grid", gradient norms, shape (side, side),
-        and "scores" there; "largest", the largest of all these norms.
+        By name: "y", and "z" in the order of the exact plan; "wasserstein", exact; "value", the critic's on both
+        clouds; "cosine", "norm", "x" as in `Along`, on one random point of each segment; "grid", gradient norms, shape
+        (side, side), and "scores" there; "inside", which of them lie in the convex hull of both clouds; "largest", the
+        largest norm there and on the segments: "value" over "largest" is at most W, up to what the grid misses, because
+        the hull is convex.
     """
     y, z = mixture_clouds(points, seed)
     z = coupled(y, z)
@@ -257,6 +262,7 @@ def mixture_critic(
         value = (critic(torch.from_numpy(y)).mean() - critic(torch.from_numpy(z)).mean()).item()
     grid = torch.from_numpy(box_grid(y, z, side))
     norms = gradient_norms(critic, grid).numpy().reshape(side, side)
+    inside = (Delaunay(np.concatenate([y, z])).find_simplex(grid.numpy()) >= 0).reshape(side, side)
     with torch.no_grad():
         scores = critic(grid).numpy().reshape(side, side)
     return {
@@ -269,7 +275,8 @@ def mixture_critic(
         "x": segments.x,
         "grid": norms,
         "scores": scores,
-        "largest": max(norms.max().item(), segments.norm.max().item()),
+        "inside": inside,
+        "largest": max(norms[inside].max().item(), segments.norm.max().item()),
     }
 
 
@@ -288,8 +295,8 @@ class Waves(NamedTuple):
 def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> Waves:
     """Return a random smooth function on the unit disk with a gradient norm of at most 1, and nearly 1 somewhere.
 
-    The bound is the largest norm on a grid, plus half the diagonal of a cell times the sum of |a| |w|^2, which bounds the
-    second derivatives: no point of the disk is farther from a point of the grid.
+    The bound is the largest norm on a grid, plus half the diagonal of a cell times the sum of |a| |w|^2, which bounds
+    the second derivatives: no point of the disk is farther from a point of the grid.
 
     Args:
         seed: Of amplitudes a, wave vectors w and phases.

@@ -80,7 +80,7 @@ def log_aggregated(z: Tensor, codes: Codes) -> Tensor:
         >>> [round(value, 6) for value in log_aggregated(torch.zeros(1, 2), one).tolist()]
         [-1.837877]
     """
-    # |(z - m) / sigma|^2 is multiplied out, as products of matrices are quick; the terms are large, hence the precision.
+    # |(z - m) / sigma|^2 is multiplied out, as products of matrices are quick; large terms cancel, hence the precision.
     z, m, log_sigma = z.double(), codes.m.double(), codes.log_sigma.double()
     weight = (-2 * log_sigma).exp()
     squares = z.square() @ weight.T - 2 * z @ (m * weight).T + (m.square() * weight).sum(1)

@@ -74,7 +74,8 @@ class GridBarycenter:
     Attributes:
         density: Masses that add up to 1, of the shape of the grid: the mean of what the K plans have there.
         disagreement: Sum over the grid of the absolute difference between what one plan has there and the density, for
-            the worst plan. It is 0 at the fixed point, and 2 at most.
+            the worst plan; with debiasing, the plan from the density to itself is one of them. It is 0 at the fixed
+            point.
         steps: How many steps were made.
     """
 
@@ -160,7 +161,8 @@ def grid_barycenter(
         \log d &\leftarrow \tfrac12 (\log d + \log\alpha + T(\log d) / \varepsilon)
 
     and d stays 1 without debiasing. The temperature eps falls from the square of the grid's longest side to blur^2;
-    more steps follow until the plans agree.
+    more steps follow until all plans agree, those between the density and the inputs, and that of the density to
+    itself, d(x) exp(-|x - y|^2 / 2 eps) d(y).
 
     Args:
         densities: a_k, masses that are brought to sums of 1, shape (K, n_1, ..., n_D), on any device.
@@ -186,7 +188,7 @@ def grid_barycenter(
     w = torch.as_tensor(as_weights(weights, len(a), "w"), device=a.device).reshape(-1, *[1] * (a.ndim - 1))
     schedule = _schedule(a.shape[1:], blur, scaling)
     log_a, p, q = a.log(), torch.zeros_like(a), torch.zeros_like(a)
-    log_d = log_bar = torch.zeros_like(a[0])
+    log_d = log_bar = log_self = torch.zeros_like(a[0])
     steps = 0
     while True:
         eps = schedule[min(steps, len(schedule) - 1)]
@@ -195,14 +197,16 @@ def grid_barycenter(
             # Plan k has the marginals a_k, which has mass 1, and alpha exp((q_k - T(log a_k + p_k / eps)) / eps).
             marginals = torch.exp(log_bar + (q - updated) / eps)
             density = (w * marginals).sum(0)
-            disagreement = float((marginals - density).abs().flatten(1).sum(1).max())
+            plans = [*marginals, log_self.exp()] if debias else marginals
+            disagreement = max(float((marginal - density).abs().sum()) for marginal in plans)
             if disagreement <= tolerance or steps >= limit:
                 return GridBarycenter(density, disagreement, steps)
         q = updated
         log_bar = log_d - (w * q).sum(0) / eps
         p = torch.stack([soft_transform(h, eps=eps) for h in log_bar + q / eps])
         if debias:
-            log_d = (log_d + log_bar + soft_transform(log_d, eps=eps) / eps) / 2
+            log_self = log_d - soft_transform(log_d, eps=eps) / eps
+            log_d = log_d + (log_bar - log_self) / 2
         steps += 1
 
 
@@ -247,12 +251,14 @@ def grid_divergence(
         eps = schedule[min(steps, len(schedule) - 1)]
         potentials = [(log_a[1], g), (log_a[0], s), (log_a[1], t)]
         new_f, new_s, new_t = (soft_transform(log_b + old / eps, eps=eps) for log_b, old in potentials)
+        error = np.inf
         if steps >= len(schedule):
             pairs = [(a[0], f, new_f), (a[0], s, new_s), (a[1], t, new_t)]
             error = max(float((b * torch.expm1((old - new) / eps).abs()).sum()) for b, old, new in pairs)
-            if error <= tolerance or steps >= limit:
-                return float((a[0] * (f - s)).sum() + (a[1] * (g - t)).sum())
+        # With these, the sums below are dual values of plans of mass 1: their errors are of second order.
         f, s, t = new_f, (s + new_s) / 2, (t + new_t) / 2
+        if steps >= len(schedule) and (error <= tolerance or steps >= limit):
+            return float((a[0] * (f - s)).sum() + (a[1] * (g - t)).sum())
         g = soft_transform(log_a[0] + f / eps, eps=eps)
         steps += 1
 

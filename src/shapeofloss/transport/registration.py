@@ -323,7 +323,7 @@ def align(x: Floats, y: Floats, *, scale: float = 1.0) -> Affine:
     first, last, rounds = ALIGNMENT
     for reach in np.geomspace(first, last, rounds):
         matched = Transported(found(x), y, scale * float(reach))
-        if not matched.weights.any():
+        if (matched.weights > 0).sum() < FEWEST:
             raise UserError(NOTHING)
         found = Affine.fit(x, matched.targets, matched.weights)
     return found
