@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from shapeofloss.bench.runner_overhead import make_checkout
+
+torch.set_num_threads(1)  # as in the workers: two threads on small networks mostly wait for each other
 
 CLAIM = """
 [[claim]]

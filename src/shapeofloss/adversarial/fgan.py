@@ -138,7 +138,7 @@ def fit_fgan(
             law,
             objective(divergence),
             steps=steps,
-            optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.5, 0.999)),
+            optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.5, 0.999), fused=True),
             critic_steps=critic_steps,
             batch=batch,
             prior=prior,

@@ -256,7 +256,7 @@ def fit_critic(
         p,
         goal,
         steps=steps,
-        optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99)),
+        optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99), fused=True),
         batch=batch,
         cosine=True,
         largest_step=1.0,
