@@ -100,6 +100,7 @@ def test_a_game_on_digits_sorts_its_samples():
     assert 0 <= found["images"].min() <= found["images"].max() <= 1
     assert found["accuracy"] > 0.95
     assert found["data_shares"].min() > 0.07
+    assert 0 < found["floor"] < 0.7 * found["wasserstein"].min()
 
 
 def test_wrong_settings_get_their_sentence():

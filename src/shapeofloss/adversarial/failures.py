@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toys import choices, normal
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, Objective, train, train_critic
 from shapeofloss.adversarial.variational import line, sampler
@@ -319,8 +320,10 @@ def digit_game(
         shown: Images that are returned.
         seed: Of everything.
     Returns:
-        For each checkpoint "at"; "shares" of the ten classes, shape (records + 1, 10). "accuracy" of the classifier on
-        797 unseen digits; "data_shares", how it sorts those; "images", shape (shown, 64), from 0 to 1, in the end.
+        For each checkpoint "at"; "shares" of the ten classes, shape (records + 1, 10); "wasserstein", exact, to
+        equally many unseen digits, at most 797, pixels from 0 to 1. "floor", the same from the training digits;
+        "accuracy" of the classifier on unseen digits; "data_shares", how it sorts those; "images", shape (shown, 64),
+        in the end.
     Raises:
         UserError: If there is no such objective, or a training leaves the finite numbers.
     """
@@ -335,14 +338,18 @@ def digit_game(
     classifier = SVC().fit(x.numpy(), data.train_labels.numpy())
     generator = nn.Sequential(*perceptron((codes, width, width, 64), rng=rng), nn.Sigmoid())
     critic = perceptron((64, width, width, 1), rng=rng)
-    noise = normal(codes)(samples, rng)
+    noise, compared = normal(codes)(samples, rng), min(samples, len(unseen))
 
     def shares(images: Tensor) -> Floats:
         return np.bincount(classifier.predict(images.numpy()), minlength=10) / len(images)
 
+    def distance(images: Tensor) -> float:
+        return wasserstein(images[:compared].numpy(), unseen[:compared].numpy())
+
     def watch(_: int) -> dict[str, Any]:
         with torch.no_grad():
-            return {"shares": shares(generator(noise))}
+            images = generator(noise)
+        return {"shares": shares(images), "wasserstein": distance(images)}
 
     history = train(
         generator,
@@ -365,5 +372,6 @@ def digit_game(
         **history.watched,
         "accuracy": float(classifier.score(unseen.numpy(), data.test_labels.numpy())),
         "data_shares": shares(unseen),
+        "floor": distance(x),
         "images": images,
     }
