@@ -125,3 +125,10 @@ def test_waves_have_unit_mean_square_and_wave_numbers_in_their_range():
     x = 20 * torch.rand(4000, 2, generator=source(1))
     assert waves(x).square().mean().item() == pytest.approx(1, abs=0.02)
     assert waves.k.norm(dim=1).min() >= 2 and waves.k.norm(dim=1).max() <= 30
+
+
+def test_a_training_is_found_by_its_name_and_a_wrong_one_names_the_nearest():
+    own = {"separation": 0.5, "bound": 0.1, "steps": 2, "batch": 8, "rate": 1e-2, "seed": 0}
+    assert clipping.study(name="pull_between_lines", **own) == clipping.pull_between_lines(**own)
+    with pytest.raises(UserError, match="Did you mean 'value_surface'"):
+        clipping.study(name="value_surfaces")

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam, rmsprop
 from shapeofloss.adversarial.toys import blurred, normal, toy
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
-from shapeofloss.errors import UserError
+from shapeofloss.errors import UserError, unknown
 
 Floats = NDArray[np.float64]
 
@@ -318,3 +319,22 @@ def left_by_quadratic(x: NDArray[np.floating], values: NDArray[np.floating]) -> 
     z = np.asarray(values, dtype=np.float64)
     rest = z - terms @ np.linalg.lstsq(terms, z, rcond=None)[0]
     return float(rest.var() / z.var())
+
+
+STUDIES: dict[str, Callable[..., dict[str, Any]]] = {
+    own.__name__: own for own in (clipped_critic, pull_between_lines, gradients_through_depth, value_surface)
+}
+
+
+def study(*, name: str, **settings: Any) -> dict[str, Any]:
+    """Return what one of this module's trainings returns, by its name, so that all of them can be started together.
+
+    Args:
+        name: `clipped_critic`, `pull_between_lines`, `gradients_through_depth` or `value_surface`.
+        settings: Its arguments.
+    Raises:
+        UserError: If there is no such training.
+    """
+    if name not in STUDIES:
+        raise unknown("training", name, STUDIES)
+    return STUDIES[name](**settings)
