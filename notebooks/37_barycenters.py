@@ -95,7 +95,6 @@ run = workspace.begin("37_barycenters")
 keops.prepare(["transform"])  # GeomLoss's barycenter needs KeOps
 figures.use_house_style()
 
-
 # %% [markdown]
 # ## A mean that moves
 #
@@ -133,6 +132,7 @@ def soft_mean(images, weights, blur, steps):
     return found
 
 
+# %%
 bumps = np.stack([gaussian_density((32, 32), place, 4 * np.eye(2)) for place in ([8, 8], [23, 18])])
 bumps = np.concatenate([bumps, [(bumps[0] + bumps[1]) / 2], soft_mean(bumps, np.array([0.5, 0.5]), 3.0, 100)])
 {
@@ -154,7 +154,6 @@ figures.save(
     data={f"image_{n}": image.ravel() for n, image in enumerate(bumps)},
     answers="Slide: Wasserstein barycenters",
 )
-
 
 # %% [markdown]
 # **Reading the figure.** The mean of pixels keeps the bumps where they are. The barycenter is one bump, half way.
@@ -184,13 +183,13 @@ def count_maxima(image):
     return label((image == maximum_filter(image, 3)) & (image > image.max() / 2), np.ones((3, 3)))[1]
 
 
+# %%
 pairs = [two_bumps(side_2d, seed) for seed in seeds]
 means = [grid_barycenter(pair, blur=blur_2d, tolerance=tolerance).density.numpy() for pair in pairs]
 {"mean of pixels": [count_maxima(pair.mean(0)) for pair in pairs]}
 
 # %%
 ledger.record("transport-barycenter-moves-mass", [count_maxima(image) for image in means], figure="bumps")
-
 
 # %% [markdown]
 # ## Convex, in what?
@@ -211,6 +210,7 @@ def objective(points, masses, clouds, weights):
     return sum(w * optimal_value(cost_matrix(points, cloud), masses) for w, cloud in zip(weights, clouds))
 
 
+# %%
 def violation(seed):
     """Return how far F is above its chord, over F, at worst."""
     rng = np.random.default_rng(seed)
@@ -225,7 +225,6 @@ def violation(seed):
 
 
 ledger.record("transport-barycenter-problem-is-convex-in-the-weights", [violation(seed) for seed in seeds])
-
 
 # %% [markdown]
 # In two other variables it is *not* convex. In the positions of the points it is not, since a point between two
@@ -257,6 +256,7 @@ def outside(points, cloud):
     return np.where(inside, 0, np.linalg.norm(points[:, None] - feet, axis=2).min(1))
 
 
+# %%
 grid, step = 3 * grid_points((hull_side, hull_side)) / (hull_side - 1) - 1, 3 / (hull_side - 1)
 weights = np.array([0.5, 0.3, 0.2])
 found = {}
@@ -318,7 +318,6 @@ for seed in seeds:
     line_errors.append(np.abs([m, sigma] - w @ laws).max() / laws[:, 1].max())
 ledger.record("transport-barycenter-of-gaussians-1d", line_errors)
 
-
 # %% [markdown]
 # In several dimensions a Gaussian has a covariance matrix. Between two centred ones,
 #
@@ -339,6 +338,7 @@ def random_gaussians(side, dimension, seed):
     return means, (turns * widths**2) @ turns.swapaxes(1, 2)
 
 
+# %%
 def total(S, inputs):
     """Return twice F of a centred Gaussian, among centred Gaussians."""
     return sum(w * gaussian_distance(S, own) for w, own in zip(weights, inputs))
@@ -377,6 +377,9 @@ outlines = {
         ("first input", "second input", "barycenter", "mean matrix"), (a, b, gaussian_barycenter([a, b]), (a + b) / 2)
     )
 }
+
+
+# %%
 styles = dict(zip(("first input", "second input", "barycenter", "mean matrix"), ("b:", "b--", "k-", "r-")))
 figure, axes = figures.panels(2, width=4.2, height=3.6)
 for (name, which), outline in outlines.items():
@@ -399,7 +402,6 @@ areas = {
     for name, (a, b) in pairs.items()
 }
 pd.DataFrame(areas, index=["each input", "barycenter", "mean of the matrices"]).rename_axis("area over pi").round(3)
-
 
 # %% [markdown]
 # **Reading the figure.** The inputs have the same area. On the left the barycenter is a circle whose radius is the
@@ -441,6 +443,7 @@ def check_grid(dimension, side, blur, seed):
     return dimension, seed, spent, found.steps, lost, percent_off(found.density, truth), max(off)
 
 
+# %%
 columns = ["D", "seed", "seconds", "steps", "mass - 1", "error (%)", "error of distances (%)"]
 settings = [(2, side_2d, blur_2d), (3, side_3d, blur_3d)]
 grids = pd.DataFrame([check_grid(*setting, seed) for setting in settings for seed in seeds], columns=columns)
@@ -500,6 +503,7 @@ def ours(images, weights, *, blur):
     return grid_barycenter(images, weights, blur=blur, tolerance=tolerance).density.numpy()
 
 
+# %%
 by_geomloss(np.full((1, 2, 2), 0.25), np.ones(1), steps=1, blur=1.0)  # KeOps compiles its formula at the first call
 solvers = {
     "GeomLoss": partial(by_geomloss, steps=geomloss_steps, blur=1.0),
@@ -578,14 +582,13 @@ figures.save(
     timing=True,
 )
 
-
 # %% [markdown]
-# **Reading the figure.** The time per step grows about as $N$, somewhat more slowly than the rule $N^{4/3}$. Up to
-# this size, the exponentials and logarithms, of which there is one per voxel and axis, cost as much as the products
-# of matrices, which make the $n$ in $N n$. (The exponent is a measurement of time, and varies by a tenth or two
-# from run to run.) A dense kernel would be hopeless: for $56^3$ voxels it has $3 \cdot 10^{10}$ entries. "Super
-# fast" is a matter of taste, but the statement behind it is right: a barycenter of volumes is a matter of seconds
-# on one thread.
+# **Reading the figure.** The time per step grows about as $N$, more slowly than the rule $N^{4/3}$. Up to this
+# size, the exponentials and logarithms, of which there is one per voxel and axis, and the overhead of calls cost as
+# much as the products of matrices, which make the $n$ in $N n$. (The exponent is a measurement of time: on a busy
+# machine we have seen 0.7 to 1.1.) A dense kernel would be hopeless: for $56^3$ voxels it has $3 \cdot 10^{10}$
+# entries. "Super fast" is a matter of taste, but the statement behind it is right: a barycenter of volumes is a
+# matter of seconds on one thread.
 #
 # ## Shapes
 #
@@ -615,6 +618,7 @@ def entropy(image):
     return float(-masses @ np.log(masses))
 
 
+# %%
 blobs = {seed: np.stack([blob(shape_side, 2 * seed), blob(shape_side, 2 * seed + 1)]) for seed in seeds}
 base = np.log(shape_side**2 // 8)
 sharp = {seed: grid_barycenter(pair, blur=shape_blur, tolerance=tolerance) for seed, pair in blobs.items()}
@@ -665,7 +669,6 @@ figures.save(
     answers="Slide: Wasserstein barycenters",
 )
 
-
 # %% [markdown]
 # **Reading the figure.** Without debiasing, the entropy is 0.26 above that of the shapes. With it, 0.13 to 0.18:
 # less blur, but not none. The ledger says *in trend*. Two things are behind this number.
@@ -696,6 +699,7 @@ def drawn_shapes(side):
     return np.stack([star, ring, cross]).reshape(3, side, side).astype(float)
 
 
+# %%
 inputs, rows = drawn_shapes(triangle_side), triangle_rows - 1
 corners = [(i, j, rows - i - j) for i in range(rows + 1) for j in range(rows + 1 - i)]
 triangle = {
@@ -704,6 +708,9 @@ triangle = {
     else grid_barycenter(inputs, w, blur=shape_blur, tolerance=tolerance).density.numpy()
     for w in corners
 }
+
+
+# %%
 figure = plt.figure(figsize=(6.0, 5.2), layout="none")
 for (_, j, k), image in triangle.items():
     ax = figure.add_axes((0.9 * (j + k / 2) / (rows + 1) + 0.05, k / (rows + 1), 0.9 / (rows + 1), 1 / (rows + 1)))
@@ -741,6 +748,7 @@ def shaded(volume, level):
     return np.where(solid.any(0), np.abs(light), np.nan)
 
 
+# %%
 bodies = solids(volume_side)
 bodies /= bodies.sum((1, 2, 3), keepdims=True)
 path = {
@@ -761,18 +769,17 @@ figures.save(
     figure,
     "volumes",
     alt="Five shaded bodies in space, from a tilted ring on the left to a cross of three bars on the right; between them the ring grows "
-    "six knobs, breaks up towards them and fills in the middle.",
-    data={f"weight_{share}": view.ravel() for share, view in views.items()},
+    "thick lobes where the bars will be, and its hole narrows to a short tube.",
+    data={f"weight_{share}": view.ravel().round(3) for share, view in views.items()},
     answers="Slide: Wasserstein barycenters",
 )
 
-
 # %% [markdown]
 # **Reading the figures.** Star, ring and cross at the corners of the triangle, and barycenters with weights 1/3,
-# 2/3 and (1/3, 1/3, 1/3) between them. Arms shrink, holes open, and nothing is ever faded in or out. Where the
-# star's five arms meet the cross's four, the mass of an arm has to be split. In space, with the same function on
-# $40^3$ voxels, a tilted ring becomes a cross of three bars. The surface that is drawn is where the density is 0.4
-# of that inside the cross.
+# 2/3 and (1/3, 1/3, 1/3) between them. Arms shrink and holes open; no shape is faded in or out. Where the star's
+# five arms meet the cross's four, the mass of an arm has to be split. In space, with the same function on $40^3$
+# voxels, a tilted ring becomes a cross of three bars. The surface that is drawn is where the density is 0.4 of that
+# inside the cross.
 #
 # ## The curse
 #
@@ -820,6 +827,9 @@ for dimension, seed in itertools.product(curse_dimensions, seeds):
         rows.append(
             (dimension, seed, int((masses > 1e-9).sum()), 100 * (objective(ended, same, clouds, thirds) / best - 1))
         )
+
+
+# %%
 curse = pd.DataFrame(rows, columns=["D", "seed", "support", "excess (%)"])
 by_cloud = curse.groupby(["D", "seed"]).agg(
     support=("support", "first"), mean=("excess (%)", "mean"), best=("excess (%)", "min")
@@ -864,8 +874,8 @@ slices = {
 figure, axes = figures.panels(4, width=2.2, height=2.5)
 for ax, ((length, share), names) in zip(axes, corners.items()):
     ax.imshow(slices[names], cmap="gray_r")
-    ax.set_title(f"length {length}, share {share}")
-    ax.axis("off")
+    ax.set(xticks=[], yticks=[], title=f"length {length}, share {share}")
+    ax.spines[:].set_visible(True)
 figures.save(
     figure,
     "textures",
@@ -917,6 +927,7 @@ def measured(solid):
     return solid.mean(), sum((solid ^ np.roll(solid, 1, axis)).mean() for axis in range(3))
 
 
+# %%
 maps = [
     {
         "W2 of features, scaling": scaled(own["features"]),
@@ -930,6 +941,9 @@ maps = [
     }
     for own, (solid, _, _) in zip(apart, collections)
 ]
+
+
+# %%
 scores = pd.DataFrame(
     [
         (seed, name, held_out(coordinates, lengths), held_out(coordinates, fractions))
