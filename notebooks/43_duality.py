@@ -61,10 +61,11 @@ from IPython.display import Markdown
 from scipy.stats import wasserstein_distance
 
 from shapeofloss import compute, figures, ledger, profiles, workspace
+from shapeofloss.adversarial.divergences import total_variation
 from shapeofloss.adversarial.duality import fit_critic, lipschitz_program, mixture_1d
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.quantiles import wasserstein_on_line
-from shapeofloss.adversarial.sequences import random_pair, total_variation
+from shapeofloss.adversarial.sequences import random_laws
 from shapeofloss.costs import exponent, seconds
 from shapeofloss.transport.clouds import gaussian
 from shapeofloss.transport.exact import cost_matrix, optimal_value
@@ -135,9 +136,12 @@ for seed, (_, pi, _, p) in problems.items():
 ledger.record("adversarial-plan-is-cheapest", undercut)
 
 # %%
-pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent plan", "cheapest of 100"]).round(4)
+pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent plan", "cheapest tried"]).round(4)
 
 # %% [markdown]
+# As shares of the linear program's cost: taking from everywhere to everywhere is 1.6 to 4.4 times as dear, and the
+# best of the others, which are nearly the program's own plan, is dearer by a hair. None is cheaper.
+#
 # ## On the line there is a formula
 #
 # The lecture calls the infimum over all plans intractable. On the line it is not. Let $F$ be the *distribution
@@ -148,7 +152,8 @@ pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent 
 # $$W(\pi, p) = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \, du.$$
 #
 # Both functions are steps, and the integral is a sum over the places where one of them jumps. It agrees with the
-# linear program, which does not know that the points are on a line; and with SciPy's own function.
+# linear program, which does not know that the points are on a line; and with SciPy's own function. (`src` has it as
+# `wasserstein_on_line`, which later cells use.)
 
 
 # %%
@@ -207,13 +212,14 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Right: the two quantile functions; $W$ is the area between them. Left, a surprise. Hollow
-# circles are the plan that the formula belongs to, level to level, a staircase that never goes down. The linear
-# program, green, has found another plan at the same cost, with ways that overtake each other. For $W$ with its
-# plain distances this is no mistake. If two loaves go to the right, from 0 to 2 and from 1 to 3, they may as well
-# go from 0 to 3 and from 1 to 2: it is four kilometres both times. Only ways in opposite directions must not meet.
-# So the best plan is rarely unique, and what is unique is the cost. (With squared distances, as in most of notebook
-# 32, the staircase is the only one.)
+# **Reading the figure.** Right: the two quantile functions; $W$ is the area between them. Left, a surprise. Mass
+# above the dotted line $y = x$ goes to the right, mass below it to the left. Hollow circles are the plan that the
+# formula belongs to, level to level, a staircase that never goes down. The linear program, green, has found another
+# plan at the same cost, with ways that overtake each other. For $W$ with its plain distances this is no mistake. If
+# two loaves go to the right, from 0 to 2 and from 1 to 3, they may as well go from 0 to 3 and from 1 to 2: it is
+# four kilometres both times. Only ways in opposite directions must not pass each other. So the best plan is rarely
+# unique, and what is unique is the cost. (With squared distances, as in most of notebook 32, the staircase is the
+# only one.)
 #
 # ## A metric
 #
@@ -251,14 +257,15 @@ ledger.record("adversarial-w-triangle", np.max(detours, axis=1).clip(min=0))
 ticks = np.linspace(0, 1, 11)
 least = []
 for seed in seeds:
-    drawn = [random_pair(1000 * seed + n, bins=11) for n in range(separated)]
+    drawn = [random_laws(1000 * seed + n, bins=11) for n in range(separated)]
     distinct = [(q.pi, q.p) for q in drawn if total_variation(q.pi, q.p) >= 0.1]
     least.append(min(wasserstein_on_line(ticks, ticks, pi, p, order=s) for pi, p in distinct for s in (1, 2)))
 ledger.record("adversarial-w-separates", least)
 
 # %% [markdown]
 # On a grid of spacing $h$, mass that has to move at all has to move by $h$, so $W_1 \ge h \cdot TV$ with the *total
-# variation* $TV = \frac12 \sum |\pi_i - p_i|$. Here that is 0.01, and what came out is above it.
+# variation* $TV = \frac12 \sum |\pi_i - p_i|$. With $h = 0.1$ and $TV \ge 0.1$ that is 0.01, and what came out is
+# above it. ($W_2$ is never below $W_1$.)
 #
 # ## Prices
 #
@@ -268,8 +275,10 @@ ledger.record("adversarial-w-separates", least)
 # $$E_\pi f - E_p f = \sum_{ij} \gamma_{ij} \, (f(x_i) - f(y_j)) \le \sum_{ij} \gamma_{ij} \, |x_i - y_j|.$$
 #
 # The first equation uses the marginals, the inequality the slope. So *every* 1-Lipschitz function gives at most the
-# cost of *every* plan: at most $W$. This is all that is needed for "from below". The theorem of Kantorovich and
-# Rubinstein says that the best function reaches it:
+# cost of *every* plan: at most $W$. (In the picture of the beginning, bread is eaten at the $x_i$ and baked at the
+# $y_j$, so that the plan's arrows are to be read from $y_j$ to $x_i$. A way back is as long as a way there.) This
+# is all that is needed for "from below". The theorem of Kantorovich and Rubinstein says that the best function
+# reaches it:
 #
 # $$W(\pi, p) = \max_{f \text{ 1-Lipschitz}} \; E_\pi f - E_p f.$$
 #
@@ -282,7 +291,7 @@ ledger.record("adversarial-w-separates", least)
 # %%
 def histograms(seed, points):
     """Return two random laws on common points and their distances."""
-    pair = random_pair(seed, bins=len(points))
+    pair = random_laws(seed, bins=len(points))
     return cost_matrix(points, points, p=1), pair.pi, pair.p
 
 
@@ -302,14 +311,14 @@ table = {name: pd.DataFrame(own, index=["line", "square"]).stack() for name, own
 pd.DataFrame(table).rename_axis(["histograms on the", "seed"]).round(6)
 
 # %% [markdown]
-# Two programs, two numbers, one value. What do the best prices look like? On the line one can say it: $W$ is also
-# the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and partial integration gives
-# $E_\pi f - E_p f = \int f'(x) \, (G(x) - F(x)) \, dx$. To make that as large as possible with $|f'| \le 1$, let
-# $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$, towards where there is too
-# much $\pi$.
+# Two programs, two numbers, one value, for near laws and far ones. What do the best prices look like? On the line
+# one can say it: $W$ is also the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and
+# partial integration gives $E_\pi f - E_p f = \int f'(x) \, (G(x) - F(x)) \, dx$. To make that as large as possible
+# with $|f'| \le 1$, let $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$,
+# towards where there is too much $\pi$.
 
 # %%
-q = random_pair(2 * seeds[0], bins=bins)
+q = random_laws(2 * seeds[0], bins=bins)
 ahead = np.cumsum(q.p - q.pi)  # G - F
 f = prices[seeds[0]][0]
 by_sign = np.concatenate([[0], np.cumsum(np.sign(ahead[:-1]) / bins)])
@@ -318,11 +327,12 @@ edges = np.linspace(0, 1, bins + 1)
 axes[0].stairs(q.pi, edges, color=figures.SOURCE, label=r"$\pi$")
 axes[0].stairs(q.p, edges, color=figures.TARGET, label="p")
 axes[0].set(xlabel="x (length)", ylabel="mass in a bin")
-axes[1].stairs(ahead, edges, baseline=0, color="gray", fill=True, alpha=0.5)
+axes[1].stairs(ahead[:-1], line[:, 0], baseline=0, color="gray", fill=True, alpha=0.5)  # the mass is at the centres
 axes[1].set(xlabel="x (length)", ylabel="G - F")
 axes[2].plot(line, f - f[0], color=figures.PALETTE[2], linewidth=3, alpha=0.5, label="linear program")
 axes[2].plot(line, by_sign, "k:", label="slope sign(G - F)")
-axes[2].set(xlabel="x (length)", ylabel="price f (length)", ylim=(-0.02, 0.55))
+axes[2].set(xlabel="x (length)", ylabel="price f (length)")
+axes[2].set_ylim(top=np.max(f - f[0]) + 0.2)  # room for the legend
 for ax in (axes[0], axes[2]):
     ax.legend(fontsize="small")
 figures.save(
@@ -402,8 +412,8 @@ axes[1].legend(fontsize="small", loc="lower right")
 figures.save(
     figure,
     "cones",
-    alt="Values of minima of cones as shares of W against their number. With random heights the median is near 0 and nine of ten lie "
-    "between -0.6 and 0.6. With the heights of the best prices the values rise with the number of cones and reach the dashed line W at 30.",
+    alt="Values of minima of cones as shares of W against their number. With random heights the median is near 0, and the band of nine "
+    "in ten shrinks from +-0.95 for one cone to +-0.5 for thirty. With the heights of the best prices the values rise with the number of cones and reach the dashed line W at 30.",
     data=tried[["seed", "heights", "cones", "blur", "share"]],
     answers="Slide: Wasserstein distance, Kantorovich-Rubinstein duality",
 )
@@ -481,7 +491,7 @@ for r in one_sided:
     label = ("raw value", "over largest slope") if r is one_sided[0] else (None, None)
     axes[0].plot(r["at"], raw, color="gray", linewidth=1, label=label[0])
     axes[0].plot(r["at"], raw / r["slope"], color=figures.PALETTE[2], label=label[1])
-axes[0].axhline(1, color="black", linestyle="--", linewidth=1)
+axes[0].axhline(1, color="black", linestyle="--", linewidth=1, label="W")
 axes[0].set(xlabel="steps", ylabel="value, as a share of W", ylim=(0.3, 1.15))
 axes[0].legend(fontsize="small", loc="lower right")
 for ax, group, title in zip(axes[1:], (one_sided, two_sided), ("one-sided penalty", "lecture's penalty"), strict=True):
@@ -500,7 +510,7 @@ figures.save(
     "critic",
     alt="Left, values of three critics as shares of W over 600 steps: raw they end just above 1, divided by the largest slope they climb "
     "towards 1 from below. Middle, with the one-sided penalty all three have the shape of the best price, a V. Right, with the lecture's "
-    "penalty two have that shape as well, and one is a straight rising line.",
+    "penalty two have that shape as well, one of them with its left end bent down, and the third is a straight rising line.",
     data=pd.concat(
         pd.DataFrame({"penalty": name, "seed": r["seed"], "x": r["places"][::20, 0], "f": r["f"][::20]})
         for name, r in named
@@ -515,12 +525,13 @@ pd.DataFrame(rows, columns=["penalty", "seed", "raw value over W", "divided by t
 # %% [markdown]
 # **Reading the figure.** Left: the divided value climbs, with setbacks, to 98.8, 99.3 and 99.9% of $W$, from below.
 # The raw value, grey, is above $W$ in the end. Middle: all three critics are the V that they should be. Right: with
-# the lecture's penalty two of three are as well, and one is a straight line, whose value is 3% of $W$. It does not
-# move any more, and the reason is the penalty. On the left half of the line its slope has the wrong sign. To get to
-# $-1$ it would have to pass 0, where the penalty is largest: $\lambda (0 - 1)^2 = 10$. On the line a slope cannot
-# turn round, it can only go through zero. The theorem asks for slopes of *at most* 1; the lecture's penalty asks
-# for *exactly* 1 and so puts a wall between two halves of the search. In the plane there is a way round: a gradient
-# can turn. (On exploring seeds, too, some critics on the line were caught, and none in the plane.)
+# the lecture's penalty two of three are as well, but for the left end of one, which slopes the wrong way. The third
+# is a straight line, whose value is 3% of $W$. It does not move any more, and the reason is the penalty. On the
+# left half of the line its slope has the wrong sign. To get to $-1$ it would have to pass 0, the top of a hill
+# between the two: $\lambda (0 - 1)^2 = 10$. On the line a slope cannot turn round, it can only go through zero. The
+# theorem asks for slopes of *at most* 1; the lecture's penalty asks for *exactly* 1 and so puts a wall between two
+# halves of the search. In the plane there is a way round: a gradient can turn. (Of the ten exploring seeds from 900
+# to 909, five were caught on the line, with at most a fifth of $W$.)
 #
 # ### The bias, again
 #
@@ -543,14 +554,15 @@ pd.DataFrame(rows, columns=columns).set_index("lambda").sort_index().round(4)
 # had by scaling alone. A cleverer critic is steeper where segments are rare, and gets more. So one cannot take the
 # bias away with the formula and call the rest a lower bound: "formula inverted" is above $W$ in all three rows.
 # Only division by the largest slope leads to something certain. It does so at every $\lambda$, and at the price of
-# one per cent.
+# about one per cent.
 #
 # ## Do samples suffice?
 #
-# The lecture: "now we need only samples". For the shift in the plane, whose $W$ is 2, we compare four estimates:
-# the critic, trained on 1,000 points and measured on 10,000 fresh ones; exact transport between the 1,000 points;
-# and the distance between the two means, of the fresh points. The last one is a lower bound of $W$ for any pair of
-# laws, as the means are those of linear prices, and for a shift it is all there is.
+# The lecture says that one now needs samples and nothing else. For the shift in the plane, whose $W$ is 2, we
+# compare four estimates: the critic, trained on 1,000 points and measured on 10,000 fresh ones, with and without
+# division by its largest slope; exact transport between the 1,000 points; and the distance between the two means,
+# of the fresh points. The last one is a lower bound of $W$ for any pair of laws, as the means are those of linear
+# prices, and for a shift it is all there is.
 
 # %%
 estimates = pd.DataFrame(
@@ -571,19 +583,18 @@ estimates.round(3)
 
 # %% [markdown]
 # The critic reads 2.00, 1.95 and 1.91, on average 2.4% off, and so samples do suffice. (Its slope is looked at in
-# 20,000 places and not everywhere, so that "from below" is likely here, and proven on the line only.) Its raw value
-# is 11% too large, as the formula says. Exact transport between the 1,000 points has seen a tenth of the data and
-# is as good: 2.7% off.
+# 20,000 places and not everywhere. On the line the grid was so fine that this hardly matters; in the plane "from
+# below" is likely and no more.) Its raw value is 11% too large; the formula says 10% at least. Exact transport
+# between the 1,000 points has seen a tenth of the data and is as good: 2.7% off.
 #
 # **A simpler method wins.** Two means are 0.6% off, without any training. One has to know, though, that the laws
 # differ by a shift. For the two mixtures on the line, whose means are equal, the distance of means says 0.
 #
 # ## What a plan costs
 #
-# "The infimum across all possible joint distributions is intractable", says the slide, and goes on to the dual. A
-# plan for $n$ points on either side has $n^2$ unknowns, and the program's time grows accordingly. We measure the
-# general solver, the network simplex that is made for transport, and the formula on the line (on the first
-# coordinates).
+# The lecture calls the infimum over all plans intractable, and goes on to the dual. A plan for $n$ points on either
+# side has $n^2$ unknowns, and the program's time grows accordingly. We measure the general solver, the network
+# simplex that is made for transport, and the formula on the line (on the first coordinates).
 
 # %%
 rows = []
@@ -606,7 +617,8 @@ means = times.groupby("n").median().drop(columns="seed")
 for name, marker in zip(means, "osv", strict=True):
     axes[0].loglog(means.index, means[name], marker + "-", label=name + (", on the line" if marker == "v" else ""))
 axes[0].loglog(means.index, means["linear program"].iloc[0] * (means.index / means.index[0]) ** 2, "k:", label="$n^2$")
-axes[0].set(xlabel="n, points of each law", ylabel="time (s)")
+axes[0].set(xlabel="n, points of each law", ylabel="time (s)", xticks=sizes, xticklabels=sizes)
+axes[0].xaxis.minorticks_off()
 axes[0].legend(fontsize="x-small")
 figures.save(
     figure,
@@ -619,34 +631,40 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** The time of the general program grows faster than $n^2$, as the ledger's row asks. But the
+# **Reading the figure.** The time of the general program grows faster than $n^2$, the dotted line. But the
 # conclusion "intractable" is too strong. A solver that knows what a plan is takes a small part of that time, less
-# than a fiftieth at 200 points, and ten thousand points are no problem for it (notebook 34). On the line, sorting
-# will do. What is out of reach is the infimum over plans of two *laws* with densities. There the dual is no easier:
-# the best function is not in reach either.
+# than a fiftieth at 200 points, and several thousand points are no problem for it (notebook 34). On the line,
+# sorting will do. What is out of reach is the infimum over plans of two *laws* with densities. There the dual is no
+# easier: the best function is not in reach either.
 #
 # ## What we think
 #
 # The theorem is exact, and its two sides are not equally handy. A plan needs both laws at once, point by point. A
-# price needs them one after the other: two means. That is why a network can learn it from batches, and why nobody
-# trains a network that outputs plans of a thousand pictures to a thousand others. The dual wins by its form and not
-# by its speed.
+# price needs them one after the other: two means. That is why a network can learn it from batches, and why a WGAN
+# has a critic and no plan. The dual wins by its form and not by its speed.
 #
 # What the slides leave out is the word *soft*. With a penalty, the printed number is above $W$ and its bias depends
 # on $W$ itself, so that a falling curve is flattered twice. With a largest slope beside it, it is worth something.
 # And the penalty that everyone uses asks for more than the theorem, which on the line can be fatal.
 #
 # **Exercise.** Take away the wall: set `penalty = 0.1` for the lecture's penalty on the line. Do all critics find
-# the V? What has become of the raw value? Derive from $\lambda (a - 1)^2$ and $a W$ below which $\lambda$ a
-# straight critic is free.
+# the V? What has become of the raw value? Below which $\lambda$ is a straight critic free? *Hint:* half of $W$ is
+# earned on the left. With the slope $a$ there, the objective's part is about $-a W / 2 - \lambda (a - 1)^2 / 2$ for
+# $a > 0$. When does it still rise, as $a$ falls to 0? (All three seeds find the V; the raw value is 6 $W$.)
 #
 # **Exercise.** `lipschitz_program` has a constraint for each pair of points. On the line, neighbours are enough.
-# Why? Write it down with $N - 1$ constraints for `bins = 1000`, and compare with the quantile formula.
+# Why? Write it down with $N - 1$ constraints of either sign for `bins = 1000`, and compare with the quantile
+# formula. *Hint:* a difference of $f$ over a long way is a sum of differences over short ones.
 #
 # **Exercise.** Find two laws of the plane with equal means and $W = 1$. What does the critic say, and what the
-# distance of means?
+# distance of means? *Hint:* one law in the middle, the other in two halves at either side of it.
 #
 # ## What differs from the source
+#
+# - The slides draw a plan and state the theorem; all laws, programs, networks and timings are ours.
+# - "From below" is measured with a one-sided penalty, which the lecture does not have, and after division by the
+#   largest slope. The lecture's penalty stands beside it, with its failure on the line.
+# - The slide's constant $K$ appears in two conventions; we keep $K = 1$.
 
 # %%
 Markdown(profiles.differences(run.notebook))

@@ -113,6 +113,21 @@ def test_a_deep_critics_record_holds_its_weights_and_where_they_are():
     assert clipped["weights"].shape == (2 * 8 + 8 * 8 * 2 + 8,) and np.abs(clipped["weights"]).max() <= np.float32(0.1)
     assert 0 < clipped["clamped"] < 1 and clipped["norms"].shape == (4,)
     assert clipping.gradients_through_depth(kind="penalty", strength=1.0, **own)["edges"] == 0
+    untrained = torch.cat([m.flatten() for m in clipping.weights(perceptron((2, 8, 8, 8, 1), rng=source()))])
+    for name, values in (("clamped", untrained.numpy()), ("edges", clipped["weights"])):
+        assert clipped[name] == pytest.approx(np.mean(np.abs(values) >= 0.099))
+
+
+def test_a_value_surface_is_as_flat_as_its_box_and_its_critic_prefers_the_data():
+    own = {"law": "8 Gaussians", "width": 16, "batch": 64, "rate": 1e-2, "side": 21, "reach": 4.0, "seed": 0}
+    found = clipping.value_surface(kind="clipping", strength=0.1, steps=60, **own)
+    steepest = max(np.abs(np.diff(found["surface"], axis=axis)).max() for axis in (0, 1)) / 0.4
+    assert 0 < steepest <= clipping.box_bound(perceptron((2, 16, 16, 16, 1), rng=source()), 0.1)
+    assert found["surface"].shape == (21, 21) and 0 <= found["unexplained"] < 1
+    corners = found["surface"][[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert found["surface"][10, 10] > corners.max()  # noise reaches the corners, data do not
+    penalised = clipping.value_surface(kind="penalty", strength=1.0, steps=2, **own)
+    assert not np.allclose(penalised["surface"], found["surface"])
 
 
 def test_a_critic_is_held_by_one_of_two_means():
@@ -130,5 +145,6 @@ def test_waves_have_unit_mean_square_and_wave_numbers_in_their_range():
 def test_a_training_is_found_by_its_name_and_a_wrong_one_names_the_nearest():
     own = {"separation": 0.5, "bound": 0.1, "steps": 2, "batch": 8, "rate": 1e-2, "seed": 0}
     assert clipping.study(name="pull_between_lines", **own) == clipping.pull_between_lines(**own)
+    assert set(clipping.STUDIES) > {"toy_run", "clipped_critic"}
     with pytest.raises(UserError, match="Did you mean 'value_surface'"):
         clipping.study(name="value_surfaces")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shapeofloss.adversarial import digit_gan
+from shapeofloss.adversarial.quality import frechet_distance, wasserstein
 from shapeofloss.errors import UserError
 
 SMALL = {
@@ -95,6 +96,25 @@ def test_a_run_records_every_checkpoint_and_orders_the_references(method):
     assert 0 < found["wasserstein_floor"] < found["wasserstein"].min()
     assert 0 <= found["floor"] < found["gaussian"] < found["noise"]
     assert 0.1 < found["accuracy"] <= 1 and (found["classes"] >= 1).all()
+
+
+def test_samples_are_measured_against_images_that_neither_network_has_seen():
+    found = digit_gan.digit_run(method="WGAN-GP", strength=10.0, **SMALL)
+    images, labels, unseen, _ = digit_gan.digits(200, 3)
+    judge = digit_gan.classifier(images, labels, steps=20, seed=3)
+    made, aim = found["samples"][-1], digit_gan.features(judge, unseen)
+    expected = frechet_distance(digit_gan.features(judge, torch.from_numpy(made)), aim)
+    assert found["frechet"][-1] == pytest.approx(expected)
+    assert found["wasserstein"][-1] == pytest.approx(wasserstein(made, unseen.numpy()))
+    known = frechet_distance(digit_gan.features(judge, images), aim)
+    assert found["floor"] == pytest.approx(known) and found["floor"] < found["mixture"] < found["noise"] / 3
+
+
+def test_a_critic_learns_to_score_data_higher_and_a_stronger_penalty_holds_it_back():
+    setting = SMALL | {"steps": 20, "rate": 1e-2, "checkpoints": 1}
+    weak, strong = (digit_gan.digit_run(method="WGAN-GP", strength=own, **setting) for own in (0.1, 100.0))
+    assert weak["value"][-1] > strong["value"][-1] > 0
+    assert weak["norms"][-1] > strong["norms"][-1]
 
 
 def test_a_run_repeats_from_its_seed():

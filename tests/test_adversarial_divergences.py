@@ -35,6 +35,29 @@ def test_histograms_agree_with_scipy():
         assert d.divergence(d.PEARSON, pi, p) == pytest.approx((pi**2 / p).sum() - 1, rel=1e-10)
 
 
+def test_kl_and_jsd_are_scipys_with_empty_bins_too():
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        pi, p = rng.exponential(size=(2, 7)) * (rng.random((2, 7)) > 0.1)
+        pi, p = pi / pi.sum(), p / p.sum()
+        assert d.kl(pi, p) == pytest.approx(entropy(pi, p), rel=1e-12)
+        assert d.jsd(pi, p) == pytest.approx(jensenshannon(pi, p) ** 2, rel=1e-9)
+        assert d.jsd(pi, p) == pytest.approx(d.jsd(p, pi), rel=1e-9)
+
+
+def test_two_coins_have_the_values_from_pencil_and_paper():
+    fair, loaded = [0.5, 0.5], [0.25, 0.75]
+    assert d.kl(fair, loaded) == pytest.approx(np.log(2) - np.log(3) / 2)
+    assert d.kl(loaded, fair) == pytest.approx(np.log(2) - np.log(4) + 0.75 * np.log(3))
+    assert d.kl([0, 1], fair) == pytest.approx(np.log(2)) and d.kl(fair, [0, 1]) == np.inf
+    assert d.total_variation(fair, loaded) == pytest.approx(0.25)
+
+
+def test_bins_that_are_empty_in_both_laws_change_nothing():
+    for measure in (d.kl, d.jsd, d.total_variation):
+        assert measure([0.5, 0, 0.5], [0.25, 0, 0.75]) == measure([0.5, 0.5], [0.25, 0.75])
+
+
 @each_row
 def test_random_gaussians_agree_with_adaptive_quadrature_of_the_definition(row):
     rng = np.random.default_rng(1)
@@ -121,8 +144,8 @@ def test_random_pairs_are_histograms_apart_and_repeatable():
 
 
 def test_total_variation_is_one_for_disjoint_and_zero_for_equal_histograms():
-    assert d.total_variation(np.array([1.0, 0]), np.array([0, 1.0])) == 1
-    assert d.total_variation(np.array([0.4, 0.6]), np.array([0.4, 0.6])) == 0
+    assert d.total_variation([1, 0], [0, 1]) == 1
+    assert d.total_variation([0.4, 0.6], [0.4, 0.6]) == 0
 
 
 @pytest.mark.parametrize("masses", [[0.5, 0.6], [-0.5, 1.5], [np.nan, 1.0], [[1.0]], []])
@@ -136,6 +159,8 @@ def test_other_wrong_input_gets_its_sentence():
         d.row("helinger")
     with pytest.raises(UserError, match="2 and 3 bins"):
         d.divergence(d.KL, [0.5, 0.5], [0.2, 0.3, 0.5])
+    with pytest.raises(UserError, match="2 and 3 bins"):
+        d.total_variation([0.5, 0.5], [0.2, 0.3, 0.5])
     with pytest.raises(UserError, match=r"below 0; its largest is 0\.5"):
         d.bound(d.GAN, [-1.0, 0.5], [0.5, 0.5], [0.5, 0.5])
     with pytest.raises(UserError, match=r"shape \(3,\)"):

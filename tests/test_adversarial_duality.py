@@ -102,5 +102,7 @@ def test_wrong_input_gets_its_sentence(laws):
         lipschitz_program(d, pi, p, slope=0.0)
     with pytest.raises(UserError, match="weights p"):
         lipschitz_program(d, pi, p[:3])
+    with pytest.raises(UserError, match="cloud fresh_y"):
+        fit_critic(d, d, 0, penalty=1.0, **SETTINGS, places=d, fresh_x=d, fresh_y=pi)
     with pytest.raises(UserError, match="cloud x"):
         fit_critic(pi, p, 0, penalty=1.0, **SETTINGS, places=d, fresh_x=d, fresh_y=d)

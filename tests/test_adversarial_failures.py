@@ -74,6 +74,11 @@ def test_a_game_on_the_line_returns_histograms_and_values(objective):
     own = optimal_value(mixture_masses(TWO, 20), found["masses"][-1])
     assert found["best"][-1] == pytest.approx(own)
     assert found["value"].max() < 0
+    # log(1 - D) is negative, -log D is not, and E log D, the rest of the minimax value, is negative, too.
+    if objective == "minimax":
+        assert found["generator_loss"].max() < 0 and (found["value"] - found["generator_loss"]).max() < 0
+    else:
+        assert found["generator_loss"].min() > 0
 
 
 def test_moons_do_not_touch():
@@ -106,6 +111,8 @@ def test_a_game_on_digits_sorts_its_samples():
 def test_wrong_settings_get_their_sentence():
     with pytest.raises(UserError, match="There is no objective 'wasserstein'"):
         line_game(data=TWO, objective="wasserstein", bins=20, **GAME)
+    with pytest.raises(UserError, match="4 steps cannot be divided into 3 equal parts"):
+        line_game(data=TWO, objective="minimax", bins=20, **{**GAME, "records": 3})
     with pytest.raises(UserError, match="at least 3"):
         edges(2)
     with pytest.raises(UserError, match="Gradients are wanted"):

@@ -6,6 +6,8 @@ import torch
 
 from shapeofloss.adversarial import fgan
 from shapeofloss.adversarial.divergences import LOG_2, TABLE
+from shapeofloss.adversarial.quality import modes_covered, wasserstein
+from shapeofloss.adversarial.toys import eight_gaussians
 from shapeofloss.adversarial.training import GAN
 from shapeofloss.errors import UserError
 
@@ -75,6 +77,21 @@ def test_a_training_is_measured_from_its_start_and_can_be_repeated():
     assert found["points"].shape == (200, 2) and found["value"].shape == (6,)
     assert found["wasserstein"][0] > 0.3 and (found["modes"] <= 8).all()
     assert np.array_equal(found["points"], again["points"])
+
+
+def test_measurements_are_those_of_the_last_samples_against_data():
+    found = fgan.fit_fgan(**SETTING)
+    data = eight_gaussians()(200, torch.Generator().manual_seed(5 + 10_000)).numpy()
+    assert found["wasserstein"][-1] == pytest.approx(wasserstein(found["points"], data))
+    assert found["modes"][-1] == modes_covered(found["points"], eight_gaussians()) < 8
+
+
+def test_layers_are_counted_and_gradients_shortened():
+    deep = fgan.fit_fgan(**(SETTING | {"layers": 2}))
+    assert not np.array_equal(deep["points"], fgan.fit_fgan(**SETTING)["points"])
+    quick = SETTING | {"learning_rate": 0.05}
+    moved, still = (fgan.fit_fgan(**(quick | {"largest_step": own}))["wasserstein"] for own in (1.0, 1e-13))
+    assert still[-1] == pytest.approx(still[0], rel=1e-3) and moved[-1] != pytest.approx(moved[0], rel=1e-2)
 
 
 def test_a_training_that_explodes_keeps_its_measurements_and_names_step_and_row():

@@ -7,6 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from shapeofloss.adversarial.flows import (
+    LARGEST,
     Coupling,
     RealNVP,
     fit_flow,
@@ -65,6 +66,13 @@ def test_a_coupling_keeps_the_half_that_it_reads():
         assert torch.equal(coupling(z)[0][:, kept], z[:, kept])
 
 
+def test_a_coupling_stretches_by_a_bounded_factor():
+    coupling = Coupling(4, first=True, width=8, rng=source(), start=1.0).double()
+    z = 1e6 * points(50, 4)
+    found = coupling(z)[1].abs().max().item()
+    assert 2 < found <= 2 * LARGEST
+
+
 def test_the_density_sums_to_one():
     ticks = torch.linspace(-12, 12, 481, dtype=torch.float64)
     with torch.no_grad():
@@ -106,6 +114,12 @@ def test_moons_lie_about_two_half_circles_that_are_turned_into_each_other():
     centres = torch.tensor([[-0.5, -0.25], [0.5, 0.25]]).double()
     nearest = (torch.cdist(x, centres) - 1).abs().min(1).values
     assert nearest.mean() < 0.15
+
+
+def test_a_training_that_leaves_the_finite_numbers_stops_with_the_step_and_the_rate():
+    flow = RealNVP(2, layers=2, width=4, rng=source())
+    with pytest.raises(UserError, match=r"The loss is (nan|inf) at step \d of a flow with learning rate 1e\+30"):
+        fit_flow(flow, two_moons, steps=9, batch=8, learning_rate=1e30, seed=1)
 
 
 @pytest.mark.parametrize(("dimension", "layers"), [(1, 2), (2, 1)])

@@ -59,6 +59,7 @@ def test_the_target_is_a_mixture_with_its_mass():
     expected = 0.3 * norm.pdf(x, -1, 0.2) + 0.7 * norm.pdf(x, 1, 0.2)
     assert np.allclose(np.exp(target.log_density(x)), expected, rtol=1e-12)
     assert target.mass(-9, 9) == pytest.approx(1) and target.mass(-9, 0) == pytest.approx(0.3, abs=1e-5)
+    assert target.mass(0, 9) == pytest.approx(0.7, abs=1e-5)
 
 
 def test_divergences_of_a_target_with_one_mode_are_the_closed_form():

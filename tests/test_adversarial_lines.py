@@ -6,6 +6,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from shapeofloss.adversarial.divergences import jsd, kl
 from shapeofloss.adversarial.lines import (
     LineGenerator,
     bins,
@@ -16,7 +17,6 @@ from shapeofloss.adversarial.lines import (
     thick_distances,
 )
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.sequences import jsd, kl
 from shapeofloss.errors import UserError
 
 NETWORK = {"hidden": 16, "batch": 32, "learning_rate": 0.01, "penalty": 10.0}

@@ -72,6 +72,12 @@ def test_the_optimal_gradient_is_the_unit_vector_towards_the_data(kind):
     assert rise.numpy() / 2e-6 == pytest.approx(np.ones(40), abs=1e-6)
 
 
+def test_a_critic_that_falls_towards_the_data_has_cosine_minus_one():
+    y, z, _ = segments.moved("outwards", 40, 4)
+    found = segments.along_segments(segments.Radius(-2.0), y, segments.coupled(y, z), np.full(40, 0.3))
+    assert found.cosine == pytest.approx(-np.ones(40), abs=1e-12) and found.norm == pytest.approx(2 * np.ones(40))
+
+
 def test_inwards_is_outwards_the_other_way_round():
     for kind, larger in (("outwards", True), ("inwards", False)):
         y, z, _ = segments.moved(kind, 10, 5)
@@ -125,6 +131,14 @@ def test_random_waves_keep_to_their_bound_and_nearly_reach_it():
         assert bound > 0 and 0.5 < steepest <= 1 + 1e-9
 
 
+def test_a_coarse_grid_gives_random_waves_a_looser_bound_and_not_a_wrong_one():
+    for seed in range(10):
+        value, _ = segments.bounded_waves(seed, side=4)
+        x = np.random.default_rng(seed).uniform(-0.7, 0.7, (5000, 2))
+        near = x + 1e-4
+        assert segments.quotients(value(x), x, value(near), near).max() <= 1 + 1e-9
+
+
 def run(**changed):
     return segments.mixture_critic(
         **{
@@ -135,8 +149,9 @@ def run(**changed):
     )
 
 
-def test_a_mixture_critics_record_agrees_with_its_own_points():
-    found = run()
+@pytest.mark.parametrize("seed", [8, 9])  # the largest norm is on the grid, and on a segment
+def test_a_mixture_critics_record_agrees_with_its_own_points(seed):
+    found = run(seed=seed)
     assert found["wasserstein"] == pytest.approx(np.linalg.norm(found["y"] - found["z"], axis=1).mean())
     way = found["x"] - found["z"]
     cross = way[:, 0] * (found["y"] - found["z"])[:, 1] - way[:, 1] * (found["y"] - found["z"])[:, 0]

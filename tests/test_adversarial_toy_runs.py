@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.toy_runs import fresh_divergence, toy_run
+from shapeofloss.adversarial.toy_runs import fresh_divergence, rmsprop, toy_run
 from shapeofloss.adversarial.toys import Mixture, eight_gaussians
 from shapeofloss.errors import UserError
 
@@ -19,6 +20,23 @@ def test_every_method_records_exact_measures_at_its_checkpoints(method):
     assert found["wasserstein"][-1] == pytest.approx(wasserstein(found["samples"][-1], found["data"]))
     assert np.isfinite(found["norms"]).all() == (method == "WGAN-GP") and np.isfinite(found["values"]).all()
     assert ((found["modes"] >= 0) & (found["modes"] <= 8)).all() and found["jensen_shannon"].size == 0
+    if "GAN" in method.split():  # log-probabilities: a discriminator's value is negative
+        assert (found["value"] < 0).all()
+
+
+def test_each_network_has_its_own_rate():
+    still = toy_run(law="8 Gaussians", method="WGAN", strength=0.1, **{**TINY, "generator_rate": 0.0})
+    assert np.array_equal(still["samples"][0], still["samples"][-1]) and still["value"][0] != still["value"][-1]
+    with_idle_critic = toy_run(law="8 Gaussians", method="WGAN-GP", strength=0.1, **{**TINY, "rate": 0.0})
+    assert not np.array_equal(with_idle_critic["samples"][0], with_idle_critic["samples"][-1])
+
+
+def test_the_first_step_of_rmsprop_is_no_longer_than_its_rate():
+    weight = torch.nn.Parameter(torch.zeros(3))
+    optimizer = rmsprop(0.01)([weight])
+    (weight * torch.tensor([2.0, -30.0, 0.5])).sum().backward()
+    optimizer.step()
+    assert torch.allclose(weight.detach(), torch.tensor([-0.01, 0.01, -0.01]), rtol=1e-4)
 
 
 def test_new_discriminators_read_every_checkpoint_but_the_first():

@@ -296,6 +296,64 @@ def test_rates_fall_along_half_a_cosine():
     assert seen == pytest.approx([(1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)])
 
 
+def test_every_update_of_the_critic_has_its_own_data_and_the_first_turn_is_longer():
+    batches, turns = [], []
+
+    def counted(count, rng):
+        batches.append(line(count, rng))
+        return batches[-1]
+
+    history = train(
+        Shift(1.0),
+        Slope(0.0, 0.0),
+        counted,
+        WASSERSTEIN,
+        steps=3,
+        critic_steps=2,
+        warm_up=4,
+        optimizer=SGD,
+        constraint=Clip(1.0),
+        batch=7,
+        prior=line,
+        seed=0,
+        record_every=1,
+        watch=lambda _: turns.append(len(batches)) or {},
+    )
+    assert turns == [0, 6, 8, 10] and history.value.shape == (3,)
+    assert {len(batch) for batch in batches} == {7} and len({batch.sum().item() for batch in batches}) == 10
+
+
+def test_both_players_have_their_own_rates_which_fall_and_their_gradients_are_shortened():
+    rates = {"critic": [], "generator": []}
+
+    def maker(name, rate):
+        def make(parameters):
+            own = torch.optim.SGD(parameters, lr=rate)
+            own.register_step_pre_hook(lambda opt, *_: rates[name].append(opt.param_groups[0]["lr"]))
+            return own
+
+        return make
+
+    generator = Shift(1.0)
+    train(
+        generator,
+        Slope(100.0, 0.0),
+        line,
+        WASSERSTEIN,
+        steps=2,
+        critic_steps=1,
+        optimizer=maker("critic", 1e-9),
+        generator_optimizer=maker("generator", 0.5),
+        prior=line,
+        cosine=True,
+        largest_step=0.1,
+        seed=0,
+    )
+    assert rates["critic"] == pytest.approx([1e-9, 5e-10]) and rates["generator"] == pytest.approx([0.5, 0.25])
+    # A slope of 100 would move the generator by 50 and 25; gradients of norm 0.1 move it by 0.05 and 0.025.
+    assert generator.theta.item() == pytest.approx(1 + 0.05 + 0.025, abs=1e-5)
+
+
 def test_any_objective_of_scores_can_be_trained():
     # Maximising E s(y) - E s(z)^2 / 4 with a constant critic ends at s = 2, the bound of an f-divergence.
     critic = nn.Sequential(nn.Linear(2, 1))
@@ -312,9 +370,41 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_settings():
     broken = Objective("broken", lambda real, fake: fake.mean() * math.inf, lambda fake: fake.mean())
     with pytest.raises(UserError, match=r"critic's loss is .* at step 1 of broken with Clip\(bound=1.0\).* rate 0.01"):
         train_critic(Slope(1.0, 0.0), line, line, broken, steps=3, optimizer=ADAM, constraint=Clip(1.0), seed=0)
+    with pytest.raises(UserError, match=r"critic's loss is .* at step 1 of broken without a constraint"):
+        train(Shift(1.0), Slope(1.0, 0.0), line, broken, steps=3, optimizer=ADAM, prior=line, seed=0)
     broken = Objective("broken", lambda real, fake: fake.mean(), lambda fake: fake.mean() * math.nan)
     with pytest.raises(UserError, match="generator's loss is nan at step 1 of broken without a constraint"):
         train(Shift(1.0), Slope(1.0, 0.0), line, broken, steps=3, optimizer=ADAM, prior=line, seed=0)
+
+
+def test_a_penalised_norm_that_is_not_finite_stops_although_the_value_is():
+    zero = choices(np.zeros((1, 2), dtype=np.float32))
+    with pytest.raises(UserError, match=r"norm of the critic's gradient is inf at step 1 of WGAN with GradientPenalty"):
+        train_critic(
+            Slope(3e38, 3e38), zero, zero, WASSERSTEIN, steps=2, optimizer=SGD, constraint=GradientPenalty(1.0), seed=0
+        )
+
+
+def test_a_later_step_and_the_generators_own_rate_are_named():
+    calls = []
+
+    def fails_at_the_third(fake):
+        calls.append(1)
+        return fake.mean() * (math.nan if len(calls) == 3 else 1)
+
+    broken = Objective("broken", lambda real, fake: fake.mean(), fails_at_the_third)
+    with pytest.raises(UserError, match=r"generator's loss is nan at step 3 of broken .* learning rate 0.1:"):
+        train(
+            Shift(1.0),
+            Slope(1.0, 0.0),
+            line,
+            broken,
+            steps=5,
+            optimizer=ADAM,
+            generator_optimizer=SGD,
+            prior=line,
+            seed=0,
+        )
 
 
 @pytest.mark.parametrize("counts", [{"steps": 0}, {"steps": 1, "critic_steps": 0}])

@@ -98,6 +98,7 @@ def test_a_critic_of_few_samples_flatters_itself():
     found = v.fit_critic(divergence="kl", points=20, **SETTING)
     laws = v.line(FIRST, SECOND)
     assert found["training"] > v.quadrature(TABLE["kl"], laws) > v.critic_bound("kl", found["raw"][-1], laws)
+    assert found["monte_carlo"].mean() < found["training"] / 2  # on samples that it has not seen
 
 
 def test_wrong_input_gets_its_sentence():

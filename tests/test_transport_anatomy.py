@@ -84,6 +84,13 @@ def test_the_local_share_is_that_of_the_mean_squared_velocity(tree):
     assert squares[0] / sum(squares) == pytest.approx(0.3)
 
 
+def test_share_and_width_of_the_bumps_reach_the_two_phases(tree):
+    drawn = two_phases(3, points=50, amplitude=20.0, local=0.3, width=20.0)
+    expected = breathe(tree, 3, amplitude=20.0, local=0.3, width=20.0)
+    assert np.array_equal(drawn.images, expected(drawn.landmarks))
+    assert not np.allclose(drawn.images, breathe(tree, 3, amplitude=20.0, local=0.3)(drawn.landmarks))
+
+
 def test_the_way_back_leads_back(tree):
     flow = breathe(tree, 3, amplitude=40.0)
     assert np.abs(flow.scaled(-1)(flow(tree.ends)) - tree.ends).max() < 0.01

@@ -142,6 +142,26 @@ def test_the_soft_barycenter_is_that_of_pot():
     assert np.allclose(found, soft / soft.sum(), atol=1e-6)
 
 
+@pytest.mark.parametrize(("limit", "debias", "worst"), [(1, True, 2), (3, True, 2), (1, False, 1)])
+def test_the_disagreement_is_that_of_the_worst_plan(limit, debias, worst):
+    a, w = np.random.default_rng(11).dirichlet(np.full(6, 0.5), 2), np.array([0.8, 0.2])
+    kernel = np.exp(-((np.arange(6)[:, None] - np.arange(6)) ** 2) / (2 * 6**2))
+    u, d = a, np.ones(6)
+    for _ in range(limit):
+        arriving = u @ kernel
+        alpha = d * np.prod(arriving ** w[:, None], axis=0)
+        v, itself = alpha / arriving, d * (kernel @ d)
+        u = a / (v @ kernel)
+        d = np.sqrt(d * alpha / (kernel @ d)) if debias else d
+    marginals = v * (u @ kernel)
+    density = w @ marginals
+    apart = [np.abs(own - density).sum() for own in (*marginals, *([itself] if debias else []))]
+    assert np.argmax(apart) == worst
+    found = grid_barycenter(a, w, blur=6.0, tolerance=0.0, limit=limit, debias=debias)  # one temperature
+    assert np.allclose(found.density, density)
+    assert found.disagreement == pytest.approx(max(apart), rel=1e-6)
+
+
 def test_without_debiasing_the_barycenter_is_wider():
     given, _, spreads = images((40, 40), 6, 3.0)
     wide, right = (moments(grid_barycenter(given, blur=1.5, debias=choice).density)[1] for choice in (False, True))
@@ -211,3 +231,7 @@ def test_what_is_no_density_no_covariance_or_no_blur_is_refused():
         gaussian_barycenter(np.eye(2))
     with pytest.raises(UserError, match="dimensions 2 and 3"):
         barycenter_program(clouds.uniform(3, 2, 0), [clouds.uniform(3, 3, 0)])
+    with pytest.raises(UserError, match="2 clouds with 1 sets of masses"):
+        barycenter_program(clouds.uniform(3, 2, 0), [clouds.uniform(3, 2, 0)] * 2, masses=[np.ones(3)])
+    with pytest.raises(UserError, match="0 clouds"):
+        barycenter_program(clouds.uniform(3, 2, 0), [])

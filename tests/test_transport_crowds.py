@@ -59,6 +59,12 @@ def test_a_lonely_cell_swims_straight_at_its_speed():
     assert np.linalg.norm(moves, axis=1) == pytest.approx(np.full(3, 0.3 * swimmers.radius), rel=0.2)
 
 
+def test_a_single_large_cell_finds_a_place_whatever_the_seed():
+    for seed in range(12):  # of the first eight places often none leaves it room
+        *_, last = swim(Swimmers("disk", 1, 24), 1, seed)
+        assert last.positions.shape == (1, 2)
+
+
 def test_without_collisions_cells_move_as_if_they_were_alone():
     swimmers = Swimmers("disk", 20, 32, collisions=False, tumbling=0.0, realignment=0.0)
     first, second = list(swim(swimmers, 1, seed=903))
@@ -66,6 +72,30 @@ def test_without_collisions_cells_move_as_if_they_were_alone():
     expected = first.positions + swimmers.speed * swimmers.radius * first.headings
     assert free.any() and second.positions[free] == pytest.approx(expected[free])
     assert second.headings == pytest.approx(first.headings) and second.labels is None
+
+
+def test_a_heading_turns_towards_the_last_move_by_the_share_of_realignment():
+    for share in (0.0, 0.4, 1.0):
+        swimmers = Swimmers("disk", 12, 48, realignment=share, tumbling=0.0)
+        first, second = list(swim(swimmers, 1, seed=909))
+        moves = second.positions - first.positions
+        expected = (1 - share) * first.headings + share * moves / np.linalg.norm(moves, axis=1, keepdims=True)
+        assert second.headings == pytest.approx(expected / np.linalg.norm(expected, axis=1, keepdims=True))
+
+
+def test_cells_tumble_as_often_as_they_are_told():
+    swimmers = Swimmers("disk", 200, 32, collisions=False, realignment=0.0, tumbling=0.3)
+    headings = np.array([state.headings for state in swim(swimmers, 20, seed=910)])
+    turned = np.linalg.norm(np.diff(headings, axis=0), axis=2) > 1e-9
+    assert np.mean(turned) == pytest.approx(0.3, abs=0.03)
+
+
+def test_exponents_matter_and_stay_with_their_cells_when_others_leave():
+    room = Evacuation(6, 32, steps=60, exit_width=2.0)
+    soft, hard = list(evacuate(room, 1.0, 911)), list(evacuate(room, 8.0, 911))
+    assert (soft[10].labels != hard[10].labels).any()
+    *_, last = evacuate(room, [8.0, 1.0, 8.0, 1.0, 8.0, 1.0], 911)
+    assert last.escaped.any() and last.escaped.shape == (6,)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_does_not():

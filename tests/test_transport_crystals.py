@@ -25,6 +25,7 @@ def crystal(seed=901, *, grid=GRID, count=12, moves=5):
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_axes_of_random_grains_prefer_no_direction(dimension):
     _, A = random_grains(4000, dimension, Law(0.3, 0.5), 902)
+    assert np.linalg.det(A) == pytest.approx(np.ones(4000))
     mean = A.mean(0)
     assert mean == pytest.approx(np.eye(dimension) * mean.trace() / dimension, abs=0.05)
     first = np.linalg.eigh(A)[1][:, 0, 0]  # of a uniform direction: the mean square is 1 / D
@@ -33,7 +34,8 @@ def test_axes_of_random_grains_prefer_no_direction(dimension):
 
 def test_a_grown_polycrystal_has_its_volumes_and_particles_in_the_middle():
     few, many = crystal(moves=0), crystal(moves=15)
-    assert many.diagram.converged and many.evaluations > few.evaluations
+    assert many.diagram.converged
+    assert few.evaluations < many.evaluations < 12 * few.evaluations  # 16 diagrams: each starts from the last one
 
     def off_centre(found):
         labels = found.diagram.labels

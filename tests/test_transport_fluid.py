@@ -35,6 +35,27 @@ def test_volumes_are_kept_within_the_tolerance_in_every_frame():
         assert all(state.diagram.converged for state in states)
 
 
+def test_energies_count_masses_not_volumes():
+    one = Fluid(np.array([0.1]), np.array([2.0]), gravity=3.0, correction="none")
+    state = next(simulate(one, [[0.5, 0.25]], [[3.0, 4.0]]))
+    assert (state.kinetic, state.height) == pytest.approx((0.2 * 25 / 2, 0.2 * 3 * 0.25))
+    assert state.energy == pytest.approx(state.kinetic + state.height)
+
+
+def test_the_heavy_fluid_starts_above_a_wave_that_dips_in_the_middle():
+    tank = {"count": 400, "seed": 9, "frames": 1, "step": 0.01, "spring": 0.02}
+    record = fluid.rayleigh_taylor(heavy=3.0, amplitude=0.1, **tank)
+    upper = record["densities"] == 3
+    found = fluid.depth_of_wave(record["positions"][0][upper], record["volumes"][upper], fluid.TANK[0])
+    assert found == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_frame_starts_from_the_potentials_of_the_last_one():
+    states = list(islice(simulate(SMALL, column(1)), 30))
+    cold = [fluid.Domain(state.positions, void=True).solve(SMALL.volumes).evaluations for state in states]
+    assert sum(state.evaluations for state in states) < 0.75 * sum(cold)
+
+
 def test_without_gravity_a_settled_fluid_stays_where_it_is():
     y = fluid.settled(np.full(30, 1 / 30), (1.0, 1.0), 1, rounds=300)
     tank = Fluid(np.full(30, 1 / 30), np.ones(30), void=False, gravity=0.0, tolerance=1e-6)

@@ -36,6 +36,12 @@ def test_the_fisher_rao_path_has_the_length_of_the_distance_and_constant_speed(f
     assert np.ptp(pieces) < 1e-9
 
 
+def test_means_that_are_nearly_equal_give_nearly_the_path_of_equal_ones():
+    times = np.linspace(0, 1, 5)
+    upright, tilted = (g.fisher_rao_path([0.0, 1.0], [m, 4.0], times) for m in (0.0, 1e-12))
+    assert np.allclose(tilted, upright, atol=1e-11)
+
+
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_no_other_path_that_is_found_is_shorter(first, second):
     found = g.geodesic(g.fisher_information, first, second)

@@ -25,18 +25,23 @@ def folder(tmp_path_factory):
 
 def prepared(place: Path) -> str:
     """Prepare a formula in a fresh process, use it, and return what the process said."""
-    code = (
+    return said(
         "from shapeofloss.transport import keops; import torch;"
         f"print(keops.prepare([{FORMULA!r}])); from shapeofloss.transport.symbolic import smallest;"
         "x = torch.arange(8.0, dtype=torch.float64)[:, None].expand(8, 3).contiguous();"
-        "print(smallest(x, x, 5)[0].tolist())"
+        "print(smallest(x, x, 5)[0].tolist())",
+        place,
     )
+
+
+def said(code: str, place: Path) -> str:
+    """Run code in a fresh process with its libraries in a folder; return what it said."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, keops.FOLDER: str(place)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert not done.returncode, done.stderr
     assert "Compiling" not in done.stdout
@@ -58,8 +63,7 @@ def test_no_process_writes_the_index_that_several_would_write_at_once(folder):
 def test_a_library_cut_short_is_named_and_compiled_again(folder):
     (library,) = folder.glob("*.so")
     library.write_bytes(library.read_bytes()[:100_000])
-    said = prepared(folder.parent).splitlines()
-    assert said == [str([library.name]), RIGHT]
+    assert prepared(folder.parent).splitlines() == [str([library.name]), RIGHT]
     assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
 
 
@@ -92,6 +96,41 @@ def test_an_index_cut_short_is_removed_before_keops_reads_it(folder):
     index = folder / "LoadKeOps_cpp_class_cache.pkl"
     index.write_bytes(b"\x80\x04\x95")
     assert prepared(folder.parent).splitlines() == [str([index.name]), RIGHT]
+
+
+USE_OF_GEOMLOSS_AND_PYAPD = """
+import torch
+from shapeofloss.transport import keops
+
+keops.prepare(["images of GeomLoss", "crystals of PyAPD"])
+folder, _ = keops._open()
+before = keops._libraries(folder)
+
+import PyAPD
+from geomloss import ImagesBarycenter
+
+generator = torch.Generator().manual_seed(0)
+images = torch.rand((1, 3, 8, 8), generator=generator, dtype=torch.float64)
+weights = torch.full((1, 3), 1 / 3, dtype=torch.float64, requires_grad=True)
+ImagesBarycenter(images / images.sum((2, 3), keepdim=True), weights, scaling_N=2, backward_iterations=2)
+system = PyAPD.apd_system(
+    X=torch.rand((5, 3), generator=generator), As=torch.eye(3).expand(5, 3, 3).contiguous(),
+    target_masses=torch.full((5,), 0.2), D=3, dt=torch.float64, pixel_params=(6, 6, 6), device="cpu",
+)
+system.assemble_pixels()
+system.find_optimal_W(verbose=False)
+system.assemble_apd()
+print(len(before), len(keops._libraries(folder)))
+"""
+
+
+def test_geomloss_and_pyapd_find_all_that_they_need_in_the_prepared_formulas(tmp_path):
+    assert said(USE_OF_GEOMLOSS_AND_PYAPD, tmp_path).splitlines()[-1] == "2 2"
+
+
+def test_a_formula_that_is_none_is_refused_with_the_names_of_those_that_are():
+    with pytest.raises(UserError, match=r"no formula 'fog'; there are: transform, .*gravity, images of GeomLoss"):
+        keops.prepare(["gravity", "fog"])
 
 
 def test_without_a_compiler_the_sentence_says_what_to_install_and_what_works_without(monkeypatch):

@@ -272,6 +272,13 @@ def test_a_search_that_is_stopped_says_so_and_keeps_its_errors():
         assert found.errors.max() > 0.5
 
 
+def test_a_stopped_quasi_newton_search_returns_the_best_that_it_saw():
+    domain, _, _ = random_domain(60, 15)
+    found = domain.solve(np.full(60, domain.area / 60), most=2, method="quasi-newton")
+    assert found.history[1, 2] > found.history[0, 2]  # its first step is too long
+    assert found.errors.max() == pytest.approx(found.history[0, 2])
+
+
 def test_empty_cells_are_reported():
     domain, _, _ = random_domain(20, 16)
     f = np.where(np.arange(20) == 4, -10.0, 0.0)

@@ -95,6 +95,48 @@ def test_two_particles_settle_at_the_rest_length_of_their_bond():
         assert np.linalg.norm(state.positions[1] - state.positions[0]) == pytest.approx(0.07)
 
 
+PAIR = np.array([[0.465, 0.5], [0.535, 0.5]])
+
+
+def after_a_push(speed, material, **settings):
+    """Return the second frame of two particles, 0.07 apart, that part by 0.02 times the speed, and their distance."""
+    quiet = {"gravity": 0.0, "pull": 0.0, "viscosity": 0.0, "stiffness": 0.5, "rounds": 0} | settings
+    pushed = simulate(Solid(np.full(2, 0.005), material, **quiet), PAIR, [[-speed, 0.0], [speed, 0.0]])
+    _, state = islice(pushed, 2)
+    return state, np.linalg.norm(state.positions[1] - state.positions[0])
+
+
+def test_each_round_takes_back_its_share_of_a_bonds_change_of_length():
+    assert after_a_push(0.35, Material(), rounds=3)[1] == pytest.approx(0.07 + 0.007 / 2**3)
+
+
+def test_glass_breaks_when_stretched_and_not_when_pressed():
+    glass = Material(breaks_at=0.05)
+    assert len(after_a_push(0.35, glass)[0].bonds) == 0
+    assert len(after_a_push(-0.35, glass)[0].bonds) == 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_clay_yields_to_stretching_and_to_pressure_alike(sign):
+    state, length = after_a_push(0.35 * sign, Material(flows_at=0.05))
+    assert length == pytest.approx(0.07 + 0.007 * sign)
+    assert length / state.rest[0] - 1 == pytest.approx(0.05 * sign)
+
+
+def test_a_particle_goes_its_share_of_the_way_to_its_centroid():
+    alone = Solid(np.array([0.05]), LIQUID, gravity=0.0, pull=0.3)
+    first, second = islice(simulate(alone, [[0.02, 0.5]]), 2)
+    centroid = first.diagram.centroids[0]
+    assert centroid[0] > 0.05
+    assert second.positions[0] == pytest.approx(first.positions[0] + 0.3 * (centroid - first.positions[0]))
+
+
+def test_friction_takes_its_share_of_the_difference_of_velocities():
+    rubbing = Solid(np.full(2, 0.005), LIQUID, gravity=0.0, pull=0.0, viscosity=0.1)
+    _, state = islice(simulate(rubbing, PAIR, [[0.0, 1.0], [0.0, -1.0]]), 2)
+    assert state.velocities == pytest.approx(np.array([[0.0, 0.8], [0.0, -0.8]]))
+
+
 def test_bonds_join_neighbours_only():
     y = square()
     found = Domain(y, void=True).solve(VOLUMES)
@@ -128,12 +170,14 @@ def test_a_rigid_motion_has_no_residual_and_a_mirror_image_has_one():
 
 
 def test_a_record_of_a_drop_has_the_shapes_that_it_names():
-    record = solid.drop(count=25, seed=4, frames=6, material={"breaks_at": 0.1})
+    record = solid.drop(count=25, seed=4, frames=6, step=0.02, material={"breaks_at": 0.1})
     assert record["positions"].shape == (6, 25, 2)
     assert record["f"].shape == (6, 25)
     assert all(record[name].shape == (6,) for name in ("error", "pieces", "evaluations"))
     assert record["bonds"].shape == (record["bonds_at_start"], 2)
     assert record["error"].max() <= 0.01
+    heights = record["positions"][:, :, 1].mean(1)
+    assert heights[5] - heights[0] == pytest.approx(-(0.02**2) * 5 * 6 / 2, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,8 @@ def test_numbers_that_make_no_texture_or_no_sample_are_refused():
         texture(16, correlation_length=5.0, volume_fraction=0.5, seed=0)
     with pytest.raises(UserError, match=r"volume fraction is 1\.5"):
         texture(16, correlation_length=2.0, volume_fraction=1.5, seed=0)
+    with pytest.raises(UserError, match="side is 15 voxels"):
+        random_textures(1, 15, 0)
     with pytest.raises(UserError, match="65 voxels cannot be drawn from 64"):
         local_features(solid, count=65, seed=0)
     with pytest.raises(UserError, match="1 solid voxels cannot be drawn from 0"):

@@ -67,9 +67,12 @@ def _show_progress(done: Iterator[None], count: int, label: str) -> None:
 
 def _computed(function: Callable[..., store.Result], tasks: list[dict[str, Any]], label: str) -> Iterator[None]:
     """Compute tasks in processes of this machine, and yield once for each that is done."""
-    # Spawned, not forked: forking a process that runs threads (a kernel does) may lock up.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers(), len(tasks)), mp_context=context, initializer=_begin_worker)
+    # Not forked from here: forking a process that runs threads (a kernel does) may lock up. A server without threads is
+    # started once, imports what the tasks need, and is forked for each worker.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", function.__module__])
+    number = min(workers(), len(tasks))
+    pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin_worker, initargs=(dict(os.environ),))
     try:
         for future in as_completed([pool.submit(_compute_one, function, task) for task in tasks]):
             future.result()
@@ -92,8 +95,13 @@ def _report(text: str) -> None:
     print(f"\r\033[K{text}\r", end="", file=sys.stderr, flush=True)
 
 
-def _begin_worker() -> None:
-    """Fix the threads at one, and end with the parent: an idle worker would outlive a killed one."""
+def _begin_worker(environment: dict[str, str]) -> None:
+    """Fix the threads at one, and end with the parent: an idle worker would outlive a killed one.
+
+    The parent's environment may be younger than that of the server from which this process was forked.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     workspace.use_one_thread()
     parent = multiprocessing.parent_process()
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import resource
 import time
 import tracemalloc
 import weakref
@@ -89,7 +90,7 @@ def peak_of_process(call: Callable[[], Any]) -> int:
     """Return by how many bytes the resident memory of the process rose above its start, at most, during a call.
 
     What compiled code allocates is seen, too, in pages; what the allocator had kept from before is given back first. A
-    megabyte is about the least that it can tell from nothing.
+    megabyte is about the least that it can tell from nothing, and one page the least that it returns.
 
     Raises:
         UserError: If the system has no resettable record of it, as only Linux has.
@@ -104,7 +105,7 @@ def peak_of_process(call: Callable[[], Any]) -> int:
     kept = call()  # until the record is read
     peak = _kilobytes(status, "VmHWM")
     del kept
-    return 1024 * max(peak - before, 0)
+    return max(1024 * (peak - before), resource.getpagesize())
 
 
 def _kilobytes(status: Path, name: str) -> int:

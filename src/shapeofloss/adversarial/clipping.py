@@ -14,7 +14,7 @@ from shapeofloss.adversarial.lines import line
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, gradient_norms, input_gradients
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.toy_runs import adam, rmsprop
+from shapeofloss.adversarial.toy_runs import adam, rmsprop, toy_run
 from shapeofloss.adversarial.toys import blurred, normal, toy
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
 from shapeofloss.errors import UserError, unknown
@@ -161,7 +161,7 @@ def gradients_through_depth(
     Args:
         kind, strength: "clipping" with c, by RMSProp, or "penalty" with lambda, by Adam.
         law: Name of a toy law.
-        layers: Number of affine maps.
+        layers: Number of affine maps, at least 3, so that there are two hidden layers to compare.
         width: Values of each hidden layer.
         steps, batch, rate: Of the training.
         points: Generated points at which gradients are taken.
@@ -322,15 +322,16 @@ def left_by_quadratic(x: NDArray[np.floating], values: NDArray[np.floating]) -> 
 
 
 STUDIES: dict[str, Callable[..., dict[str, Any]]] = {
-    own.__name__: own for own in (clipped_critic, pull_between_lines, gradients_through_depth, value_surface)
+    own.__name__: own for own in (clipped_critic, pull_between_lines, gradients_through_depth, value_surface, toy_run)
 }
 
 
 def study(*, name: str, **settings: Any) -> dict[str, Any]:
-    """Return what one of this module's trainings returns, by its name, so that all of them can be started together.
+    """Return what a training returns, by its name, so that all of them can be started together.
 
     Args:
-        name: `clipped_critic`, `pull_between_lines`, `gradients_through_depth` or `value_surface`.
+        name: `clipped_critic`, `pull_between_lines`, `gradients_through_depth` or `value_surface` of this module, or
+            `toy_run`.
         settings: Its arguments.
     Raises:
         UserError: If there is no such training.

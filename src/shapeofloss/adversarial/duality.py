@@ -88,6 +88,9 @@ def mixture_1d(count: int, seed: int, *, centres: ArrayLike, deviation: float) -
         seed: Not negative.
         centres: Means, shape (K,).
         deviation: The standard deviation of each, not negative.
+    Example:
+        >>> mixture_1d(3, 0, centres=[-1.0, 1.0], deviation=0.0).ravel()
+        array([1., 1., 1.])
     """
     rng = np.random.default_rng(seed)
     return (rng.choice(np.asarray(centres), count) + deviation * rng.standard_normal(count))[:, None]
@@ -131,7 +134,8 @@ def fit_critic(
     clouds = [as_cloud(cloud, name) for cloud, name in ((x, "x"), (y, "y"), (places, "places"))]
     dimension = clouds[0].shape[1]
     critic = perceptron((dimension, hidden, hidden, 1), rng=torch.Generator().manual_seed(seed))
-    means = [torch.as_tensor(as_cloud(cloud), dtype=torch.float32) for cloud in (fresh_x, fresh_y)]
+    fresh = as_cloud(fresh_x, "fresh_x"), as_cloud(fresh_y, "fresh_y")
+    means = [torch.as_tensor(cloud, dtype=torch.float32) for cloud in fresh]
     where = torch.as_tensor(clouds[2], dtype=torch.float32)
 
     def watch(_: int) -> dict[str, float]:

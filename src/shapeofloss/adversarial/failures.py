@@ -39,6 +39,13 @@ def _adam(rate: float) -> Any:
     return partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.9), fused=True)
 
 
+def _every(steps: int, records: int) -> int:
+    """Return after how many steps to record, so that the last record comes after the last step."""
+    if records < 1 or steps % records:
+        raise UserError(f"{steps} steps cannot be divided into {records} equal parts for the records.")
+    return steps // records
+
+
 def edges(bins: int) -> Floats:
     """Return the inner edges of bins on the line, equally wide from -4 to 4, shape (bins - 1,).
 
@@ -96,6 +103,10 @@ def discriminator_on_line(
         seed: Of everything.
     Returns:
         "at", steps done; "value", V(D) there in nats; "x", nodes; "answers", D at the nodes in the end.
+    Raises:
+        UserError: If steps cannot be divided evenly, or the training leaves the finite numbers.
+    Source:
+        WGAN lecture, slide "GAN optimality theorem".
     """
     laws = line(data, model, reach=8.0, count=2001)
     nodes = torch.as_tensor(laws.x, dtype=torch.float32)[:, None]
@@ -118,7 +129,7 @@ def discriminator_on_line(
         batch=batch,
         cosine=True,
         seed=seed,
-        record_every=steps // records,
+        record_every=_every(steps, records),
         watch=watch,
     )
     return {"at": history.at, **history.watched, "x": laws.x, "answers": 1 / (1 + np.exp(-scores()))}
@@ -163,7 +174,10 @@ def line_game(
         (records + 1, bins); "best", the value of the optimal discriminator between the two histograms, which is at
         most that between the laws themselves.
     Raises:
-        UserError: If there is no such objective, or a training leaves the finite numbers.
+        UserError: If there is no such objective, steps cannot be divided evenly, or a training leaves the finite
+            numbers.
+    Source:
+        WGAN lecture, slide after the GAN optimality theorem.
     """
     kind = _objective(objective)
     rng = torch.Generator().manual_seed(seed)
@@ -195,7 +209,7 @@ def line_game(
         batch=batch,
         prior=normal(1),
         seed=seed,
-        record_every=steps // records,
+        record_every=_every(steps, records),
         watch=watch,
     )
     return {"at": history.at, **history.watched}
@@ -235,7 +249,9 @@ def saturation(*, width: int, steps: int, batch: int, rate: float, at: list[int]
         loss with respect to its six parameters; "value" of the discriminator, nats. "accuracy" on 10,000 new points of
         each moon in the end; "data", "samples", 500 points of each; "probability", D at "grid", 60 x 60 points.
     Raises:
-        UserError: If a step is out of range.
+        UserError: If a step is out of range, or the training leaves the finite numbers.
+    Source:
+        WGAN lecture, slide "Informal theoretical results".
     """
     if min(at) < 1 or max(at) > steps:
         raise UserError(f"Gradients are wanted after {at} steps, of which there are {steps}.")
@@ -325,7 +341,10 @@ def digit_game(
         "accuracy" of the classifier on unseen digits; "data_shares", how it sorts those; "images", shape (shown, 64),
         in the end.
     Raises:
-        UserError: If there is no such objective, or a training leaves the finite numbers.
+        UserError: If there is no such objective, steps cannot be divided evenly, or a training leaves the finite
+            numbers.
+    Source:
+        WGAN lecture, slide after the GAN optimality theorem.
     """
     from sklearn.svm import SVC
 
@@ -362,7 +381,7 @@ def digit_game(
         batch=batch,
         prior=normal(codes),
         seed=seed,
-        record_every=steps // records,
+        record_every=_every(steps, records),
         watch=watch,
     )
     with torch.no_grad():

@@ -107,8 +107,8 @@ def fit_fgan(
         seed: Of the initial weights, of noise and data.
     Returns:
         `at`, steps done at each of R measurements; `wasserstein` (R,), exact and in units of length; `modes` (R,);
-        `points`, the last samples, shape (samples, 2); `value`, the critic's value at each step that was made;
-        `stopped`, the sentence of the error that ended the training early, else empty.
+        `points`, the last samples, shape (samples, 2); `value`, the critic's value at each step, empty if the
+        training ended early; `stopped`, the sentence of the error that ended it, else empty.
     Source:
         WGAN lecture, the note that samples suffice to fit an implicit model.
     """

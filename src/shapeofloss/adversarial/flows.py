@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.toys import Sampler
+from shapeofloss.adversarial.training import stop_if_not_finite
 from shapeofloss.errors import UserError
 
 LARGEST = 2.0  # a coupling stretches or shrinks a coordinate by a factor of at most e^2
@@ -141,6 +142,8 @@ def fit_flow(
         seed: Of the samples.
     Returns:
         The mean negative log density of each batch, in nats.
+    Raises:
+        UserError: If it is not finite, with the step and the learning rate.
     """
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
@@ -153,6 +156,7 @@ def fit_flow(
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
+        stop_if_not_finite("loss", losses[-1], len(losses), f"a flow with learning rate {learning_rate:g}")
     return losses
 
 

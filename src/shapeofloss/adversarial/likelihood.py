@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from shapeofloss.transport.clouds import Floats
 
@@ -111,16 +111,12 @@ class TwoModes:
 
     def log_density(self, x: Floats) -> Floats:
         """Return log densities, in nats, of the shape of x."""
-        parts = np.stack(
-            [normal_log_density(x, -1.0, self.width), normal_log_density(x, 1.0, self.width)],
-        )
+        parts = np.stack([normal_log_density(x, mean, self.width) for mean in (-1.0, 1.0)])
         return logsumexp(parts, axis=0, b=np.array([self.weight, 1 - self.weight])[:, None])
 
     def mass(self, low: float, high: float) -> float:
         """Return the mass of an interval."""
-        from scipy.stats import norm
-
-        parts = [norm.cdf(high, m, self.width) - norm.cdf(low, m, self.width) for m in (-1.0, 1.0)]
+        parts = [ndtr((high - m) / self.width) - ndtr((low - m) / self.width) for m in (-1.0, 1.0)]
         return float(self.weight * parts[0] + (1 - self.weight) * parts[1])
 
 

@@ -237,9 +237,13 @@ def mixture_critic(
     Returns:
         By name: "y", and "z" in the order of the exact plan; "wasserstein", exact; "value", the critic's on both
         clouds; "cosine", "norm", "x" as in `Along`, on one random point of each segment; "grid", gradient norms, shape
-        (side, side), and "scores" there; "inside", which of them lie in the convex hull of both clouds; "largest", the
-        largest norm there and on the segments: "value" over "largest" is at most W, up to what the grid misses, because
-        the hull is convex.
+        (side, side); "inside", which of these points lie in the convex hull of both clouds; "largest", the largest norm
+        there and on the segments: "value" over "largest" is at most W, up to what the grid misses, because the hull is
+        convex.
+    Raises:
+        UserError: If the loss leaves the finite numbers, or `pairs` is none of the two.
+    Source:
+        WGAN lecture, slides "Wasserstein GAN with Gradient Penalty".
     """
     y, z = mixture_clouds(points, seed)
     z = coupled(y, z)
@@ -263,8 +267,6 @@ def mixture_critic(
     grid = torch.from_numpy(box_grid(y, z, side))
     norms = gradient_norms(critic, grid).numpy().reshape(side, side)
     inside = (Delaunay(np.concatenate([y, z])).find_simplex(grid.numpy()) >= 0).reshape(side, side)
-    with torch.no_grad():
-        scores = critic(grid).numpy().reshape(side, side)
     return {
         "y": y,
         "z": z,
@@ -274,13 +276,12 @@ def mixture_critic(
         "norm": segments.norm,
         "x": segments.x,
         "grid": norms,
-        "scores": scores,
         "inside": inside,
-        "largest": max(norms[inside].max().item(), segments.norm.max().item()),
+        "largest": max(norms[inside].max(initial=0.0).item(), segments.norm.max().item()),
     }
 
 
-class Waves(NamedTuple):
+class PlaneWaves(NamedTuple):
     """A sum of K plane waves, scaled so that a bound on its gradient norm over the unit disk is 1.
 
     Attributes:
@@ -292,7 +293,7 @@ class Waves(NamedTuple):
     bound: float
 
 
-def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> Waves:
+def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> PlaneWaves:
     """Return a random smooth function on the unit disk with a gradient norm of at most 1, and nearly 1 somewhere.
 
     The bound is the largest norm on a grid, plus half the diagonal of a cell times the sum of |a| |w|^2, which bounds
@@ -316,7 +317,7 @@ def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> Waves:
         result: Floats = np.sin(x @ vectors.T + phases) @ amplitudes / bound
         return result
 
-    return Waves(value, bound)
+    return PlaneWaves(value, bound)
 
 
 def quotients(values: NDArray[np.float64], x: Floats, others: NDArray[np.float64], z: Floats) -> Floats:

@@ -8,72 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import rel_entr
 
+from shapeofloss.adversarial.divergences import jsd, kl
 from shapeofloss.adversarial.quantiles import wasserstein_on_line
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats, as_weights
-
-
-def kl(pi: ArrayLike, p: ArrayLike) -> float:
-    r"""Return the Kullback-Leibler divergence of two histograms over the same bins, in nats.
-
-    .. math:: KL(\pi \| p) = \sum_i \pi_i \log \frac{\pi_i}{p_i}
-
-    A bin with pi = 0 counts 0, one with pi > 0 and p = 0 makes the sum infinite.
-
-    Args:
-        pi, p: Masses that are brought to a sum of 1, shape (N,).
-    Returns:
-        From 0 to infinity.
-    Raises:
-        UserError: If they are no masses, or not equally many.
-    Source:
-        WGAN lecture, slides "Wasserstein distance vs KL vs JSD" and "Divergences".
-    Example:
-        >>> round(kl([1, 0], [1, 1]), 6), kl([1, 1], [1, 0])
-        (0.693147, inf)
-    """
-    pi, p = _histograms(pi, p)
-    return float(rel_entr(pi, p).sum())
-
-
-def jsd(pi: ArrayLike, p: ArrayLike) -> float:
-    r"""Return the Jensen-Shannon divergence of two histograms over the same bins, in nats.
-
-    .. math:: JSD(\pi \| p) = \tfrac12 KL(\pi \| m) + \tfrac12 KL(p \| m), \qquad m = \tfrac12 (\pi + p)
-
-    Args:
-        pi, p: Masses that are brought to a sum of 1, shape (N,).
-    Returns:
-        From 0 to log 2.
-    Raises:
-        UserError: If they are no masses, or not equally many.
-    Source:
-        WGAN lecture, slide "Wasserstein distance vs KL vs JSD".
-    Example:
-        >>> jsd([1, 2], [1, 2]), round(jsd([1, 0], [0, 1]), 6)
-        (0.0, 0.693147)
-    """
-    pi, p = _histograms(pi, p)
-    middle = (pi + p) / 2
-    return float(rel_entr(pi, middle).sum() + rel_entr(p, middle).sum()) / 2
-
-
-def total_variation(pi: ArrayLike, p: ArrayLike) -> float:
-    """Return half the sum of |pi_i - p_i|: the largest difference of probability, from 0 to 1.
-
-    Example:
-        >>> total_variation([1, 0], [1, 1])
-        0.5
-    """
-    pi, p = _histograms(pi, p)
-    return float(np.abs(pi - p).sum() / 2)
-
-
-def _histograms(pi: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
-    return as_weights(pi, np.size(pi), "pi"), as_weights(p, np.size(pi), "p")
+from shapeofloss.transport.clouds import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +113,7 @@ def sequence(name: str, t: int) -> Pair:
     return SEQUENCES[name](t)
 
 
-def random_pair(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
+def random_laws(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
     """Return random histograms on equal bins of [0, 1], some bins of which may be empty.
 
     Args:
@@ -184,7 +123,7 @@ def random_pair(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
     Raises:
         UserError: If there are fewer bins.
     Example:
-        >>> round(random_pair(0, overlap=False).jsd, 6)
+        >>> round(random_laws(0, overlap=False).jsd, 6)
         0.693147
     """
     if bins < 2:

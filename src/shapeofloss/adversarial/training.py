@@ -202,8 +202,8 @@ def train(
     Returns:
         What happened.
     Raises:
-        UserError: If a loss is not finite, with the step and the settings; if a penalised critic normalises batches; or
-            if steps are below 1.
+        UserError: If a loss or a penalised norm is not finite, with the step and the settings; if a penalised critic
+            normalises batches; or if steps are below 1.
     Source:
         WGAN lecture, slides on Wasserstein GAN.
     """
@@ -214,6 +214,7 @@ def train(
     second = (generator_optimizer or optimizer)(generator.parameters())
     log = _Log(steps, record_every, watch)
     rates = _rates(first), _rates(second)
+    settings = [_setting(objective, constraint, own) for own in rates]
     for step in range(steps):
         if cosine:
             for own, start in zip((first, second), rates, strict=True):
@@ -225,11 +226,11 @@ def train(
             log.value[step], log.norm[step] = critic_step(
                 critic, first, objective, real, fake, constraint=constraint, rng=rng, largest_step=largest_step
             )
-            _stop_if_not_finite("critic's", log.value[step], step, objective, constraint, rates[0])
+            _check_critic(log, step, isinstance(constraint, GradientPenalty), settings[0])
         log.generator_loss[step] = generator_step(
             generator, critic, second, objective, noise(batch, rng), largest_step=largest_step
         )
-        _stop_if_not_finite("generator's", log.generator_loss[step], step, objective, constraint, rates[1])
+        stop_if_not_finite("generator's loss", log.generator_loss[step], step + 1, settings[1])
         log.record(step + 1)
     return log.history()
 
@@ -274,7 +275,7 @@ def train_critic(
         log.value[step], log.norm[step] = critic_step(
             critic, own, objective, real, fake, constraint=constraint, rng=rng, largest_step=largest_step
         )
-        _stop_if_not_finite("critic's", log.value[step], step, objective, constraint, start)
+        _check_critic(log, step, isinstance(constraint, GradientPenalty), _setting(objective, constraint, start))
         log.record(step + 1)
     return log.history()
 
@@ -319,12 +320,30 @@ def _anneal(optimizer: torch.optim.Optimizer, start: list[float], done: float) -
         group["lr"] = rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def _stop_if_not_finite(
-    whose: str, loss: float, step: int, objective: Objective, constraint: Constraint | None, rates: list[float]
-) -> None:
-    if not math.isfinite(loss):
-        held = "without a constraint" if constraint is None else f"with {constraint}"
-        raise UserError(
-            f"The {whose} loss is {loss} at step {step + 1} of {objective.name} {held} and learning rate {rates[0]:g}: "
-            "use a smaller learning rate or a smaller weight."
-        )
+def stop_if_not_finite(what: str, value: float, step: int, setting: str) -> None:
+    """Stop a training whose numbers have left the finite ones.
+
+    Args:
+        what: Name of the number, such as "critic's loss".
+        value: The number.
+        step: Number of the step, from 1.
+        setting: What was trained, with what settings.
+    Raises:
+        UserError: If the value is not finite.
+    Example:
+        >>> stop_if_not_finite("loss", 0.5, 1, "a flow at learning rate 0.1")
+    """
+    if not math.isfinite(value):
+        raise UserError(f"The {what} is {value} at step {step} of {setting}: use a smaller learning rate or weight.")
+
+
+def _setting(objective: Objective, constraint: Constraint | None, rates: list[float]) -> str:
+    held = "without a constraint" if constraint is None else f"with {constraint}"
+    return f"{objective.name} {held} and learning rate {rates[0]:g}"
+
+
+def _check_critic(log: _Log, step: int, penalised: bool, setting: str) -> None:
+    """Stop if the critic's loss is not finite, or a gradient norm, which counts as part of the loss if penalised."""
+    stop_if_not_finite("critic's loss", log.value[step], step + 1, setting)
+    if penalised:
+        stop_if_not_finite("norm of the critic's gradient", log.norm[step], step + 1, setting)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.flows import RealNVP, log_standard
 from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.training import stop_if_not_finite
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.digits import load_digits
 
@@ -159,7 +160,8 @@ def fit_vae(
         "many_draws": mean log-likelihood estimates. "images", "rebuilt" and "drawn": shape (shown, 64): test images,
         their reconstructions (chances), and images from codes of the prior.
     Raises:
-        UserError: If there is no such prior, fewer than two draws, or steps cannot be divided evenly.
+        UserError: If there is no such prior, fewer than two draws, steps cannot be divided evenly, or the loss is not
+            finite, with the step and the setting.
     Source:
         WGAN lecture, slides on priors of the VAE.
     """
@@ -201,6 +203,9 @@ def fit_vae(
         known = model.encode(x if prior == "aggregated" else x[rows])
         codes = known[rows] if prior == "aggregated" else known
         loss = -elbos(x[rows], codes, known).mean()
+        stop_if_not_finite(
+            "loss", loss.item(), step + 1, f"a VAE with {prior} prior and learning rate {learning_rate:g}"
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

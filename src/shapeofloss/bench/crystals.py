@@ -35,7 +35,7 @@ def pyapds() -> None:
     """Solve by PyAPD's quasi-Newton method with KeOps, in single precision, its default."""
     import torch
 
-    keops.prepare([])
+    keops.prepare(["crystals of PyAPD in single precision"])
     y, shapes, volumes = (torch.from_numpy(own).float() for own in problem())
     with contextlib.redirect_stdout(io.StringIO()):  # it reports on its patches
         import PyAPD

@@ -97,15 +97,15 @@ def grow(seed: int, *, levels: int = 8) -> Tree:
 class Deformation:
     r"""The flow of a smooth velocity for one unit of time, which can be undone: it folds nothing.
 
-    .. math:: \dot p = s \Bigl( u + W p + \sum_k a_k \exp\bigl(-\tfrac{|p - c_k|^2}{2 \ell^2}\bigr) \Bigr)
+    .. math:: \dot p = \kappa \Bigl( \tau + W p + \sum_k g_k \exp\bigl(-\tfrac{|p - q_k|^2}{2 \ell^2}\bigr) \Bigr)
 
     Attributes:
-        shift: u, shape (3,), in mm.
+        shift: tau, shape (3,), in mm.
         linear: W, shape (3, 3).
-        centres: c_k, shape (K, 3), in mm.
-        bumps: a_k, shape (K, 3), in mm.
-        width: The length scale of the bumps, in mm.
-        strength: s; -1 times it is the way back.
+        centres: q_k, shape (K, 3), in mm.
+        bumps: g_k, shape (K, 3), in mm.
+        width: l, the length scale of the bumps, in mm.
+        strength: kappa; -1 times it is the way back.
     """
 
     shift: Floats
@@ -229,6 +229,7 @@ def two_phases(
     noise: float = 0.5,
     levels: int = 8,
     local: float = 0.5,
+    width: float = 45.0,
 ) -> Phases:
     """Draw one anatomy in two phases of breathing, each with its own points, its own noise and its own lost branches.
 
@@ -241,7 +242,7 @@ def two_phases(
         missing: Share of the tree's length that each phase lacks, from 0 to 0.5, in whole subtrees.
         noise: Standard deviation of each coordinate, in mm.
         levels: As for `grow`.
-        local: As for `breathe`.
+        local, width: As for `breathe`.
     Raises:
         UserError: If a number is none of the above, or no fork is left that both phases show.
     Source:
@@ -257,7 +258,7 @@ def two_phases(
             "at least 0."
         )
     tree = grow(seed, levels=levels)
-    deformation = breathe(tree, seed, amplitude=amplitude, local=local)
+    deformation = breathe(tree, seed, amplitude=amplitude, local=local, width=width)
     seen = np.array([_prune(tree, np.random.default_rng([seed, 2, phase]), missing) for phase in (0, 1)])
     both = seen[0] & seen[1]
     children = [np.flatnonzero(tree.parents == fork) for fork in tree.forks]

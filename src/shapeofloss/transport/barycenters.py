@@ -380,7 +380,8 @@ def barycenter_program(
     Returns:
         The mass of each point of the support, with sum 1, shape (M,).
     Raises:
-        UserError: If a cloud, masses or weights are none, or HiGHS gives up.
+        UserError: If a cloud, masses or weights are none, there is no cloud or not one set of masses for each, or HiGHS
+            gives up.
     Source:
         Optimal transport talk, slide "Wasserstein barycenters".
     Example:
@@ -388,9 +389,11 @@ def barycenter_program(
         array([0., 1., 0.])
     """
     places = as_cloud(support, "support")
+    given = masses if masses is not None else [None] * len(clouds)
+    if not len(clouds) or len(given) != len(clouds):
+        raise UserError(f"{len(clouds)} clouds with {len(given)} sets of masses; at least one is needed, and as many.")
     w = as_weights(weights, len(clouds), "w")
     costs = [share * cost_matrix(places, cloud) for share, cloud in zip(w, clouds, strict=True)]
-    given = masses if masses is not None else [None] * len(costs)
     arriving = [as_weights(a, c.shape[1], "a") for a, c in zip(given, costs, strict=True)]
     count, scale = len(places), max(float(c.max()) for c in costs) or 1.0
     leaving = [sparse.kron(sparse.eye_array(count), np.ones((1, c.shape[1]))) for c in costs]

@@ -113,7 +113,10 @@ def swim(swimmers: Swimmers, steps: int, seed: int) -> Iterator[Swimming]:
     """
     rng = np.random.default_rng(seed)
     own, grid, count = swimmers, swimmers.grid, swimmers.count
-    y = _inside(own, rng.random((8 * count, own.dimension)))[:count]
+    y = _inside(own, rng.random((8 * count, own.dimension)))
+    while len(y) < count:  # few cells are large, and few places leave them room
+        y = np.concatenate([y, _inside(own, rng.random((8 * count, own.dimension)))])
+    y = y[:count]
     u = _directions(rng, count, own.dimension)
     f: Floats | None = None
     yield Swimming(y, u)
@@ -136,7 +139,7 @@ def swim(swimmers: Swimmers, steps: int, seed: int) -> Iterator[Swimming]:
 
 
 def _inside(own: Swimmers, points: Floats) -> Floats:
-    """Return those points that are inside of the domain by a radius, or all of them in a cube."""
+    """Return those points that are inside of the disk by half a radius, or all of them in a cube."""
     if own.domain == "cube":
         return points
     return points[np.linalg.norm(points - 0.5, axis=1) < 0.5 - own.radius / 2]

@@ -40,8 +40,7 @@ def random_grains(count: int, dimension: int, law: Law, seed: int) -> tuple[Floa
     rng = np.random.default_rng(seed)
     shares = np.exp(law.volume_spread * rng.standard_normal(count))
     gaussian = rng.standard_normal((count, dimension, dimension))
-    axes, triangular = np.linalg.qr(gaussian)
-    axes *= np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None]  # uniform, not what the QR's signs prefer
+    axes, _ = np.linalg.qr(gaussian)  # uniform up to signs, which A does not see
     logarithms = law.axis_spread * rng.standard_normal((count, dimension))
     eigenvalues = np.exp(logarithms - logarithms.mean(1, keepdims=True))
     return shares / shares.sum(), (axes * eigenvalues[:, None]) @ axes.mT

@@ -128,7 +128,8 @@ def fisher_rao_path(first: ArrayLike, second: ArrayLike, times: ArrayLike) -> Fl
     # On the circle x = middle + radius tanh(u), sigma = radius / cosh(u), where u is the hyperbolic length.
     u1, u2 = np.arcsinh((x1 - middle) / s1), np.arcsinh((x2 - middle) / s2)
     u = (1 - t) * u1 + t * u2
-    return np.stack([np.sqrt(2) * (middle + radius * np.tanh(u)), radius / np.cosh(u)], axis=-1)
+    along = s1 * np.sinh(u - u1) / np.cosh(u)  # radius (tanh(u) - tanh(u1)), exact where the circle is nearly a line
+    return np.stack([m1 + np.sqrt(2) * along, radius / np.cosh(u)], axis=-1)
 
 
 def wasserstein_distance(first: ArrayLike, second: ArrayLike) -> float:

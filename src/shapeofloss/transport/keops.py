@@ -1,4 +1,4 @@
-"""The formulas that the course asks KeOps for, compiled once and found undamaged.
+"""The formulas that the course and the libraries beside it ask KeOps for, compiled once and found undamaged.
 
 KeOps keeps one library for each formula in a folder of the user's. Processes that start cold would all compile the same
 ones; a library cut short ends a process without a word. `prepare` guards against both.
@@ -13,6 +13,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from shapeofloss import compiler
@@ -104,6 +105,24 @@ def _transform() -> None:
         transform(1.0, y[:, 0])
 
 
+def _images_of_geomloss() -> None:
+    import torch
+    from geomloss import ImagesBarycenter
+
+    ImagesBarycenter(torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64), torch.ones((1, 1), dtype=torch.float64))
+
+
+def _crystals_of_pyapd(single: bool) -> None:
+    import PyAPD
+    import torch
+
+    x = _clouds()[0].float() if single else _clouds()[0]
+    system = PyAPD.apd_system(
+        X=x, As=torch.eye(3, dtype=x.dtype).expand(4, 3, 3), dt=x.dtype, D=3, pixel_params=(2, 2, 2), device="cpu"
+    )
+    system.assemble_apd()
+
+
 FORMULAS: dict[str, Callable[[], None]] = {  # no two have a library in common: they are compiled side by side
     "transform": _transform,
     "transform in blocks": _transform_in_blocks,
@@ -114,7 +133,13 @@ FORMULAS: dict[str, Callable[[], None]] = {  # no two have a library in common: 
     "five smallest": _smallest,
     "network of pairs": _network,
     "gravity": _gravity,
+    "images of GeomLoss": _images_of_geomloss,
 }
+if find_spec("PyAPD"):
+    FORMULAS |= {
+        "crystals of PyAPD": partial(_crystals_of_pyapd, False),
+        "crystals of PyAPD in single precision": partial(_crystals_of_pyapd, True),
+    }
 
 
 def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
@@ -124,12 +149,15 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
     which several processes would write at once.
 
     Args:
-        names: Keys of `FORMULAS`.
+        names: Keys of `FORMULAS`; all by default.
     Returns:
         The names of the files that were damaged.
     Raises:
-        UserError: If there is no compiler, or a formula cannot be compiled.
+        UserError: If a name is not among them (those of PyAPD are only where PyAPD is installed), there is no compiler,
+            or a formula cannot be compiled.
     """
+    if unknown := [name for name in names if name not in FORMULAS]:
+        raise UserError(f"There is no formula {unknown[0]!r}; there are: {', '.join(FORMULAS)}.")
     if reason := compiler.missing():
         raise UserError(f"{reason} Small problems can be solved without KeOps, by backend='dense'.")
     folder, damaged = _open()

@@ -149,7 +149,7 @@ class PowerCosts:
         grid: The pixels.
         positions: The particles y_i, shape (N, D), in the box.
         shapes: A_i, symmetric and positive, shape (N, D, D), in one over a squared length.
-        exponents: p_i >= 1, shape (N,): 2 is soft, larger ones are harder.
+        exponents: p_i >= 1, shape (N,): 1 is soft, larger ones are harder.
         void: Whether pixels may stay empty.
     """
 

@@ -47,7 +47,7 @@ class Material:
             )
 
 
-ELASTIC, LIQUID = Material(), Material(bonded=False)
+LIQUID = Material(bonded=False)
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,14 @@ def _compiled() -> Any:
     return hold
 
 
-def drop(*, count: int, seed: int, frames: int, material: dict[str, Any]) -> dict[str, Any]:
-    """Record a square block that falls on its edge, turned by 20 degrees, in a box of side 1.
+def drop(*, count: int, seed: int, frames: int, step: float, material: dict[str, Any]) -> dict[str, Any]:
+    """Record a square block that falls on a corner, turned by 20 degrees, in a box of side 1.
 
     Args:
         count: Particles.
         seed: Of their places at the start.
         frames: T, how many moments are recorded, the start included.
+        step: Time from frame to frame.
         material: The arguments of `Material`.
     Returns:
         positions (T, N, 2), f (T, N), error (T,), pieces (T,), evaluations (T,), bonds of the last frame (K, 2), and
@@ -214,7 +215,7 @@ def drop(*, count: int, seed: int, frames: int, material: dict[str, Any]) -> dic
     y = (settled(volumes, (SIDE, SIDE), seed) - SIDE / 2) @ np.array([[cos, sin], [-sin, cos]]) + PLACE
     for _ in range(ROUNDING):  # without walls, the outermost particles go to the centroids of their open cells
         y = Domain(y, void=True).solve(volumes).centroids
-    states = list(islice(simulate(Solid(volumes, Material(**material)), y), frames))
+    states = list(islice(simulate(Solid(volumes, Material(**material), step=step), y), frames))
     return {
         "positions": np.stack([state.positions for state in states]),
         "f": np.stack([state.diagram.f for state in states]),

@@ -106,6 +106,8 @@ def random_textures(count: int, side: int, seed: int) -> tuple[NDArray[np.bool_]
     Raises:
         UserError: If the side is too short for the longest correlation.
     """
+    if side < 4 * LENGTHS[1]:
+        raise UserError(f"The side is {side} voxels; it has to be at least 4 longest correlations, {4 * LENGTHS[1]:g}.")
     rng = np.random.default_rng(seed)
     lengths, fractions = rng.uniform(*LENGTHS, count), rng.uniform(*FRACTIONS, count)
     seeds = rng.integers(2**32, size=count)
