@@ -12,7 +12,7 @@
 # **Question.** What is the mean of images, of volumes, of textures, if mass may move?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), "Wasserstein barycenters". **Time on a
-# laptop.** Two minutes.
+# laptop.** One minute.
 #
 # The mean of two photographs of a ball, one with the ball on the left and one with it on the right, shows two pale
 # balls. Pixel by pixel that is correct, and yet nobody would call it a ball in the mean position. Optimal transport

@@ -12,7 +12,7 @@
 # **Question.** How does a crowd of particles keep its volume, and what can be built on that?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "Original motivation: the N-body
-# problem" to "These simulations alternate between". **Time on a laptop.** Two minutes.
+# problem" to "These simulations alternate between". **Time on a laptop.** One minute.
 #
 # Water does not let itself be squeezed. A computer that follows points of water through time has to be told so, and
 # that is harder than gravity: gravity acts on one point, or between two, while *there is no room left* is a

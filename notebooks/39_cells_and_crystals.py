@@ -13,7 +13,7 @@
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "Ellipsoids" to "Surface tension -
 # playing with the energy parameters"; the work behind them is by Buze, Feydy, Roper, Sedighiani and Bourne
-# (polycrystals) and by Diez and Feydy (cells). **Time on a laptop.** Three minutes.
+# (polycrystals) and by Diez and Feydy (cells). **Time on a laptop.** A minute and a half.
 #
 # Notebook 38 gave every particle a cell of a prescribed volume, for one cost, the squared distance. Its cells are
 # polygons, and polygons were the reason for its speed. A grain of steel is no such polygon: it is long in the
@@ -298,7 +298,7 @@ pd.DataFrame(rows, index=seeds, columns=["largest error, ours", "largest error, 
 # %% [markdown]
 # They do. The potentials of transport are unique up to a constant, so that both have to find the same cells; what
 # is left are voxels on boundaries. `python -m shapeofloss bench crystals` compares the times: when it last ran,
-# ours took a fiftieth of PyAPD's, both on one thread and without compilation (`data/benchmarks.json`).
+# ours took a thirtieth of PyAPD's, both on one thread and without compilation (`data/benchmarks.json`).
 #
 # **How long does it take?** 200 grains on $50^3$ voxels, and then numbers of grains that grow with the image.
 

@@ -13,7 +13,7 @@
 # gain and lose?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), the recap at its beginning, from "ELBO
-# revisiting" to "Objective". **Time on a laptop.** Two minutes.
+# revisiting" to "Objective". **Time on a laptop.** A minute and a half.
 #
 # There are two ways to learn to forge banknotes. One is to write down how banknotes come about, compute how likely
 # each genuine note is under that story, and improve the story. The other is to show forgeries to a cashier, and

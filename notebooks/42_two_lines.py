@@ -12,7 +12,7 @@
 # **Question.** What do KL, JSD and the earth mover's distance say about two laws that have no point in common?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides from "Informal theoretical results" to
-# "Theorem 2", and "Summary". **Time on a laptop.** Half a minute.
+# "Theorem 2", and "Summary". **Time on a laptop.** Less than a minute.
 #
 # A student throws darts at a wall, and all of them hit one vertical line. Another student, who should imitate her,
 # hits another vertical line. How far off is the imitation? "A hand's breadth to the right" would be a helpful

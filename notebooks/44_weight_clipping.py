@@ -12,7 +12,7 @@
 # **Question.** What becomes of a critic whose weights are kept in a box?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein GAN", "Weight clipping
-# analysis", "Likelihood-free learning" and "Divergences". **Time on a laptop.** Two minutes.
+# analysis", "Likelihood-free learning" and "Divergences". **Time on a laptop.** Two and a half minutes.
 #
 # Twelve amplifiers stand in a row, each one fed by the one before. A regulation says that no knob may be turned
 # beyond a mark. Put the mark low, and every stage passes on a little less than it gets: after twelve of them there

@@ -13,7 +13,7 @@
 # lines?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein GAN with Gradient Penalty"
-# and "Summary". **Time on a laptop.** Two minutes.
+# and "Summary". **Time on a laptop.** Three and a half minutes.
 #
 # A removal firm has to bring every box from where it stands to where it is wanted, and employs a surveyor who
 # paints a height on every point of the ground such that each box goes straight uphill. No slope may be steeper than

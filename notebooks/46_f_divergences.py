@@ -13,7 +13,7 @@
 # divergences be measured, and lowered, from samples alone?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Divergences" to "Variational divergence
-# estimation", which follow Nowozin, Cseke and Tomioka, *f-GAN* (2016). **Time on a laptop.** Two minutes.
+# estimation", which follow Nowozin, Cseke and Tomioka, *f-GAN* (2016). **Time on a laptop.** Two and a half minutes.
 #
 # Somebody has built a machine that draws faces, and you want to know how far its faces are from real ones. Every
 # textbook formula for that asks for the *ratio* of two densities, at each picture: how much likelier is it among
