@@ -845,6 +845,7 @@ for ax, rows, title in zip(axes, shown, titles, strict=True):
     framed = np.pad(np.asarray(rows)[:32].reshape(2, 16, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-0.8)
     tiles = framed.transpose(0, 2, 1, 3).reshape(20, 160)
     ax.imshow(tiles, cmap="gray_r", vmin=-0.8, vmax=1.8)
+    ax.spines[:].set_visible(False)
     ax.set(xticks=[], yticks=[], ylabel=title.replace(" ", "\n"))
 figures.save(
     figure,

@@ -870,7 +870,8 @@ for ax, key in zip(grid_axes.flat, TABLE):
     ax.plot(*own["points"].T, ".", color=figures.TARGET, markersize=2, label="samples")
     title = f"{styles[key]['label']}: {own['modes'][-1]} modes, W = {own['wasserstein'][-1]:.2f}"
     ax.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[-1, 0, 1], yticks=[-1, 0, 1], title=title, aspect="equal")
-grid_axes[0, 0].legend(fontsize="x-small", loc="center")
+for handle in grid_axes[0, 0].legend(fontsize="x-small", loc="center").legend_handles:
+    handle.set_markersize(6)  # a dot of a sample could hardly be seen
 figures.save(
     figure,
     "fgan",

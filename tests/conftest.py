@@ -1,6 +1,7 @@
 """What several test files share: throw-away checkouts, and the command line as a user calls it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from shapeofloss.bench.runner_overhead import make_checkout
 
 torch.set_num_threads(1)  # as in the workers: two threads on small networks mostly wait for each other
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for all below its `&`
 
 CLAIM = """
 [[claim]]
