@@ -13,7 +13,7 @@
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "Ellipsoids" to "Surface tension -
 # playing with the energy parameters"; the work behind them is by Buze, Feydy, Roper, Sedighiani and Bourne
-# (polycrystals) and by Diez and Feydy (cells). **Time on a laptop.** A minute and a half.
+# (polycrystals) and by Diez and Feydy (cells). **Time on a laptop.** Two and a quarter minutes.
 #
 # Notebook 38 gave every particle a cell of a prescribed volume, for one cost, the squared distance. Its cells are
 # polygons, and polygons were the reason for its speed. A grain of steel is no such polygon: it is long in the
@@ -39,6 +39,8 @@ crystals_3d = 100  # grains of a cubic image
 voxels_3d = 50  # along its side
 timed_crystals = 200  # grains that are to take seconds
 timed_voxels = 50  # along the side of their image
+many_crystals = 5000  # grains of the slide
+many_sides = [100, 146]  # along the side of their images: 200 and 625 voxels to a grain
 growing = [100, 200, 400, 800]  # numbers of grains at the same number of voxels per grain
 voxels_per_crystal = 625  # of these
 reference_crystals = 60  # grains that PyAPD computes too
@@ -304,35 +306,37 @@ pd.DataFrame(rows, index=seeds, columns=["largest error, ours", "largest error, 
 
 
 # %%
-def seconds(count, side, seed):
+def timed(count, side, seed):
+    """Return the seconds to the right volumes, from equal potentials, and what was found."""
     shares, A = crystals.random_grains(count, 3, law, seed)
     y = np.random.default_rng(seed).random((count, 3))
     start = time.perf_counter()
     found = solve(PowerCosts.of(Grid((side,) * 3, 1 / side), y, shapes=A), shares)
-    return time.perf_counter() - start, found.evaluations, 100 * float(found.errors.max())
+    return time.perf_counter() - start, found
 
 
-laptop = [seconds(timed_crystals, timed_voxels, seed)[0] for seed in seeds]
+laptop = [timed(timed_crystals, timed_voxels, seed)[0] for seed in seeds]
 ledger.record("transport-crystals-laptop-in-seconds", laptop)
 sides = [round((voxels_per_crystal * count) ** (1 / 3)) for count in growing]
-taken = np.array([[seconds(count, side, seed) for count, side in zip(growing, sides)] for seed in seeds])
-slopes = [float(np.polyfit(np.log(growing), np.log(own[:, 0]), 1)[0]) for own in taken]
+runs = [[timed(count, side, seed) for count, side in zip(growing, sides)] for seed in seeds]
+taken = np.array([[elapsed for elapsed, _ in own] for own in runs])  # seeds x numbers of grains
+slopes = [float(np.polyfit(np.log(growing), np.log(own), 1)[0]) for own in taken]
 ledger.record("transport-crystals-growth-with-number", slopes)
 pd.DataFrame(
     {
         "grains": growing,
         "side": sides,
-        "seconds": taken[..., 0].mean(0),
-        "evaluations": taken[..., 1].mean(0),
-        "largest error, %": taken[..., 2].max(0),
+        "seconds": taken.mean(0),
+        "evaluations": np.mean([[found.evaluations for _, found in own] for own in runs], axis=0),
+        "largest error, %": np.max([[100 * found.errors.max() for _, found in own] for own in runs], axis=0),
     }
 ).round(2)
 
 # %%
 figure, (axes,) = figures.panels(1, width=4.6)
 for own in taken:
-    axes.loglog(growing, own[:, 0], ".-", color=PALETTE[0])
-axes.loglog(growing, taken[:, 0, 0].mean() * np.array(growing) / growing[0], ":", color="gray", label="in proportion")
+    axes.loglog(growing, own, ".-", color=PALETTE[0])
+axes.loglog(growing, taken[:, 0].mean() * np.array(growing) / growing[0], ":", color="gray", label="in proportion")
 axes.set(xlabel=f"grains, {voxels_per_crystal} voxels to a grain", ylabel="seconds to the right volumes")
 axes.set_xticks(growing, growing)
 axes.minorticks_off()
@@ -342,7 +346,7 @@ figures.save(
     "growth",
     alt="Seconds against the number of grains on logarithmic axes, one line for each of three seeds, a little steeper "
     "than the dotted line that grows in proportion.",
-    data={"grains": growing, **{f"seconds, seed {seed}": own[:, 0] for seed, own in zip(seeds, taken)}},
+    data={"grains": growing, **{f"seconds, seed {seed}": own for seed, own in zip(seeds, taken)}},
     answers="slide '5,000 crystals in 3D'",
     timing=True,
 )
@@ -350,9 +354,36 @@ figures.save(
 # %% [markdown]
 # **Reading the figure.** Each voxel meets only the few grains that can be the cheapest in its block, so that one
 # evaluation costs little more than in proportion to the voxels. The rest of the growth is the linear system and, at
-# the largest number, more evaluations: from 400 grains to 800 they grow from 12 to 20. 5,000 crystals as on the
-# slide, on $100^3$ voxels, are the paper profile's; ten seconds for them need a graphics card, and that row of the
-# ledger is marked as not testable here.
+# the largest number, more evaluations: from 400 grains to 800 they grow from 12 to 20.
+#
+# **And 5,000?** That is the slide's number. We ask for it twice: on $100^3$ voxels, where a voxel is half a percent
+# of a grain and two percent of the smallest ones, so that some volumes must be missed; and, for the ledger, on as
+# many voxels to a grain as above, with the largest error within 1% again:
+
+# %%
+many = {("625 voxels to a grain", seed): timed(many_crystals, many_sides[1], seed) for seed in seeds}
+ledger.record("transport-crystals-5000-in-seconds", [elapsed for elapsed, _ in many.values()])
+many["200 voxels to a grain", seeds[0]] = timed(many_crystals, many_sides[0], seeds[0])
+pd.DataFrame(
+    {
+        "seconds": {key: elapsed for key, (elapsed, _) in many.items()},
+        "evaluations": {key: found.evaluations for key, (_, found) in many.items()},
+        "mean error, %": {key: 100 * found.errors.mean() for key, (_, found) in many.items()},
+        "largest error, %": {key: 100 * found.errors.max() for key, (_, found) in many.items()},
+        "grains within 1%": {key: f"{(found.errors <= 0.01).mean():.1%}" for key, (_, found) in many.items()},
+    }
+).rename_axis(["image", "seed"]).round(2)
+
+# %% [markdown]
+# All 5,000 grains get their volumes to 1%, in 6 to 17 seconds on one thread, 14 on average; the rule asks for ten and
+# counts up to a minute as "in trend". On $100^3$ voxels it takes 11 seconds, 99.2% of the grains are within 1%, and
+# the worst one is off by 2.8%. One seed needs 15 evaluations and two need 45. They differ at the end: on voxels each
+# step for all cells brings about as much disorder as it takes away, steps get shorter and shorter, and at last the
+# solver aims at the few grains alone that are still off.
+#
+# **What surprised us.** Before we tried, this row of the ledger was marked as not testable: it was taken for granted
+# that so many crystals need a graphics card. A card may well be faster at each evaluation. But seconds are enough for a
+# processor, if a method passes over the pairs that cannot matter and takes Newton's steps.
 #
 # **Are the grains as long as they were asked to be?** A grain that is alone is an ellipsoid, a level set of its
 # cost, whose longest over shortest semi-axis is the root of the ratio of the eigenvalues of $A_i$. A grain among
@@ -760,7 +791,7 @@ figures.save_animation(
 # and one direction wins. Both ingredients are needed. Without collisions there is nobody to run into, and order
 # stays where random headings have it: 0.09 in the disk, 0.17 in the cube. Without re-alignment it even falls below
 # that, to 0.03 in the disk: a heading never learns that it ran into something, each cell ends at the piece of wall
-# that it heads for, and pushes outward (the mean outward part of a heading is 0.83). In the cube order stays at
+# that it heads for, and pushes outward (the mean outward part of a heading is 0.84). In the cube order stays at
 # half of the disk's, and wavers: we think because the disk has two ways to go around, and the cube one for each
 # axis. Tumbling works against order; when order comes is a matter of luck, and at a rate of 0.02 one of the three
 # runs has not found it, or has lost it, in its last quarter.
@@ -876,7 +907,7 @@ figures.save_animation(
 
 # %% [markdown]
 # **Reading the figures.** Grey is the wall, and the fire has passed the pale area. The slogan holds, as a matter of
-# degree: 73% of the softest cells and 54% of the hardest ones are out in time. The exit is narrower than a cell, so
+# degree: 74% of the softest cells and 55% of the hardest ones are out in time. The exit is narrower than a cell, so
 # that everybody has to be deformed in it, and what is deformed easily gets through more often.
 #
 # **What surprised us.** In a mixed crowd it is the other way around, and by far: nine out of ten hard cells escape,

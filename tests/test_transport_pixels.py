@@ -3,6 +3,7 @@ import ot
 import pytest
 
 from shapeofloss.errors import UserError
+from shapeofloss.transport.crystals import Law, random_grains
 from shapeofloss.transport.pixels import NOBODY, Grid, MatrixCosts, PowerCosts, centroids, covariances, solve
 
 
@@ -189,3 +190,12 @@ def test_what_cannot_be_solved_gets_its_sentence(volumes, more, said):
         solve(costs, volumes, **more)
     with pytest.raises(UserError, match="room for the void"):
         solve(PowerCosts.of(Grid((4, 4), 0.25), [[0.2, 0.5], [0.7, 0.5]], void=True), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("seed", [908, 933, 945])
+def test_where_steps_for_all_cells_help_no_more_the_last_ones_are_put_right(seed):
+    shares, shapes = random_grains(60, 2, Law(0.35, 0.5), seed)
+    seeds = np.random.default_rng(seed).random((60, 2))
+    found = solve(PowerCosts.of(Grid((128, 128), 1 / 128), seeds, shapes=shapes), shares)
+    counted = np.bincount(found.labels.ravel(), minlength=60) / 128**2
+    assert found.converged and np.abs(counted / shares - 1).max() <= 0.01
