@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,3 +68,18 @@ def marks(checkout, tmp_path, monkeypatch):
     monkeypatch.setenv("TEST_MARKS", str(tmp_path / "marks"))
     (tmp_path / "marks").mkdir()
     return tmp_path / "marks"
+
+
+@pytest.fixture(scope="session")
+def ot():
+    """POT, where it is installed."""
+    import shapeofloss.transport
+
+    assert shapeofloss.transport  # quiets KeOps, which POT loads
+    return pytest.importorskip("ot")
+
+
+@pytest.fixture
+def cloud():
+    """Sixty points in space with another spread along each axis, shape (60, 3)."""
+    return np.random.default_rng(0).normal(size=(60, 3)) * [10.0, 20.0, 30.0]

@@ -8,11 +8,6 @@ from shapeofloss.transport import cloud_pairs
 from shapeofloss.transport.anatomy import two_phases
 
 
-@pytest.fixture
-def cloud():
-    return np.random.default_rng(0).normal(size=(60, 3)) * [10.0, 20.0, 30.0]
-
-
 def test_a_good_pair_comes_back_in_millimetres_and_in_its_order(cloud):
     pair = cloud_pairs.check_pair(cloud / 10, cloud / 10 + 1, unit="cm")
     assert np.allclose(pair.x, cloud) and np.allclose(pair.y, cloud + 10)

@@ -1,22 +1,9 @@
 """Robust transport and closest points as matchings: against another library, brute force, and what must not count."""
 
 import numpy as np
-import pytest
 from scipy.spatial.distance import cdist
 
-import shapeofloss.transport
 from shapeofloss.transport import matching as m
-
-
-@pytest.fixture(scope="module")
-def ot():
-    assert shapeofloss.transport  # quiets KeOps, which POT loads
-    return pytest.importorskip("ot")
-
-
-@pytest.fixture
-def cloud():
-    return np.random.default_rng(0).normal(size=(60, 3)) * [10.0, 20.0, 30.0]
 
 
 def test_the_kernel_is_the_dense_one_within_the_cut(cloud):

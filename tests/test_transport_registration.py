@@ -17,11 +17,6 @@ def drawn():
     return two_phases(7, points=400, amplitude=8.0, levels=6)
 
 
-@pytest.fixture
-def cloud():
-    return np.random.default_rng(0).normal(size=(60, 3)) * [10.0, 20.0, 30.0]
-
-
 def test_the_alignment_undoes_a_pose_and_a_stretch_between_samples_of_one_tree():
     first, second = (two_phases(7, points=n, amplitude=0.0, missing=0.0) for n in (500, 600))
     angle = 0.2

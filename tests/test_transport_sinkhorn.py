@@ -7,17 +7,10 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-import shapeofloss.transport
 from shapeofloss.errors import UserError
 from shapeofloss.transport import keops
 from shapeofloss.transport.sinkhorn import annealing, hard_bound, sinkhorn, sinkhorn_steps
 from shapeofloss.transport.softmin import Dense
-
-
-@pytest.fixture(scope="module")
-def ot():
-    assert shapeofloss.transport  # quiets KeOps, which POT and GeomLoss load
-    return pytest.importorskip("ot")
 
 
 @pytest.fixture(scope="module")

@@ -4,20 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-import shapeofloss.transport
 from shapeofloss.errors import UserError
 from shapeofloss.transport import smooth_maps as m
-
-
-@pytest.fixture(scope="module")
-def ot():
-    assert shapeofloss.transport  # quiets KeOps, which POT loads
-    return pytest.importorskip("ot")
-
-
-@pytest.fixture
-def cloud():
-    return np.random.default_rng(0).normal(size=(60, 3)) * [10.0, 20.0, 30.0]
 
 
 def rotation():
