@@ -1,11 +1,10 @@
 """Clouds of points: what the solvers accept, and the random ones that the course uses."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
-
-Floats = NDArray[np.float64]
 
 
 def as_cloud(points: ArrayLike, name: str = "x") -> Floats:
@@ -14,7 +13,7 @@ def as_cloud(points: ArrayLike, name: str = "x") -> Floats:
     Raises:
         UserError: If the shape is another one, there is no point, or a coordinate is not finite.
     """
-    x = np.asarray(points, dtype=np.float64)
+    x = as_floats(points, f"The cloud {name}", finite=False)
     if x.ndim != 2 or 0 in x.shape:
         raise UserError(
             f"The cloud {name} has shape {x.shape}; it needs one row per point, (N, D), N and D at least 1."
@@ -32,14 +31,16 @@ def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats
     """
     if weights is None:
         return np.full(count, 1 / count)
-    a = np.asarray(weights, dtype=np.float64)
+    a = as_floats(weights, f"The weights {name}", finite=False)
     if a.shape != (count,):
         raise UserError(
             f"The weights {name} have shape {a.shape}; the cloud has {count} points, so ({count},) is needed."
         )
-    if not np.isfinite(a).all() or (a < 0).any() or a.sum() == 0:
+    if not np.isfinite(a).all() or (a < 0).any() or not a.any():
         raise UserError(f"The weights {name} must be finite, not negative, and not all zero.")
-    return a / a.sum()
+    with np.errstate(over="ignore"):
+        total = a.sum()
+    return a / total if np.isfinite(total) else (a / a.max()) / (a / a.max()).sum()
 
 
 def gaussian(count: int, dimension: int, seed: int, *, shift: float = 0.0) -> Floats:
