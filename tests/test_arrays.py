@@ -72,7 +72,7 @@ def test_a_shape_is_asked_for_in_words_and_numbers():
 
 @pytest.mark.parametrize("given", [math.nan, "2", None, 0.0, -1, 1 + 1j, [1, 2], math.inf, torch.ones(2)])
 def test_a_number_outside_of_its_bounds_is_refused(given):
-    with pytest.raises(UserError, match="eps is .* finite number above 0 is needed"):
+    with pytest.raises(UserError, match=r"eps is .* finite number above 0 is needed"):
         as_number(given, "eps", above=0)
 
 
@@ -87,7 +87,7 @@ def test_bounds_are_open_or_closed_as_named():
 
 @pytest.mark.parametrize("given", [0, -1, 2.0, "3", None, True, [1], math.nan])
 def test_a_count_is_a_whole_number(given):
-    with pytest.raises(UserError, match="steps is .* a whole number from 1"):
+    with pytest.raises(UserError, match=r"steps is .* a whole number from 1"):
         as_count(given, "steps")
 
 

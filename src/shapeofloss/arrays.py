@@ -83,7 +83,9 @@ def _as_array(values: Any, name: str) -> Floats:
         raise
     except (TypeError, ValueError, OverflowError):
         kind = type(values).__name__
-        raise UserError(f"{name} is no array of numbers ({kind}): give rows of equal length that hold numbers.") from None
+        raise UserError(
+            f"{name} is no array of numbers ({kind}): give rows of equal length that hold numbers."
+        ) from None
 
 
 def _fits(found: tuple[int, ...], wanted: Sequence[int | str]) -> bool:
@@ -183,7 +185,7 @@ def as_tensor(value: Any, name: str) -> "Tensor":
     """Return a tensor of PyTorch as it is.
 
     Raises:
-        UserError: If it is anything else; an array is not turned into one in silence, since gradients would not reach it.
+        UserError: If it is anything else: an array is not turned into one, since gradients would not reach it.
     """
     import torch
 
