@@ -24,7 +24,7 @@
 # | 2 Sign loss | Dam, Agarwal, Gopalakrishnan, *Directional sign loss* | a loss that counts where two signals rise and fall differently |
 # | 3 Transport | Feydy, *Computational optimal transport: recent speed-ups and applications* | the cheapest way to move one distribution onto another |
 # | 4 Adversarial | Isachenko, *Deep generative models*, lecture 8 | divergences between distributions, and critics that estimate them |
-# | 5 Together | the four of them | one question put to all |
+# | 5 Together (to come) | the four of them | one question put to all |
 
 # %% [markdown]
 # ## How a notebook works

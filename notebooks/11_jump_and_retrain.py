@@ -434,14 +434,14 @@ figures.save(
 # grows with the rate.
 #
 # The homecoming is another matter. At rates of 0.02 and 0.05 it is weight decay's doing: without decay *no* step size
-# ends nearer than it began, and at 0.02 the pull alone, as the second table has it, comes within a per cent of the return
-# of the two largest steps. (At 0.05 it would bring a whole step to 0.87; noise takes three quarters of that back.) At 0.005
-# all steps end one to three per cent nearer with decay; without it the three larger ones end about one per cent
-# nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times steps: 2 and 6
-# against 16.) So in this network the gradient repairs the loss where it is, and brings the weights back by about one
-# per cent at most. The control is not perfect: $\theta_o$ was found with decay, and without it the gradient of the loss
-# alone points away from zero. But what a picture shows as a return to the minimum may be a pull towards zero, and the
-# source does not separate the two.
+# ends nearer than it began, and at 0.02 the pull alone, as the second table has it, comes within a per cent of the
+# return of the two largest steps. (At 0.05 it would bring a whole step to 0.87; noise takes three quarters of that
+# back.) At 0.005 all steps end one to three per cent nearer with decay; without it the three larger ones end about
+# one per cent nearer, and the smallest half a per cent further away. (These runs are also shorter in rate times
+# steps: 2 and 6 against 16.) So in this network the gradient repairs the loss where it is, and brings the weights
+# back by about one per cent at most in this time. The control is not perfect: $\theta_o$ was found with decay, and
+# without it the gradient of the loss alone points away from zero. But what a picture shows as a return to the minimum
+# may be a pull towards zero, and the source does not separate the two.
 #
 # ## How many dimensions do the samples fill?
 #
@@ -526,7 +526,7 @@ ledger.record(
 # $\theta_i$ and $\theta_j$ by one minus the cosine of the angle between them, and the walkers' end places in the same
 # way.
 #
-# The angle as seen from where? The text says nothing, so the natural reading is from the origin, $\theta = 0$. (The
+# From where is the angle seen? The text does not say, so the natural reading is from the origin, $\theta = 0$. (The
 # released code lets PHATE subtract the mean of the samples first, which amounts to angles as seen from that mean.) We
 # draw both.
 
@@ -570,10 +570,11 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Each direction is a petal. Its tip holds the jumps of the three larger step sizes, and for some
-# directions of all four: as angles go they are close together, and the longest have the highest loss of all (bright).
-# From there the trajectories of one direction separate and run towards lower loss, smoothly and hardly crossing. PHATE
-# keeps whole trajectories in one piece; this much of Fig. 2c is easy to recognise.
+# **Reading the figure.** Each direction is a petal. Its tip holds the jumps of the three larger step sizes, and for
+# some directions of all four: as angles go they are close together, and the longest have the highest loss of all
+# (bright). From there the trajectories of one direction separate and run inward, smoothly and hardly crossing; the
+# loss falls in the first few states and then stays on a plateau of noise. PHATE keeps whole trajectories in one
+# piece; this much of Fig. 2c is easy to recognise.
 #
 # **What to be careful about.** The random walk finds parts that are not connected at all: with five neighbours each,
 # a walker never leaves its part. In the upper picture there are six: one for each direction, but that two of the four trajectories

@@ -360,10 +360,10 @@ ledger.record(
 )
 
 # %% [markdown]
-# **What we think.** This one is a count: a grid on three vectors spans three dimensions, and each new random
-# direction adds one. Jump and retrain starts with few directions and finds the rest on its way, since nearly every
-# epoch of retraining moves in a new one. (Whether these are directions of the landscape or of the noise in the
-# gradient is another question; notebook 11 has a control for it.)
+# **What we think.** This result is a matter of counting: a grid on three vectors spans three dimensions, and each
+# new random direction adds one. Jump and retrain starts with few directions and finds the rest on its way, since
+# nearly every epoch of retraining moves in a new one. (Whether these are directions of the landscape or of the
+# noise in the gradient is another question; notebook 11 has a control for it.)
 #
 # ## How low do the samples lie?
 #
@@ -594,15 +594,18 @@ pd.DataFrame(
 ).round(2)
 
 # %% [markdown]
-# **Reading the table** (means over the regularised networks). Seen from the origin the naive picture tells the loss best, and
-# the retrained one least: both rows of the ledger come out against the source. Seen from the mean the order is the other way
-# round: the retrained picture tells as much as before, the two others nothing. So by this measure the answer depends on the
-# centre of the angles, which the source does not name. The last row shows how to understand it. For grid and naive samples the
-# distance to the optimum is nearly all there is to know about the loss. A picture that keeps the distance is then
-# "informative", but only about something that one axis would show; a picture that loses the distance tells nothing.
-# (In the full space naive points have useless neighbours: all directions are at right angles, so that the nearest
-# others of any point are those with the shortest steps.) For retrained samples the distance alone tells far less.
-# What a picture tells beyond it comes from the paths, along which the loss changes little from one state to the next.
+# **Reading the table** (means over the regularised networks). Seen from the origin the naive picture tells the loss
+# best, and the retrained one least: both rows of the ledger come out against the source, since they compare the raw
+# $R^2$. (Three data sets have three ceilings. In units of what the points in the full space tell, the retrained
+# picture keeps more than the others, and by that reading the source is right.) Seen from the mean the order is the
+# other way round: the retrained picture tells as much as before, the two others nothing. So by this measure the
+# answer depends on the centre of the angles, which the source does not name. The last row shows how to understand it.
+# For grid and naive samples the distance to the optimum is nearly all there is to know about the loss. A picture that
+# keeps the distance is then "informative", but only about something that one axis would show; a picture that loses
+# the distance tells nothing. (In the full space naive points have useless neighbours: all directions are at right
+# angles, so that the nearest others of any point are those with the shortest steps.) For retrained samples the
+# distance alone tells far less. What a picture tells beyond it comes from the paths, along which the loss changes
+# little from one state to the next.
 #
 # ## Does the picture depend on the network?
 #

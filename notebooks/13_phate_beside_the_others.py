@@ -13,7 +13,7 @@
 # PCA, t-SNE and UMAP?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 2.1 and
-# 3.2, Fig. 1. **Time on a laptop.** Five minutes.
+# 3.2, Fig. 1. **Time on a laptop.** Four minutes.
 #
 # The [notebook on jump and retrain](11_jump_and_retrain.ipynb) ended with a flower: hundreds of points in a space of
 # 44,000 dimensions, drawn on a page by PHATE, with a warning that some of its shape is made by the method. Here we
@@ -254,11 +254,12 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** On the left a walker starts in the middle of the spiral. At the knee it has spread over part of
-# the curve, and is practically never at its ends; nor has it jumped to a neighbouring turn. On the right the fall is
-# smooth, and the knee is a gentle one: a rule is needed, for the eye would not agree with itself. Does it matter which
-# numbers we call $s_k$? For the symmetric matrices of quantum mechanics, where the name of the entropy comes from, singular
-# values and eigenvalues have the same sizes. $P$ is not symmetric, and the library takes singular values.
+# **Reading the figure.** On the left a walker starts in the middle of the spiral. At the knee it has spread over part
+# of the curve, and is practically never at its ends; nor has it jumped to a neighbouring turn. On the right the fall
+# is smooth, and the knee is a gentle one: a rule is needed, since two looks at the same curve would give two answers.
+# Does it matter which numbers we call $s_k$? For the symmetric matrices of quantum mechanics, where the name of the
+# entropy comes from, singular values and eigenvalues have the same sizes. $P$ is not symmetric, and the library takes
+# singular values.
 #
 # ## Step 4: from probabilities to potential distances
 #
@@ -456,13 +457,14 @@ pd.DataFrame({name: trained[name] for name in ("train_loss", "test_accuracy")}, 
 )
 
 # %% [markdown]
-# The source calls its second data set an artificial one with a tree-like structure, and says no more. The PHATE library
-# has a generator of such data, `phate.tree.gen_dla`, in which branches are random walks. It does not say how far two
-# points are from each other along the tree, which is what we want to know. So here is a tree of our own: ten branches of
-# length 1, each half a circle in a random plane of a space of 100 dimensions, starting at a random point of an earlier
-# branch. Neighbours on a branch are equally spaced, so the distance along the tree is a count. Then each point gets
-# Gaussian noise, about half a branch long. (The library's generator adds noise of about 0.7 times the distance between
-# the ends of a branch; with ours, whose ends are $2/\pi$ apart, it is 0.8 times.)
+# The source calls its second data set an artificial one with a tree-like structure, and says no more. The PHATE
+# library has a generator of such data, `phate.tree.gen_dla`, in which branches are random walks. It does not return
+# how far two points are from each other along the tree, though that can be worked out from how it grows (an exercise
+# below). Here we grow a tree of our own: ten branches of length 1, each half a circle in a random plane of a space
+# of 100 dimensions, starting at a random point of an earlier branch. Neighbours on a branch are equally spaced, so
+# the distance along the tree is a count. Then each point gets Gaussian noise, about half a branch long. (The
+# library's generator adds noise of about 0.7 times the distance between the ends of a branch; with ours, whose ends
+# are $2/\pi$ apart, it is 0.8 times.)
 
 # %%
 shape_of_tree = {"branches": branches, "points": branch_points, "dimensions": dimensions, "bend": bend}
@@ -903,11 +905,12 @@ figures.save(
 # as well, but has torn the tree in three. PCA finds the large limbs and blurs the rest, Euclidean PHATE bends them into a bow,
 # and cosine PHATE puts everything on a line.
 #
-# **What the source says, and what comes out.** That PHATE's picture is in one piece is reproduced for all five trees. UMAP
-# shatters more, t-SNE only in trend: with the perplexity of 100 that it was tuned to, it keeps four trees of five whole. But
-# PHATE does not follow the branches better: by agreement with distances along the tree cosine PHATE is last, at 0.78; the
-# others have between 0.84 and 0.90, where the points in all dimensions have 0.92. A tree has no origin, and angles as seen
-# from somewhere are not what its branches are about: Euclidean PHATE has 0.85.
+# **What the source says, and what comes out.** That PHATE's picture is in one piece is reproduced for all five trees.
+# UMAP shatters more, t-SNE only in trend: with the perplexity of 100 that it was tuned to, it keeps four trees of
+# five whole. But PHATE does not follow the branches better on these trees: by agreement with distances along the tree
+# cosine PHATE is last, at 0.78; the others have between 0.84 and 0.90, where the points in all dimensions have 0.92.
+# A tree has no origin, and angles as seen from somewhere are not what its branches are about: Euclidean PHATE has
+# 0.85.
 #
 # Noise does not spoil PCA more than PHATE, by the rule: its disparity is 0.03 on average, that of PHATE 0.07. Look at the
 # figure, however. PCA keeps its course and is blurred; PHATE stays sharp. By *strangers* noise does more to PCA (from 0.10 to

@@ -363,10 +363,10 @@ summary = pd.DataFrame(
 summary.rename_axis("medians per network, mean ± standard deviation over seeds")
 
 # %% [markdown]
-# The small jumps go outward, as the source says. The large ones do so, too, every single one, and none returns, early or late:
-# there is no way back whose delay and sidewardness could be compared. (The lateral share says little anyway. In 44,000
-# dimensions nearly every direction is at a right angle to nearly every other, and 99.7% of the movement is sideways around
-# all kinds.)
+# The small jumps go outward, as the source says. The large ones do so, too, every single one, and none returns, early
+# or late: there is no way back whose delay and share of sideways movement could be compared. (The lateral share says
+# little anyway. In 44,000 dimensions nearly every direction is at a right angle to nearly every other, and 99.7% of
+# the movement is sideways around all kinds.)
 #
 # ## One number for an attractor: the return ratio
 #
@@ -533,16 +533,19 @@ ledger.record(
 pd.DataFrame(stars, index=seeds).round(2).rename_axis("rank correlation of epoch and distance to the star, network")
 
 # %% [markdown]
-# **Reading the figure.** Three flowers. In each, the trajectories of a direction leave a tip together and run apart, towards
-# the empty middle; the optimum stands at the rim, near the smallest jumps; and the jumps are the outermost points of all, around
-# every kind, not in the middle around the bad one. Nothing in these pictures tells the kinds apart, or tells of return and
-# escape.
+# **Reading the figure.** Three flowers. In most petals the trajectories of a direction leave a tip together and run
+# apart, towards the empty middle; in the left half of the good one, and for three directions of the memorising one,
+# the four trajectories have four separate starts. In each, the optimum stands at the rim, near the smallest jumps;
+# and the jumps are the outermost points of all, around every kind, not in the middle around the bad one. We see
+# nothing in these pictures that tells the kinds apart, or that tells of return and escape; no number backs this up
+# here (notebook 15 compares pictures by one, and finds that weight decay changes them).
 #
-# The table shows why it cannot. For two of the three good networks practically every trajectory runs straight towards the star
-# on the page (−0.98 or below): with these two alone we would have reported the source's star. For the third practically every
-# trajectory runs straight away from it. In the full space the three networks do the same thing, as the figure of distances
-# shows. The graph behind a picture falls apart, as the table above it says, and where the part with the optimum is put is up
-# to the scaling. *Whether such a picture shows an attractor is a toss-up.*
+# The table shows why it cannot. For two of the three good networks practically every trajectory runs straight towards
+# the star on the page (−0.98 or below): with these two alone we would have reported the source's star. For the third
+# practically every trajectory runs straight away from it. In the full space the three networks do the same thing, as
+# the figure of distances shows. The graph behind a picture falls apart, as the table above it says, and where the
+# part with the optimum is put is up to the scaling. *With three networks of a kind, whether such a picture shows an
+# attractor looks like a toss-up.*
 #
 # **What we think.** The source looked at one picture of each kind. Ours do not look like its pictures, and by what we have
 # seen another seed could make them so, or the contrary. The return ratio, on the other hand, repeats from seed to seed,

@@ -12,7 +12,7 @@
 # **Question.** What can be read of a network from the losses around its minimum, and what gives it away?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, section 4.2 and
-# Table 1. **Time on a laptop.** Ten minutes after `15_persistence`, whose networks it shares.
+# Table 1. **Time on a laptop.** Twelve minutes after `15_persistence`, whose networks it shares.
 #
 # A sampling of the loss around a minimum is worth as much as what one can learn from it. The source puts that to a test:
 # take 640 losses and accuracies around each of 108 networks, give them to simple classifiers, and let these guess how well
@@ -242,11 +242,13 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Dots are classifiers, bars their means, diamonds the source's means, dashed lines chance; rows in
-# green are our controls. All three samplings say a good deal about a network, more than in the source for grid and naive.
-# The source's order, jump and retrain before naive before grid, shows in the third column only. And the last row stands
-# above all others: of who knows how the network was trained, the losses are no match, not even for the five classes of
-# generalisation.
+# **Reading the figure.** Dots are classifiers, bars their means, diamonds the source's means, dashed lines chance;
+# rows in green are our controls. All three samplings say a good deal about a network, more than in the source for
+# grid and naive. The source's order, jump and retrain before naive before grid, shows in the third column only. And
+# the last row stands above all others: the losses cannot match a reader who knows how the network was trained, not
+# even for the five classes of generalisation. (In the two other columns that reader has an unfair lead: weight decay
+# is among the settings from which weight decay is guessed, and so is augmentation. Only the first column is a fair
+# comparison.)
 #
 # ## The source's numbers
 #
@@ -409,12 +411,12 @@ ledger.record("landscape-scrambled-random-weight-decay", percent("scrambled", "w
 ledger.record("landscape-scrambled-random-augmentation", percent("scrambled", "augmentation", 0))
 
 # %% [markdown]
-# *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a little
-# *below* a third. That is no mistake: in cross-validation with classes of equal size, the class of the network that was
-# left out is always slightly rarer among those that are learned from, and whoever goes by frequency errs.) *Scrambled
-# within* a network they still tell weight decay from its absence and, in two of three cases, whether there was
-# augmentation: to know how high the losses are, in whatever order, is enough for much of it. By the source's reading of its
-# control "feature distributions alone" should not do; here they do.
+# *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a
+# little *below* a third. That is no mistake: in cross-validation with classes of equal size, the class of the network
+# that was left out is always slightly rarer among those that are learned from, and a classifier that goes by
+# frequency is wrong.) *Scrambled within* a network they still tell weight decay from its absence and, in two of three
+# cases, whether there was augmentation: to know how high the losses are, in whatever order, is enough for much of it.
+# By the source's reading of its control "feature distributions alone" should not do; here they do.
 #
 # ## The source's own numbers, read again
 #

@@ -281,9 +281,11 @@ for seed in seeds:
 ledger.record("sign-loss-gradients-vanish", share)
 
 # %% [markdown]
-# Nine in ten: most of the array tells an optimiser nothing. A small sharpness avoids that, at another price: it makes
-# the loss a relative of the mean absolute error (MAE), since for small $s$ the smoothed sign is just $s$ times the
-# difference. We take pairs of random walks with steps between 0.01 and 1, and ask how well the MAE predicts DSL.
+# Nine in ten: most of the array tells an optimiser nothing. A small sharpness avoids that, at another price: for
+# small $s$ the smoothed sign is just $s$ times the difference, so that DSL becomes the mean absolute error of the
+# *differences*, and a relative of the mean absolute error (MAE) of the values. We take pairs of random walks with
+# steps between 0.01 and 1, and ask how well the MAE of the values predicts DSL. (Walks with larger steps have more of
+# both, so part of the agreement is a matter of scale.)
 
 # %%
 alike = {f"s_{s}": [] for s in (64, 8, 1)}
@@ -656,8 +658,10 @@ rows = [
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %% [markdown]
-# And memory grows with the square whatever the dimension, since it goes into the table of costs; the source's
-# exponent, $d$, is right for images only.
+# Memory goes into the table of costs, which has the square of the number of points. In one dimension it grows
+# with the square of the elements, as it should; for images and volumes of this size the exponent is about
+# 1.6, since the number of points grows more slowly than the number of elements. The source's exponent, $d$,
+# fits neither one dimension nor three.
 
 # %%
 rows = [
@@ -715,10 +719,12 @@ for seed in seeds:
 ledger.record("sign-loss-cheaper-than-diagrams", ratios)
 
 # %% [markdown]
-# Ten thousand times, with this exact algorithm. Better ones exist: POT's takes a twentieth of the time on the
-# diagrams of this course. That leaves a factor of hundreds, and the distance comes without a useful gradient. As a
-# *cost*, then, the source's case is clear. Whether DSL is a good *substitute* is another question; that is what
-# notebooks 22 to 26 are for.
+# Ten thousand times, with this exact algorithm. Better ones exist, several times as quick on the diagrams of this
+# course (`data/benchmarks.json` does not measure them); that leaves a factor of thousands. Whether the distance
+# has a gradient is another matter than the source makes of it: births and deaths are values of the array at known
+# places, so that it has one almost everywhere, and libraries offer it. How useful that gradient is for training,
+# this notebook does not test. As a *cost*, then, the source's case is clear. Whether DSL is a good *substitute* is
+# another question; that is what notebooks 22 to 26 are for.
 #
 # **Exercise.** Write DSL for a ring, where the last element is a neighbour of the first. Which line of Algorithm 1
 # changes? What happens to the number of comparisons?

@@ -228,10 +228,11 @@ figures.save(
 # says.
 #
 # The mixture is where seeds disagree. In two of three it has the best diagrams; in the third its DSL is as bad as
-# after MSE, and its diagrams are worse, since that seed never finds the second number of the code: its MSE model is
-# five times worse than the others, too. So "the mixture is best on DSL", the most surprising entry of the printed
-# table (0.094 against 0.147 for the model that is trained on nothing else), holds in one seed of three, and not on
-# average. With one training per loss, as in a printed table, either answer could have been the result.
+# after MSE, and its diagrams are worse, and its MSE model is five times worse than the others, too. (We suspect
+# that this seed never finds the second number of the code, but have not looked.) So "the mixture is best on DSL",
+# the most surprising entry of the printed table (0.094 against 0.147 for the model that is trained on nothing
+# else), holds in one seed of three, and not on average. With one training per loss, as in a printed table, either
+# answer could have been the result.
 
 # %% [markdown]
 # ## An example, and its cumulative signs
@@ -474,13 +475,14 @@ ledger.record("sign-loss-he-initialisation", [float(r["exact"]) for r in trained
 # %% [markdown]
 # About 1,000 of 2047: as good as coins. A He-initialised decoder starts with outputs that jump by about one from
 # place to place; at $s = 32$ all these differences are deep in the flat part of $\tanh$, and no gradient comes
-# through. So we think that the source used the framework's default, which our other trainings do, and that its table
-# of settings is mistaken here.
+# through. So we think that the source used the framework's default, as our other trainings do. PyTorch implements
+# that default by a function with He's name (`kaiming_uniform_`, with a parameter that shrinks it), which may be how
+# the name came into the table of settings.
 
 # %% [markdown]
 # ## A constant beats them all
 #
-# How good is a DSL of 0.15? Take the most stupid reconstruction there is, zero everywhere, and more generally $c$
+# How good is a DSL of 0.15? Take the dullest reconstruction there is, zero everywhere, and more generally $c$
 # times the original, with $c$ from 0 to 1.2.
 
 # %%
@@ -508,11 +510,13 @@ figures.save(
 # %% [markdown]
 # **Reading the figure.** A constant zero scores 0.077, *half* of what the model reaches that was trained on this very
 # loss, and less than every entry of the source's table. The reason is the scale of the data: neighbours of a wave
-# differ by about 0.003 at most, so that $s$ times a difference is at most about a quarter, where $\tanh$ is still a
-# straight line. There DSL is no count of signs; it is the mean absolute error of the *slopes*, up to the factor $s$,
-# and predicting no slope at all costs no more than the slope itself. Noise of 0.2 between neighbours costs far more.
-# Why do the models not find zero, then? With random weights the outputs start rough, and from there signs can be
-# corrected much faster than roughness.
+# differ by 0.0088 at most (0.0024 on average), so that $s$ times a difference is at most 0.28, where $\tanh$ is still
+# a straight line. There DSL is no count of signs; it is the mean absolute error of the *slopes*, up to the factor
+# $s$, and predicting no slope at all costs no more than the slope itself. Noise of 0.2 between neighbours costs far
+# more. The yardstick of the topologists is fooled as well: by its diagram the constant, at 0.62, is nearer to the
+# waves than the model trained on MSE, at 0.80. Why do the models not find zero, then? Our guess: with random weights
+# the outputs start rough, and from there signs can be corrected much faster than roughness. (A last layer that starts
+# near zero would tell; it is an exercise.)
 #
 # So what does "DSL is lower" mean? At this sharpness, mostly "smoother". The exact count says something else: for a
 # constant, every direction counts as half wrong, 1,023 of 2047. To make DSL count signs here, $s$ would have to be

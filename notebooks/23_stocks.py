@@ -385,9 +385,9 @@ figures.save(
 # And the principal components, straight lines of algebra from 1901, are better than all three on held-out windows, on
 # *every* scale: 17.4 wrong directions, a quarter less squared error than the MSE model, nearer diagrams. On training
 # windows only DSL beats them, in directions and DSL. They are the best linear code for squared error, of any data,
-# and on a walk there is nothing for a network to know beyond them. Training on is no remedy for the directions: what
-# a network learns on these windows for longer, it learns by heart. The comparison that the source leaves out is the
-# one that tells how much a number is worth.
+# and on our simulated walks there is nothing for a network to know beyond them. (Of real prices we cannot say that.)
+# Longer training does not help the directions: what a network learns on these windows for longer, it learns by heart.
+# The comparison that the source leaves out is the one that tells how much a number is worth.
 #
 # **Exercise.** Train four times as long (`-p steps=16000`). What happens to DSL's directions on training windows, and
 # on held-out ones? And which verdicts of this notebook would be others?

@@ -15,11 +15,11 @@
 # the loss is a proxy for measures of topology. **Time on a laptop.** Five minutes after notebooks 22 to 25.
 #
 # The tables of this part have a column "diagram distance". It is the yardstick that topologists would use to say that
-# one array has kept the hills and valleys of another. Here we take it apart: how a diagram is made, step by step, on
-# the source's own example (which comes out differently); how two diagrams are compared, by the source's own steps (of
-# which two are mended); what all of that costs; and then the claim that matters: does the directional sign loss (DSL)
-# rank reconstructions as the yardstick does? At the end comes the source's recipe for the one number that DSL needs,
-# its sharpness.
+# one array has kept the valleys of another (those of minus the array are its hills, which no table of this part looks
+# at). Here we take it apart: how a diagram is made, step by step, on the source's own example (which comes out
+# differently); how two diagrams are compared, by the source's own steps (of which two are mended); what all of that
+# costs; and then the claim that matters: does the directional sign loss (DSL) rank reconstructions as the yardstick
+# does? At the end comes the source's recipe for the one number that DSL needs, its sharpness.
 
 # %% tags=["parameters"]
 seeds = [201, 202, 203]  # of random arrays and searches
@@ -606,11 +606,11 @@ figures.save(
 # order: other photographs, whose neighbouring pixels differ by other amounts. It stays restless, since each step sees
 # a few pairs only; whether a given window of fifty steps counts as converged is up to chance, as the table shows.
 #
-# On waves there is nothing to find. Two unrelated waves have a mean squared error of 1.8, and DSL cannot be larger
-# than one, whatever the sharpness, as half of the directions agree by chance. The sharpness rises and rises;
-# `find_sharpness` says beforehand that it will. The recipe balances two numbers whose units have nothing to do with
-# each other (double the waves, and the squared error is four times as large, while DSL's bound stays). That a value
-# comes out for photographs between −1 and 1 is a coincidence of their scale.
+# On waves there is nothing to find. Two unrelated waves have a mean squared error of 1.8, and DSL hardly exceeds
+# one, whatever the sharpness, as half of the directions agree by chance (its bound is two). The sharpness rises and
+# rises; `find_sharpness` says beforehand that it will. The recipe balances two numbers whose units have nothing to
+# do with each other (double the waves, and the squared error is four times as large, while DSL's bound stays). That
+# a value comes out for photographs between −1 and 1 is a coincidence of their scale.
 
 
 # %%

@@ -672,14 +672,16 @@ pd.Series(
 ).round(1)
 
 # %% [markdown]
-# **Reading the figure.** All three lines have the same slope, 2: no formula saves a pair. The symbolic matrix saves
-# the traffic, and that is a factor on a processor, not two orders of magnitude. What it changes altogether is the
-# memory: with the symbolic matrix a million points are a matter of patience, with a stored one they are out of reach.
-# At the paper profile this notebook waits for them.
+# **Reading the figure.** NumPy and KeOps have a slope of about 2: no formula saves a pair. PyTorch's line is steeper,
+# 2.4 on average, since its matrices outgrow the caches between 1,000 and 2,000 points. The symbolic matrix saves the
+# traffic, and that is a factor on a processor, not two orders of magnitude. What it changes altogether is the memory:
+# with the symbolic matrix a million points are a matter of patience, with a stored one they are out of reach. At the
+# paper profile this notebook waits for them.
 #
-# One number of the slides does not fit the others. A card that does $10^{12}$ operations per second spends, on
+# Three numbers of the slides do not fit together. A card that does $10^{12}$ operations per second spends, on
 # $10^{10}$ pairs in the longest time printed for them, a tenth of a second, ten operations for each pair. The slide
-# has a hundred.
+# has a hundred. Which of the three is the misprint, they do not tell; a card of that kind does more than $10^{13}$
+# operations a second in single precision, so our guess is the first.
 
 # %%
 ceiling, longest, number_of_pairs = 1e12, 0.1, 1e5**2
@@ -856,11 +858,14 @@ pd.DataFrame(
 ).round(1)
 
 # %% [markdown]
-# By this measure it is the other way round. In the cube the same number of points is spread more thinly, so that
-# fewer pairs are near enough to matter, and truncation leaves out *more* of them. What the cube spoils is the
-# clustering: most points are alone in their cluster, and the table of all pairs of clusters, with which truncation
-# begins, is more than half as large as the problem. On the surface a cluster stands for six or seven points. The
-# source's "low-dimensional support" is about the overhead, not about the pairs.
+# At equal numbers of points and equal $\varepsilon$, as we had fixed it, it is the other way round. In the cube
+# the same number of points is spread more thinly, at a spacing wider than the blur, so that nearly every point is
+# alone, and truncation leaves out *more* pairs. What the cube spoils is the clustering: most points are alone in
+# their cluster, and the table of all pairs of clusters, with which truncation begins, is more than half as large
+# as the problem. On the surface a cluster stands for six or seven points. But a cloud has to be sampled about as
+# finely as the blur if transport at that blur is to mean anything, and a cube needs far more points for that than
+# a surface. At equal *sampling* the surface would have the smaller share of pairs, as the source says: our
+# measure is unfair to it.
 
 # %% [markdown]
 # ### Faster, second way: one axis after the other

@@ -22,7 +22,8 @@
 # is *registration*.
 #
 # The source has an example from the clinic: 50,000 to 300,000 points, complex deformations, and an accuracy of less
-# than a millimetre in three steps, one of which is transport. We cannot pass patients' scans on, so this notebook
+# than a millimetre in three steps, one of which is transport. The data set that such slides come from can be
+# fetched by anybody (PVT1010, pairs of vessel trees of lungs), but not passed on with a project, so this notebook
 # grows trees of its own, deforms them in a way that is known to the last digit, and measures in millimetres what
 # each step is good for. And it asks what the talk leaves out: would the oldest method of the field, going to the
 # closest point again and again, not do as well?

@@ -479,9 +479,9 @@ ledger.record("transport-distance-3d-matches-gaussians", space["error of distanc
 #
 # ### Libraries
 #
-# The source's own library, GeomLoss, has `ImagesBarycenter`, for images only. POT has a debiased one for images,
-# too. Both get the same three Gaussians. GeomLoss's parameter `scaling_N` is the number of steps per halving of the
-# blur.
+# The source's own library, GeomLoss, has `ImagesBarycenter`, for images only. (Its `sinkhorn_divergence` takes
+# volumes, too: the limit is the barycenter's.) POT has a debiased one for images, too. Both get the same three
+# Gaussians. GeomLoss's parameter `scaling_N` is the number of steps per halving of the blur.
 
 # %%
 import ot
@@ -587,12 +587,13 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** The time per step grows about as $N$, more slowly than the rule $N^{4/3}$. Up to this
-# size, the exponentials and logarithms, of which there is one per voxel and axis, and the overhead of calls cost as
-# much as the products of matrices, which make the $n$ in $N n$. (The exponent is a measurement of time: on a busy
-# machine we have seen 0.7 to 1.1.) A dense kernel would be hopeless: for $56^3$ voxels it has $3 \cdot 10^{10}$
-# entries. "Super fast" is a matter of taste, but the statement behind it is right: a barycenter of volumes is a
-# matter of seconds on one thread.
+# **Reading the figure.** The time per step grows more slowly than the rule $N^{4/3}$, with an exponent below 1,
+# which no method can keep that touches each voxel: at these sizes the rule has not begun. Up to this size, the
+# exponentials and logarithms, of which there is one per voxel and axis, and the overhead of calls cost as much as
+# the products of matrices, which make the $n$ in $N n$. (The exponent is a measurement of time: on a busy machine
+# we have seen 0.7 to 1.1.) A dense kernel would be hopeless: for $56^3$ voxels it has $3 \cdot 10^{10}$ entries.
+# "Super fast" is a matter of taste, but the statement behind it is right: a barycenter of volumes is a matter of
+# seconds on one thread.
 #
 # ## Shapes
 #
@@ -1012,9 +1013,11 @@ figures.save(
 # %% [markdown]
 # **Reading the figure.** Scaling of $W_2$ between features places the 64 textures in a wide U, with the volume
 # fraction from left to right and the correlation length from top to bottom. Two coordinates give the volume
-# fraction with $R^2 = 0.99$ and the correlation length with 0.88. The source's hope holds.
+# fraction with $R^2 = 0.99$ and the correlation length with 0.88. The source's hope holds, with features that
+# we chose.
 #
-# It hangs on the features, though. Transport between positions of solid voxels knows nothing ($R^2 < 0$: worse than
+# It hangs on the features, though, and perhaps on nothing else: principal components of the same three features are
+# the control that is missing here. Transport between positions of solid voxels knows nothing ($R^2 < 0$: worse than
 # to guess the mean), because it compares where things are. And it hangs on the map. Isomap is good or bad by seed.
 # PHATE, which is made to show branches, draws thin branches here, too: it follows the volume fraction, in which the
 # textures differ most, and folds the other parameter away. The most linear of the three maps is the best. Principal

@@ -332,11 +332,12 @@ ledger.record("transport-semi-discrete-cells-solve-transport", [gap_to_program(s
 # %% [markdown]
 # ## Room for nobody
 #
-# Water seldom fills its box. The source's formula has a *cell 0* for what is empty, and there is something to get
-# right in it: the sum runs from 1 and the minimum from 0. The void has cost 0 and potential $f_0 = 0$, and a point
-# belongs to it where every $|x - y_i|^2 - f_i$ is positive. Cell $i$ is then also cut by the disc of radius
-# $\sqrt{f_i}$ about $y_i$, and potentials no longer have a free constant. (An arc of length $a$ and radius $r$ adds
-# $a / 2r$ to the diagonal of the matrix.) We prescribe 0.6 of the box and count on a grid what is left:
+# Water seldom fills its box. The source's formula has a *cell 0* for what is empty, and there is something to read
+# with care in it, as it stands: the sum runs from 1 and the minimum from 0. The void has cost 0 and potential $f_0
+# = 0$, and a point belongs to it where every $|x - y_i|^2 - f_i$ is positive. Cell $i$ is then also cut by the disc
+# of radius $\sqrt{f_i}$ about $y_i$, and potentials no longer have a free constant. (An arc of length $a$ and
+# radius $r$ adds $a / 2r$ to the diagonal of the matrix.) We prescribe 0.6 of the box and count on a grid what is
+# left:
 
 # %%
 with_void = Domain(uniform(checked, 2, seeds[0]), void=True)
@@ -961,10 +962,12 @@ figures.save(
 # with 600, 3.2-fold with 1,200. On the right the wave is as deep as one or two particles, and comes back late: at
 # $t = 1$ a third of it is left, where theory is on its way up on the other side.
 #
-# A coarse fluid is a soft solid. This is how we read it: for two particles to pass each other, cells have to be
-# bent, and springs charge for that, about $v^2 / \varepsilon^2$ times a small number, with $v$ the volume of a
-# cell. What pays is weight: a particle that sinks by its own size gains $(\rho_1 - \rho_2)\, |g|\, v^{3/2}$. So
-# there would be a *yield stress*, which finer particles and softer springs make smaller.
+# Is a coarse fluid a soft solid? This is one reading, which no experiment of ours can tell from the simpler
+# one, that a wave as deep as one particle is not resolved: for two particles to pass each other, cells have to
+# be bent, and springs charge for that, about $v^2 / \varepsilon^2$ times a small number, with $v$ the volume of
+# a cell. What pays is weight: a particle that sinks by its own size gains $(\rho_1 - \rho_2)\, |g|\, v^{3/2}$.
+# So there would be a *yield stress*, which finer particles and softer springs make smaller. Against it speaks
+# that a solid's wave should come back sooner, and ours comes back late.
 #
 # ## Rubber, clay, glass
 #

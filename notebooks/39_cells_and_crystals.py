@@ -300,7 +300,8 @@ pd.DataFrame(rows, index=seeds, columns=["largest error, ours", "largest error, 
 # %% [markdown]
 # They do. The potentials of transport are unique up to a constant, so that both have to find the same cells; what
 # is left are voxels on boundaries. `python -m shapeofloss bench crystals` compares the times: when it last ran,
-# ours took a thirtieth of PyAPD's, both on one thread and without compilation (`data/benchmarks.json`).
+# ours took a thirtieth of PyAPD's, both on one thread and without compilation (`data/benchmarks.json`). PyAPD is
+# written for graphics cards, and was run without its heuristic start.
 #
 # **How long does it take?** 200 grains on $50^3$ voxels, and then numbers of grains that grow with the image.
 
@@ -439,9 +440,10 @@ figures.save(
 # ## 3. A measured polycrystal, and a new one
 #
 # *What the source claims*: the model, fitted to data of a steel sheet, looks like the data, and new images with the
-# same properties can be drawn in seconds. The data are not public; we make a polycrystal whose truth we know. It is
-# grown as above, then its boundaries are *bent* by a smooth random field, so that the grains are no longer cells of
-# any diagram, and it is *measured* with noise: every voxel reads the label at a slightly wrong place.
+# same properties can be drawn in seconds. Data of that sheet are public, in the repository of PyAPD; they have no
+# known truth, so we make a polycrystal whose truth we know. It is grown as above, then its boundaries are *bent* by
+# a smooth random field, so that the grains are no longer cells of any diagram, and it is *measured* with noise:
+# every voxel reads the label at a slightly wrong place.
 #
 # The fit takes three moments of each grain and nothing else: its volume, its centroid, and its covariance, whose
 # inverse (scaled to determinant 1) becomes $A_i$. The isotropic fit has $A_i = I$.
@@ -640,7 +642,7 @@ figures.save(
 # %% [markdown]
 # **Reading the figure.** Blue cells are hard, orange ones soft, as on the slides. The soft ones take the room that
 # the hard ones leave, and bulge into corners. Nobody moves in the cube: where two hard cells are too near to each
-# other neither gives way, and they cut each other flat. No force was programmed: both kinds pay for pixels, by
+# other neither gives way, and they cut each other. No force was programmed: both kinds pay for pixels, by
 # different price lists.
 #
 # ## 5. Order out of blind collisions
@@ -1041,10 +1043,10 @@ figures.save(
 #
 # ## What differs from the source
 #
-# - The slides' crystals are fitted to measurements of a steel sheet, which are not public; ours are synthetic, with
-#   known errors. Grains are drawn from laws of our own (table below), and their axes from all rotations alike,
-#   where a rolled sheet has a direction: that a new image has the directions of the measured one is an easy test
-#   here.
+# - The slides' crystals are fitted to measurements of a steel sheet (public, in PyAPD's repository); ours are
+#   synthetic, with known errors. Grains are drawn from laws of our own (table below), and their axes from all
+#   rotations alike, where a rolled sheet has a direction: that a new image has the directions of the measured one
+#   is an easy test here.
 # - The talk's solver runs KeOps on a graphics card. Ours is compiled code on one thread of a processor, with
 #   Newton's method on pixels.
 # - The rules of motion are the simplest that the slides' words allow; the paper on dynamical shapes has more

@@ -463,8 +463,10 @@ rise = [own["many_draws"] - own["one_draw"] for own in found["standard"]]
 ledger.record("adversarial-likelihood-intractable", rise)
 
 # %% [markdown]
-# A thousand codes for each image raise the bound by about one nat, and we still do not know how much is missing. So
-# much for models with a likelihood.
+# A thousand codes for each image raise the bound by about one nat. How much is still missing, this run does not
+# tell; a plot of the rise against $K$ would, and in a code of eight dimensions it may well have levelled off
+# already. So what we see here is the distance of the encoder from the true posterior. That a likelihood is out of
+# reach needs a harder model than ours. So much for models with a likelihood.
 #
 # ## Only fool the cashier
 #
@@ -851,11 +853,13 @@ figures.save(
 # are covered by our stricter count. The claim is "in trend". What does that mean for the other modes? The third row
 # counts a mode if it is the *nearest* one to at least 1% of the samples, at whatever distance. In two of three runs
 # all eight are: no mode was dropped, but samples are not close enough for a mode of deviation 0.014, and many are
-# on threads between modes. That is a lack of precision, for which a longer training with a smaller rate is the
-# remedy that we would try. In the third run two neighbouring modes have no sample nearby, and $W_1$ is twice that
-# of the others: this is what "collapse" means. With five steps (middle) not one mode is left in any run, and in the
-# one shown part of the samples has left the picture. Here $V$ is almost 0, so the discriminator is nearly perfect,
-# the minimax gradient has vanished as on the moons, and what is left of it takes the samples somewhere else.
+# on threads between modes. That is a lack of precision, for which a longer training with a falling rate is the
+# remedy. Notebook 46 takes it: with one step of the discriminator and falling rates the same loss covers all eight.
+# (Notebooks 44 and 45 give the discriminator five steps, and lose nearly all modes.) In the third run two
+# neighbouring modes have no sample nearby, and $W_1$ is twice that of the others: this is what "collapse" means.
+# With five steps (middle) not one mode is left in any run, and in the one shown part of the samples has left the
+# picture. Here $V$ is almost 0, so the discriminator is nearly perfect, the minimax gradient has vanished as on the
+# moons, and what is left of it takes the samples somewhere else.
 #
 # The same on digits, in shades of grey. The ten classes take the place of modes; an independent classifier, a
 # support vector machine that is right on 98% of unseen digits, sorts 1,000 samples.
@@ -924,8 +928,8 @@ figures.save(
 # the generator stands still, with less than 0.3% of its samples changing class in the second half of the run. What
 # it makes is noise, which the classifier has to call something. So a count of classes needs a look at the samples,
 # and a distance does not replace it: noise has a $W_1$ of 1.9 to 2.2 times that of training to test digits, and the
-# readable digits above it still have 1.7 to 1.9, as pixelwise distances forgive grey more than a stroke in the
-# wrong place.
+# digits above it, of which more can be read, still have 1.7 to 1.9, as pixelwise distances forgive grey more than a
+# stroke in the wrong place.
 #
 # ## What surprised us
 #

@@ -500,8 +500,8 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# **Reading the figure.** Left, the lecture's loss moves the line by a millionth at most in a hundred steps. The
-# critic's loss moves it at a constant speed, 0.02 a step, so that it arrives after 50. There it does not stop:
+# **Reading the figure.** Left, the lecture's loss moves the line by about a millionth at most in a hundred steps.
+# The critic's loss moves it at a constant speed, 0.02 a step, so that it arrives after 50. There it does not stop:
 # $W = |\theta|$ is as steep near its minimum as far away, and the critic takes a while to turn round. On average
 # 0.09 is left, and 0.21 in the worst of three runs. The ordering is reproduced: $W$ is the better objective of the
 # two.

@@ -762,7 +762,10 @@ figures.save(
 # The GANs are worse on eight Gaussians, 0.55 for the non-saturating one and 2.4 for the minimax objective, which
 # runs away from the data after a hundred steps. Both have the learning rate of WGAN-GP and five steps of the
 # discriminator, which is a good choice for a critic and a bad one for a discriminator whose gradients vanish when
-# it gets good (notebook 42). So this is a comparison at equal settings, and not of each method at its best.
+# it gets good (notebook 42). So this is a comparison at equal settings, and not of each method at its best:
+# notebook 46 trains the minimax GAN on the same eight Gaussians with one step of the discriminator and falling
+# rates, covers all modes, and ends at a $W$ no larger than that of WGAN-GP here. The ledger's "reproduced" holds
+# for these settings alone.
 #
 # Nobody is at the floor. These are 500 and 1,000 steps instead of the 100,000 of the authors' code.
 #
@@ -861,7 +864,7 @@ figures.save(
 # its Frechet distance *rises* from the first measurement of the training on, from 43 to 109. (One seed, and no try
 # at better settings: this shows that WGAN-GP is robust here, not that GANs cannot do digits.)
 #
-# In numbers WGAN-GP ends at 4.3, between a single normal law fitted to all pixels (5.5) and a mixture of ten (2.3).
+# In numbers WGAN-GP ends at 4.3, between a single normal law fitted to all pixels (5.5) and a mixture of ten (1.9).
 # That the plain normal law comes so close says as much about the yardstick as about the generator. A Frechet
 # distance compares means and covariances of features, and a law with the right means and covariances of pixels has
 # a head start.
@@ -974,7 +977,8 @@ pd.Series(
 #   independent ones on any scale that we tried. What the penalty cannot do is not a matter of pairs, but of the
 #   places it never visits.
 # - A training log's "Wasserstein distance" was 9% or 77% above $W$ between clouds, six times $W$ between lines, and
-#   without any relation to quality on digits, where exact $W$ of the same images followed it almost perfectly.
+#   without any relation to quality in these runs on digits, where exact $W$ of the same images followed it almost
+#   perfectly.
 # - The gradient norm on toys says how far away the generator is, not whether the penalty works.
 #
 # ## Where a simpler method wins
@@ -982,7 +986,7 @@ pd.Series(
 # On every law of this notebook. A mixture of normal laws, fitted by EM to 1,000 points, is nearer to the data than
 # the best generator on all three toys: 0.105 against 0.183, 0.121 against 0.194, and 0.122 against 0.131. It covers
 # all modes. (It has been told how many there are; on the swiss roll it has 25 parts.) On digits ten normal laws
-# have a Frechet distance of 2.3, the generator 4.3, and 797 training images 0.9, and in that race *memorising*
+# have a Frechet distance of 1.9, the generator 4.3, and 797 training images 0.9, and in that race *memorising*
 # wins. What a mixture does not have is a map from noise to images that can be moved through, or a way to 1,024
 # pixels.
 #

@@ -23,7 +23,7 @@
 # tangents. Put into the formula, it turns the unknown ratio into a *contest*, which needs nothing but the two
 # piles. The GAN is one example. The lecture has a table of six, and this notebook goes through it row by row,
 # column by column, and checks everything that can be checked: algebra on histograms, integrals by quadrature, and
-# then networks. Seven entries or sentences on these slides turn out to need a correction; each is where it belongs.
+# then networks. Six entries or sentences on these slides turn out to need a correction; each is where it belongs.
 
 # %% tags=["parameters"]
 seeds = [201, 202, 203]  # of random histograms, critics and generators
