@@ -388,7 +388,8 @@ ledger.record(
 # **Reading.** At 1,000 points the exact network simplex is four to five times as fast as the multiscale solver; the
 # lines cross between 3,000 and 5,000, and at 6,000 the multiscale solver is ahead. Below some thousand points nobody
 # should approximate: an exact solver is quicker, and exact. And "today's solution" is not multiscale Sinkhorn on one
-# thread at these sizes, but the auction of 1979, with the $\varepsilon$-scaling that its author gave it.
+# thread at these sizes (as GeomLoss runs it), but the auction of 1979, with the $\varepsilon$-scaling that its
+# author gave it.
 #
 # ## The exponents
 #
