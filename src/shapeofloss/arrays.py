@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def as_floats(
-    values: ArrayLike | "Tensor",
+    values: "ArrayLike | Tensor",
     name: str,
     *,
     shape: Sequence[int | str] | None = None,
