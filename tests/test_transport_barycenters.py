@@ -56,7 +56,7 @@ def test_the_transform_by_products_is_the_one_by_exponentials(shape, eps):
 
 @pytest.mark.parametrize("eps", [0.0, -1.0, np.nan, np.inf])
 def test_the_transform_refuses_a_temperature_that_is_none(eps):
-    with pytest.raises(UserError, match="eps above 0"):
+    with pytest.raises(UserError, match="temperature eps is"):
         soft_transform(torch.zeros(3, dtype=torch.float64), eps=eps)
 
 

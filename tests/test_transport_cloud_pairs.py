@@ -37,7 +37,7 @@ def spoilt(cloud, row, value):
     [
         (lambda c: (c[:, :2], c, "mm"), r"The cloud x has shape \(60, 2\)"),
         (lambda c: (c, c[None], "mm"), r"The cloud y has shape \(1, 60, 3\)"),
-        (lambda c: (c, [["a", "b", "c"]], "mm"), "The cloud y holds something else than numbers"),
+        (lambda c: (c, [["a", "b", "c"]], "mm"), "The cloud y is no array of numbers"),
         (lambda c: (spoilt(c, 4, np.nan), c, "mm"), r"1 of the 60 points of x .* \(rows 4, counted"),
         (lambda c: (c, spoilt(c, slice(2, 9), np.inf), "mm"), r"7 of the 60 points of y .* \(rows 2, 3, 4, \.\.\."),
         (lambda c: (np.ones((60, 3)), c, "mm"), "Only 1 of the 60 points of x are distinct"),

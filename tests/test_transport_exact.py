@@ -22,7 +22,10 @@ def test_costs_are_norms_to_the_power_over_the_power(p):
         ([1.0, 2.0], [[1.0]], 2, r"cloud x has shape \(2,\)"),
         ([[np.nan]], [[1.0]], 2, "not finite"),
         ([[1.0]], [[1.0, 2.0]], 2, "dimensions 1 and 2"),
-        ([[1.0]], [[1.0]], 0.5, "at least 1"),
+        ([[1.0]], [[1.0]], 0.5, "p is 0.5; a finite number from 1"),
+        ([[0.0]], [[3.0]], np.inf, "p is inf"),
+        ([[0.0]], [[1e200]], 2, r"\|\^2 overflows"),
+        ([[0.0]], [[1.0 + 1j]], 2, "complex"),
         (np.zeros((0, 2)), [[1.0, 2.0]], 2, r"shape \(0, 2\)"),
     ],
 )
