@@ -313,7 +313,7 @@ def test_a_polygon_outside_of_a_disc_is_gone_and_one_around_it_becomes_the_disc(
         (lambda: Domain([[0.5, 0.5, 0.5]]), r"shape \(1, 3\); exact cells are planar"),
         (lambda: Domain([[0.5, np.nan]]), "not finite"),
         (lambda: Domain([[0.5, 0.5]], (1.0, 0.0)), "a width and a height, both above 0"),
-        (lambda: Domain([[0.5, 0.5]]).cells([0.0, 0.0]), r"potentials f has shape \(2,\)"),
+        (lambda: Domain([[0.5, 0.5]]).cells([0.0, 0.0]), r"f has shape \(2,\)"),
         (lambda: Domain([[0.5, 0.5]]).cells([np.inf]), "1 value that is not finite"),
         (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([1.0, 0.0]), "volume of cell 1 is 0.0; finite numbers above 0"),
         (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([0.5, 0.6]), r"add up to 1.1; without a void that has to be"),

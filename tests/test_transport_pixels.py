@@ -180,7 +180,7 @@ def test_what_is_no_grid_or_cost_gets_its_sentence(make, said):
         ([0.5], {}, r"\(2,\) is needed"),
         ([0.0, 1.0], {}, "above 0"),
         ([0.2, 0.2], {}, "without a void that has to be"),
-        ([0.5, 0.5], {"f": [0.0]}, "potentials"),
+        ([0.5, 0.5], {"f": [0.0]}, "f has shape"),
         ([0.5, 0.5], {"tolerance": 0.0}, "tolerance"),
     ],
 )

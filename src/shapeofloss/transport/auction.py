@@ -69,7 +69,7 @@ def square_costs(cost: ArrayLike) -> Floats:
     Raises:
         UserError: If they are not square, empty, not all finite, or so large that their sums are not.
     """
-    costs = as_floats(cost, "The costs", finite=False)
+    costs = as_floats(cost, "The matrix of costs", finite=False)
     if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
         raise UserError(
             f"The costs have shape {costs.shape}; an auction needs as many buyers as objects, shape (N, N)."

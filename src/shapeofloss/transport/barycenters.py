@@ -92,7 +92,7 @@ def as_densities(densities: ArrayLike | Tensor) -> Tensor:
     Raises:
         UserError: If there is no grid, or an entry is negative or not finite, or a density is 0 everywhere.
     """
-    a = torch.from_numpy(as_floats(densities, "The densities", finite=False))
+    a = torch.from_numpy(as_floats(densities, "The array of densities", finite=False))
     if isinstance(densities, Tensor):
         a = a.to(densities.device)
     if a.ndim < 2 or not a.numel():
@@ -264,22 +264,26 @@ def grid_divergence(
     if isinstance(first, Tensor):
         a = a.to(first.device)
     tolerance, limit = as_number(tolerance, "tolerance", at_least=0), as_count(limit, "limit", at_least=0)
+    if torch.equal(a[0], a[1]):
+        _schedule(a.shape[1:], blur, scaling)  # what is refused for others is refused here
+        return 0.0
     log_a = a.log()
     schedule = _schedule(a.shape[1:], blur, scaling)
     f, g, s, t = (torch.zeros_like(a[0]) for _ in range(4))
     steps = 0
     while True:
         eps = schedule[min(steps, len(schedule) - 1)]
-        potentials = [(log_a[1], g), (log_a[0], f), (log_a[0], s), (log_a[1], t)]
-        new_f, new_g, new_s, new_t = (soft_transform(log_b + old / eps, eps=eps) for log_b, old in potentials)
+        potentials = [(log_a[1], g), (log_a[0], s), (log_a[1], t)]
+        new_f, new_s, new_t = (soft_transform(log_b + old / eps, eps=eps) for log_b, old in potentials)
         error = np.inf
         if steps >= len(schedule):
-            pairs = [(a[0], f, new_f), (a[1], g, new_g), (a[0], s, new_s), (a[1], t, new_t)]
+            pairs = [(a[0], f, new_f), (a[0], s, new_s), (a[1], t, new_t)]
             error = max(float((b * torch.expm1((old - new) / eps).abs()).sum()) for b, old, new in pairs)
-        # All three plans take the same steps, so that what is left of their errors cancels for densities that are near.
-        f, g, s, t = (f + new_f) / 2, (g + new_g) / 2, (s + new_s) / 2, (t + new_t) / 2
+        # With these, the sums below are dual values of plans of mass 1: their errors are of second order.
+        f, s, t = new_f, (s + new_s) / 2, (t + new_t) / 2
         if steps >= len(schedule) and (error <= tolerance or steps >= limit):
             return max(float((a[0] * (f - s)).sum() + (a[1] * (g - t)).sum()), 0.0)
+        g = soft_transform(log_a[0] + f / eps, eps=eps)
         steps += 1
 
 
@@ -296,7 +300,7 @@ def as_covariances(covariances: ArrayLike) -> Floats:
     Raises:
         UserError: If they are no square matrices, or one is not symmetric and positive definite.
     """
-    s = as_floats(covariances, "The covariances", finite=False)
+    s = as_floats(covariances, "The array of covariances", finite=False)
     if s.ndim != 3 or s.shape[1] != s.shape[2] or 0 in s.shape:
         raise UserError(f"The covariances have shape {s.shape}; they need (K, D, D), K and D at least 1.")
     if not is_positive(s):

@@ -52,7 +52,7 @@ def as_volumes(volumes: ArrayLike, count: int, room: float, *, void: bool) -> Fl
     Raises:
         UserError: If their number is another one, one is not above 0, or their sum does not fit.
     """
-    v = as_floats(volumes, "The volumes", finite=False)
+    v = as_floats(volumes, "The array of volumes", finite=False)
     if v.shape != (count,):
         raise UserError(f"The volumes have shape {v.shape}; there are {count} cells, so ({count},) is needed.")
     if (bad := np.flatnonzero(~((v > 0) & (v < np.inf)))).size:

@@ -291,7 +291,7 @@ def evacuate(room: Evacuation, exponents: ArrayLike, seed: int) -> Iterator[Esca
     """
     rng = np.random.default_rng(seed)
     grid, count, h = room.grid, room.count, 1 / room.pixels
-    p = as_floats(exponents, "The exponents")
+    p = as_floats(exponents, "The array of exponents")
     if p.shape not in ((), (count,)):
         raise UserError(f"The exponents have shape {p.shape}; one number, or ({count},), is needed.")
     p = np.broadcast_to(p, (count,))

@@ -68,8 +68,8 @@ class Fluid:
         as_number(self.gravity, "The gravity")
         as_number(self.spring, "The spring", above=0)
         as_number(self.bounce, "The bounce", at_least=0, at_most=1)
-        v = as_floats(self.volumes, "The volumes", shape=("N",))
-        densities = as_floats(self.densities, "The densities")
+        v = as_floats(self.volumes, "The array of volumes", shape=("N",))
+        densities = as_floats(self.densities, "The array of densities")
         object.__setattr__(self, "volumes", v)
         object.__setattr__(self, "densities", densities)
         if densities.shape != v.shape or not (densities > 0).all():
@@ -144,7 +144,11 @@ def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = 
         raise UserError(
             f"The particles have shape {y.shape}; with as many volumes, ({len(fluid.volumes)}, 2) is needed."
         )
-    v = np.zeros_like(y) if velocities is None else as_floats(velocities, "The velocities", shape=y.shape).copy()
+    v = (
+        np.zeros_like(y)
+        if velocities is None
+        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
+    )
     down = np.array([0.0, -fluid.gravity])
     f: Floats | None = None
     while True:
@@ -199,7 +203,7 @@ def settled(volumes: ArrayLike, box: tuple[float, float], seed: int, *, rounds: 
     Raises:
         UserError: If the volumes do not fill the box.
     """
-    v = as_floats(volumes, "The volumes", shape=("N",))
+    v = as_floats(volumes, "The array of volumes", shape=("N",))
     y, f = uniform(len(v), 2, seed) * box, None
     for _ in range(as_count(rounds, "rounds", at_least=0)):
         found = Domain(y, box).solve(v, f=f)
@@ -297,7 +301,7 @@ def roughness(paths: ArrayLike, size: float) -> float:
         >>> roughness([[[0.0, 0.0]], [[1.0, 0.0]], [[3.0, 0.0]]], size=2.0)
         0.5
     """
-    places, size = as_floats(paths, "The paths", shape=("T", "N", 2)), as_number(size, "The size", above=0)
+    places, size = as_floats(paths, "The array of paths", shape=("T", "N", 2)), as_number(size, "The size", above=0)
     if len(places) < 3:
         raise UserError(f"The paths have {len(places)} frames; a second difference needs 3.")
     return float(np.linalg.norm(np.diff(places, n=2, axis=0), axis=2).mean() / size)

@@ -130,7 +130,7 @@ def fisher_rao_path(first: ArrayLike, second: ArrayLike, times: ArrayLike) -> Fl
         1.5
     """
     (m1, s1), (m2, s2) = _one(first), _one(second)
-    t = as_floats(times, "The times", shape=("T",))
+    t = as_floats(times, "The array of times", shape=("T",))
     if m1 == m2:
         return np.stack([np.full_like(t, m1), s1 ** (1 - t) * s2**t], axis=-1)
     x1, x2 = m1 / np.sqrt(2), m2 / np.sqrt(2)

@@ -166,7 +166,7 @@ class Domain:
         Raises:
             UserError: If potentials or volumes are not N finite numbers.
         """
-        f, v = self._potentials(f), as_floats(volumes, "The volumes", shape=(len(self.seeds),))
+        f, v = self._potentials(f), as_floats(volumes, "The array of volumes", shape=(len(self.seeds),))
         cells = self.cells(f) if cells is None else cells
         return float(np.dot(v, f) + (cells.costs - f * cells.volumes).sum())
 
@@ -259,7 +259,7 @@ class Domain:
         return Laguerre(best, cells, targets, value, converged, iterations, len(history), history)
 
     def _potentials(self, f: ArrayLike) -> Floats:
-        return as_floats(f, "The potentials f", shape=(len(self.seeds),))
+        return as_floats(f, "f", shape=(len(self.seeds),))
 
 
 class _Search:

@@ -200,8 +200,8 @@ def assign_matrix(matrix, f, void, inside, labels):
 
 
 @compiled
-def interfaces_matrix(matrix, labels, inside):
-    """Return what interfaces_powers does, with differences between pixels for gradients."""
+def interfaces_matrix(matrix, unit, labels, inside):
+    """Return what interfaces_powers does, with differences between pixels for gradients, costs counted in units."""
     shape = labels.shape
     total = 0
     for fill in range(2):
@@ -237,7 +237,7 @@ def interfaces_matrix(matrix, labels, inside):
                                 change = matrix[i, hi0, hi1, hi2] - matrix[i, lo0, lo1, lo2]
                                 if j >= 0:
                                     change -= matrix[j, hi0, hi1, hi2] - matrix[j, lo0, lo1, lo2]
-                                change /= apart
+                                change /= apart * unit
                                 square += change * change
                                 if m == k:
                                     along = abs(change)

@@ -205,11 +205,11 @@ class PowerCosts:
             raise UserError("A particle lies outside of the box; move it inside or take a larger grid.")
         if len(np.unique(y, axis=0)) < count:
             raise UserError("Two particles coincide, and no potential tells their cells apart; leave one of them out.")
-        A = np.eye(dimension) if shapes is None else as_floats(shapes, "The matrices of the costs", finite=False)
+        A = np.eye(dimension) if shapes is None else as_floats(shapes, "The array of matrices", finite=False)
         if A.shape not in ((dimension, dimension), (count, dimension, dimension)):
             one, all_of_them = (dimension, dimension), (count, dimension, dimension)
             raise UserError(f"The matrices of the costs have shape {A.shape}; {one} or {all_of_them} is needed.")
-        p = as_floats(exponents, "The exponents", finite=False)
+        p = as_floats(exponents, "The array of exponents", finite=False)
         if p.shape not in ((), (count,)):
             raise UserError(f"The exponents have shape {p.shape}; one number, or ({count},), is needed.")
         A, p = np.broadcast_to(A, (count, dimension, dimension)).copy(), np.broadcast_to(p, (count,)).copy()
@@ -222,13 +222,20 @@ class PowerCosts:
             UserError: If arrays do not fit together, or a matrix or an exponent is none.
         """
         count, dimension = len(self.positions), len(self.grid.shape)
-        as_floats(self.positions, "The positions", shape=(count, dimension))
-        as_floats(self.shapes, "The matrices of the costs", shape=(count, dimension, dimension), finite=False)
-        p = as_floats(self.exponents, "The exponents", shape=(count,), finite=False)
+        as_floats(self.positions, "The array of positions", shape=(count, dimension))
+        as_floats(self.shapes, "The array of matrices", shape=(count, dimension, dimension), finite=False)
+        p = as_floats(self.exponents, "The array of exponents", shape=(count,), finite=False)
         if not is_positive(self.shapes):
             raise UserError("Each matrix of a cost has to be finite and symmetric with eigenvalues above 0.")
         if (bad := np.flatnonzero(~((p >= 1) & (p < np.inf)))).size:
             raise UserError(f"The exponents of the costs are at least 1 and finite; number {bad[0]} is {p[bad[0]]}.")
+        diagonal = self.grid.spacing * np.hypot.reduce(np.array(self.grid.shape, dtype=np.float64))
+        reach = 2 * diagonal * np.sqrt(np.linalg.eigvalsh(self.shapes)[:, -1])
+        with np.errstate(over="ignore"):
+            if not np.isfinite(reach**p).all():
+                raise UserError(
+                    f"Costs overflow: the exponent {p.max():g} is too large for a distance of {reach.max():g}."
+                )
 
     def __len__(self) -> int:
         """Return the number of particles."""
@@ -316,7 +323,9 @@ class MatrixCosts:
             UserError: If they are no array of finite numbers with one entry for each particle and pixel.
         """
         single = type(self.matrix) is np.ndarray and self.matrix.dtype == np.float32
-        matrix = np.ascontiguousarray(self.matrix) if single else as_floats(self.matrix, "The costs", finite=False)
+        matrix = (
+            np.ascontiguousarray(self.matrix) if single else as_floats(self.matrix, "The array of costs", finite=False)
+        )
         if matrix.ndim < 2 or matrix.shape[1:] != self.grid.shape or not len(matrix):
             needed = ", ".join(map(str, self.grid.shape))
             raise UserError(f"The costs have shape {matrix.shape}; (N, {needed}) is needed, N at least 1.")
@@ -350,8 +359,9 @@ class MatrixCosts:
 
         labels, three = as_labels(labels, len(self), self.grid), (*self.grid.shape, 1)[:3]
         inside = np.ones(three, bool) if self.grid.inside is None else self.grid.inside.reshape(three)
-        i, j, flow = kernels.interfaces_matrix(self.matrix.reshape(len(self), *three), labels.reshape(three), inside)
-        return i, j, flow * self.grid.pixel
+        matrix = self.matrix.reshape(len(self), *three)
+        i, j, flow = kernels.interfaces_matrix(matrix, self._unit, labels.reshape(three), inside)
+        return i, j, flow * self.grid.pixel / self._unit
 
     def start(self, volumes: Floats) -> Floats:
         """Return, for each particle, the cost at which its cheapest pixels have its volume; 0 without a void."""
@@ -429,7 +439,7 @@ def solve(
     tolerance, most = as_number(tolerance, "The tolerance", above=0), as_count(most, "most")
     if f is None:
         return _climb(costs, v, costs.start(v), tolerance, most)
-    f = as_floats(f, "The potentials f", shape=v.shape)
+    f = as_floats(f, "f", shape=v.shape)
     warm = _climb(costs, v, f, tolerance, most)
     if warm.errors.max() <= ASTRAY * tolerance or warm.evaluations >= most:
         return warm

@@ -22,7 +22,7 @@ def as_costs(cost: ArrayLike) -> Floats:
     Raises:
         UserError: If they are no matrix, one is not finite, or they are so large that their sums are not.
     """
-    matrix = as_floats(cost, "The costs", finite=False)
+    matrix = as_floats(cost, "The matrix of costs", finite=False)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise UserError(f"The costs have shape {matrix.shape}; they need one row per source, one column per target.")
     if not np.isfinite(matrix).all():

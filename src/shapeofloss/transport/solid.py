@@ -88,7 +88,7 @@ class Solid:
         as_number(self.step, "The time step", above=0)
         as_number(self.gravity, "The gravity")
         as_count(self.rounds, "rounds", at_least=0)
-        object.__setattr__(self, "volumes", as_floats(self.volumes, "The volumes", shape=("N",)))
+        object.__setattr__(self, "volumes", as_floats(self.volumes, "The array of volumes", shape=("N",)))
         if not (0 <= self.pull <= 1 and 0 < self.stiffness <= 1 and 0 <= self.viscosity <= 0.2):
             raise UserError(
                 f"pull = {self.pull} and stiffness = {self.stiffness} are shares between 0 and 1, and viscosity = "
@@ -144,7 +144,11 @@ def simulate(solid: Solid, positions: ArrayLike, velocities: ArrayLike | None = 
         Optimal transport talk, slides "Power plastics"; Mueller et al. (2007) for position-based dynamics.
     """
     y = as_cloud(positions, "of particles").copy()
-    v = np.zeros_like(y) if velocities is None else as_floats(velocities, "The velocities", shape=y.shape).copy()
+    v = (
+        np.zeros_like(y)
+        if velocities is None
+        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
+    )
     down, f = np.array([0.0, -solid.gravity]), None
     bonds, rest = np.empty((0, 2), np.int64), np.empty(0)
     started = False
