@@ -330,10 +330,12 @@ def gaussian_distance(first: ArrayLike, second: ArrayLike) -> float:
         4.0
     """
     one = _as_covariance(first)
-    s = [one, _as_covariance(second, len(one))]
+    s = np.stack([one, _as_covariance(second, len(one))])
+    unit = 4.0 ** np.floor(np.log2(np.abs(s).max()) / 2)  # products of covariances may underflow; this rounds nothing
+    s /= unit
     root = _roots(s[0])[0]
     mixed = np.sqrt(np.linalg.eigvalsh(root @ s[1] @ root).clip(min=0))
-    return max(float(np.trace(s[0]) + np.trace(s[1]) - 2 * mixed.sum()), 0.0)
+    return max(float(unit * (np.trace(s[0]) + np.trace(s[1]) - 2 * mixed.sum())), 0.0)
 
 
 def fixed_point_step(covariance: ArrayLike, covariances: ArrayLike, weights: ArrayLike | None = None) -> Floats:
