@@ -350,8 +350,13 @@ def fixed_point_step(covariance: ArrayLike, covariances: ArrayLike, weights: Arr
     """
     s = as_covariances(covariances)
     w = as_weights(weights, len(s), "w")
-    root = _roots(_as_covariance(covariance, s.shape[1]))[0]
-    return np.asarray(sum(share * _roots(root @ own @ root)[0] for share, own in zip(w, s, strict=True)))
+    return _mean_root(_roots(_as_covariance(covariance, s.shape[1]))[0], s, w)
+
+
+def _mean_root(root: Floats, s: Floats, w: Floats) -> Floats:
+    """Return sum_k w_k (R S_k R)^1/2 for R = S^1/2, from the singular values of R S_k^1/2: no digit is squared away."""
+    parts = [np.linalg.svd(root @ _roots(own)[0])[:2] for own in s]
+    return np.asarray(sum(share * (u * values) @ u.T for share, (u, values) in zip(w, parts, strict=True)))
 
 
 def gaussian_barycenter(covariances: ArrayLike, weights: ArrayLike | None = None, *, steps: int = 200) -> Floats:
@@ -388,9 +393,9 @@ def gaussian_barycenter(covariances: ArrayLike, weights: ArrayLike | None = None
     steps = as_count(steps, "steps", at_least=0)
     found = np.einsum("k,kij->ij", w, s)
     for _ in range(steps):
-        inverse = _roots(found)[1]
-        mean = fixed_point_step(found, s, w)
-        previous, found = found, inverse @ mean @ mean @ inverse
+        root, inverse = _roots(found)
+        side = inverse @ _mean_root(root, s, w)
+        previous, found = found, side @ side.T
         found = (found + found.T) / 2
         if np.abs(found - previous).max() <= 1e-15 * np.abs(found).max():
             break
