@@ -129,9 +129,9 @@ def slope(y, R, p, x, out):
     a = R[0, 0] * d0 + R[0, 1] * d1 + R[0, 2] * d2
     b = R[1, 1] * d1 + R[1, 2] * d2
     c = R[2, 2] * d2
-    scale, square = 2.0, a * a + b * b + c * c
-    if p != 2.0 and square > 0:  # at the particle itself there is none, and a = b = c = 0
-        scale = p * square ** (p / 2 - 1)
+    scale = 2.0
+    if p != 2.0:
+        scale = p * max(a * a + b * b + c * c, 1e-300) ** (p / 2 - 1)  # at the particle itself a = b = c = 0
     out[0] = scale * R[0, 0] * a
     out[1] = scale * (R[0, 1] * a + R[1, 1] * b)
     out[2] = scale * (R[0, 2] * a + R[1, 2] * b + R[2, 2] * c)
