@@ -187,18 +187,18 @@ def test_wrong_arguments_get_their_sentences():
             square_costs(wrong)
     with pytest.raises(UserError, match="not finite; forbid a pair"):
         auction([[np.inf, 0.0], [0.0, 0.0]])
-    with pytest.raises(UserError, match="at least 0"):
+    with pytest.raises(UserError, match=r"eps is -1\.0; a finite number from 0"):
         next(auction_rounds(cost, eps=-1.0))
     with pytest.raises(UserError, match="slackness eps is nan"):
         next(auction_rounds(cost, eps=float("nan")))
     for eps in (0.0, -1.0, 1e-300, float("nan")):
-        with pytest.raises(UserError, match="it has to be above"):
+        with pytest.raises(UserError, match=r"it has to be above|a number is needed"):
             auction(cost, eps=eps)
     for wrong in ({"scaling": False}, {"precision": 0.0}):
         with pytest.raises(UserError, match="Give an eps above 0"):
             auction(cost, **wrong)
-    for g in (np.zeros(2), [0.0, np.nan, 0.0]):
-        with pytest.raises(UserError, match="3 finite numbers"):
+    for g, said in ((np.zeros(2), r"g has shape \(2,\)"), ([0.0, np.nan, 0.0], "g has 1 value")):
+        with pytest.raises(UserError, match=said):
             auction(cost, eps=0.1, g=g)
 
 
@@ -206,3 +206,35 @@ def test_wrong_arguments_get_their_sentences():
 def test_the_smallest_eps_that_is_allowed_still_ends(scale):
     war = scale * np.array([[0.0, 0.0, 1.0]] * 3)
     assert is_permutation(auction(war, precision=1e-300).permutation)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"g": [1e16] * 3, "eps": 1e-3}, r"potentials up to 1e\+16 it has to be above 8\.0"),
+        ({"eps": np.inf}, "eps is inf"),
+        ({"eps": 1e-12, "scaling": False}, "take scaling=True, or an eps of 2e-09"),
+        ({"g": [1e308, 0.0, 0.0]}, "sums overflow"),
+    ],
+)
+def test_an_auction_that_would_not_end_is_refused(arguments, said):
+    with pytest.raises(UserError, match=said):
+        auction([[0.0, 0.0, 1.0]] * 3, **arguments)
+    with pytest.raises(UserError, match="sums overflow"):
+        auction(1e308 * random_costs(3, 0))
+
+
+@pytest.mark.parametrize("apart", [1e3, 1e9, 1e12])
+def test_potentials_that_are_far_apart_come_together_by_scaling(apart):
+    cost = random_costs(6, 0)
+    found = auction(cost, g=[0.0, apart, apart, -apart, 0.0, apart], eps=0.01)
+    assert found.bids < 10_000
+    assert found.value <= cost[linear_sum_assignment(cost)].mean() + 0.01
+
+
+def test_an_auction_in_many_compiled_calls_is_the_same_auction(monkeypatch):
+    cost = random_costs(20, 1)
+    whole = auction(cost, eps=0.01)
+    monkeypatch.setattr("shapeofloss.transport.auction.AT_ONCE", 7)
+    pieces = auction(cost, eps=0.01)
+    assert whole.bids == pieces.bids and (whole.g == pieces.g).all()

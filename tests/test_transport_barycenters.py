@@ -56,7 +56,7 @@ def test_the_transform_by_products_is_the_one_by_exponentials(shape, eps):
 
 @pytest.mark.parametrize("eps", [0.0, -1.0, np.nan, np.inf])
 def test_the_transform_refuses_a_temperature_that_is_none(eps):
-    with pytest.raises(UserError, match="eps above 0"):
+    with pytest.raises(UserError, match="temperature eps is"):
         soft_transform(torch.zeros(3, dtype=torch.float64), eps=eps)
 
 
@@ -235,3 +235,61 @@ def test_what_is_no_density_no_covariance_or_no_blur_is_refused():
         barycenter_program(clouds.uniform(3, 2, 0), [clouds.uniform(3, 2, 0)] * 2, masses=[np.ones(3)])
     with pytest.raises(UserError, match="0 clouds"):
         barycenter_program(clouds.uniform(3, 2, 0), [])
+
+
+@pytest.mark.parametrize("flat", [1e-6, 1e-10, 1e-11])
+def test_flat_gaussians_with_one_set_of_axes_have_the_mean_of_the_standard_deviations(flat):
+    axes = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    deviations = np.sqrt([[1.0, 0.4, flat], [2.0, 0.1, 4 * flat]])
+    given = [(axes * own**2) @ axes.T for own in deviations]
+    found = gaussian_barycenter([(own + own.T) / 2 for own in given])
+    assert np.allclose(found, (axes * deviations.mean(0) ** 2) @ axes.T, atol=1e-9)
+
+
+def test_gaussians_that_are_too_flat_are_refused_with_their_condition():
+    with pytest.raises(UserError, match=r"condition 1e\+14"):
+        gaussian_barycenter([np.diag([1.0, 1e-14])])
+
+
+def test_symmetry_and_distances_of_covariances_know_no_unit():
+    with pytest.raises(UserError, match="symmetric"):
+        gaussian_distance([[1e-9, 5e-9], [0.0, 1e-9]], 1e-9 * np.eye(2))
+    assert gaussian_distance([[1e-200]], [[9e-200]]) == pytest.approx(4e-200, rel=1e-12, abs=0)
+    own = np.cov(np.random.default_rng(0).random((4, 50)))
+    assert all(gaussian_distance(own, own * (1 + 1e-9 * k)) >= 0 for k in range(50))
+    with pytest.raises(UserError, match=r"\(2, 2\) is needed"):
+        gaussian_distance(np.eye(2), np.eye(3))
+
+
+@pytest.mark.parametrize(("blur", "tolerance"), [(1.0, 1e-3), (0.3, 1e-2), (3.0, 1e-6)])
+def test_a_divergence_is_never_negative_and_0_between_equal_densities(blur, tolerance):
+    rng = np.random.default_rng(0)
+    for n in (4, 5, 8):
+        a = rng.random((n, n)) ** 3
+        assert grid_divergence(a, 2 * a, blur=blur, tolerance=tolerance) == 0
+        assert grid_divergence(a, a * (1 + 1e-7 * rng.random((n, n))), blur=blur, tolerance=tolerance) >= 0
+
+
+def test_a_blur_below_rounding_is_refused_and_the_least_one_keeps_the_mass():
+    corners = [[1.0, 0, 0, 0], [0, 0, 0, 1.0]]
+    for call in (lambda: grid_barycenter(corners, blur=1e-9), lambda: grid_divergence(*corners, blur=1e-9)):
+        with pytest.raises(UserError, match=r"does not resolve less than 5\.96e-05"):
+            call()
+    assert float(grid_barycenter(corners, blur=5.97e-5).density.sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_transforms_and_densities_refuse_what_they_would_spoil():
+    for wrong, said in (
+        (torch.tensor([np.nan, 0.0]), "finite or minus infinity"),
+        (torch.tensor([1, 2]), "torch.int64"),
+        ([0.0, 1.0], "a tensor is needed"),
+    ):
+        with pytest.raises(UserError, match=said):
+            soft_transform(wrong, eps=1.0)
+    with pytest.raises(UserError, match="overflow below"):
+        soft_transform(torch.zeros(3), eps=1e-300)
+    with pytest.raises(UserError, match="complex"):
+        as_densities(np.ones((2, 3)) * 1j)
+    with pytest.raises(UserError, match="near enough"):
+        gaussian_density((3,), [1e3], [[1.0]])
+    assert as_densities(np.full((1, 4), 1e308)).tolist() == [[0.25] * 4]

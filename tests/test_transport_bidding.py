@@ -68,7 +68,7 @@ def test_wrong_arguments_get_their_sentences():
     with pytest.raises(UserError, match=r"no market 'cloud'\. Did you mean 'clouds'"):
         auction_history(market="cloud", count=3, seed=0, share=0.1)
     for share in (0.0, -1.0, float("nan")):
-        with pytest.raises(UserError, match="eps has to be above 0"):
+        with pytest.raises(UserError, match="share is"):
             auction_history(market="clouds", count=3, seed=0, share=share)
     with pytest.raises(UserError, match="need a seed"):
         auction_history(market="clouds", count=3, seed=None, share=0.1)

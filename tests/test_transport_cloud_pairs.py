@@ -37,7 +37,7 @@ def spoilt(cloud, row, value):
     [
         (lambda c: (c[:, :2], c, "mm"), r"The cloud x has shape \(60, 2\)"),
         (lambda c: (c, c[None], "mm"), r"The cloud y has shape \(1, 60, 3\)"),
-        (lambda c: (c, [["a", "b", "c"]], "mm"), "The cloud y holds something else than numbers"),
+        (lambda c: (c, [["a", "b", "c"]], "mm"), "The cloud y is no array of numbers"),
         (lambda c: (spoilt(c, 4, np.nan), c, "mm"), r"1 of the 60 points of x .* \(rows 4, counted"),
         (lambda c: (c, spoilt(c, slice(2, 9), np.inf), "mm"), r"7 of the 60 points of y .* \(rows 2, 3, 4, \.\.\."),
         (lambda c: (np.ones((60, 3)), c, "mm"), "Only 1 of the 60 points of x are distinct"),
@@ -84,3 +84,44 @@ def test_files_that_cannot_be_read_are_refused_with_a_sentence(tmp_path, name, c
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=says):
         cloud_pairs.read_pair(tmp_path / name, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04",
+        b"\x93NUMPY\x01\x00\x0a\x00{'descr': (",
+        b"\x93NUMPY\x01\x00\x46\x00"
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000, 3), }".ljust(69)
+        + b"\n",
+        b"\x93NUMPY\x01\x00\x56\x00"
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000000000000, 3), }".ljust(85)
+        + b"\n",
+    ],
+)
+def test_damaged_arrays_are_refused_with_a_sentence(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as a table of numbers"):
+        cloud_pairs.read_pair(tmp_path / "a.npy", tmp_path / "a.npy")
+
+
+def test_coordinates_that_no_body_has_or_that_are_complex_are_refused(tmp_path, cloud):
+    np.savetxt(tmp_path / "a.csv", 1e306 * cloud)
+    np.save(tmp_path / "b.npy", cloud + 5j)
+    with pytest.raises(UserError, match="anatomy has from"):
+        cloud_pairs.read_pair(tmp_path / "a.csv", tmp_path / "a.csv", unit="m")
+    with pytest.raises(UserError, match="complex"):
+        cloud_pairs.read_pair(tmp_path / "b.npy", tmp_path / "b.npy")
+
+
+def test_no_point_is_lost_or_shifted_by_a_mark_an_empty_field_or_a_word(tmp_path, cloud):
+    np.save(tmp_path / "b.npy", cloud)
+    np.savetxt(tmp_path / "a.csv", cloud, delimiter=",")
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8-sig")
+    assert len(cloud_pairs.read_pair(tmp_path / "a.csv", tmp_path / "b.npy").x) == len(cloud)
+    for first, says in (("1,,2,3", "line 1 has an empty field"), ("1,2,three", "cannot be read")):
+        (tmp_path / "a.csv").write_text(first + "\n" + text, encoding="utf-8")
+        with pytest.raises(UserError, match=says):
+            cloud_pairs.read_pair(tmp_path / "a.csv", tmp_path / "b.npy")

@@ -97,7 +97,7 @@ def test_3d_grains_have_their_volumes():
 
 
 def test_what_cannot_be_grown_or_fitted_gets_its_sentence():
-    with pytest.raises(UserError, match="0 or more"):
+    with pytest.raises(UserError, match="moves is -1"):
         crystal(moves=-1)
     with pytest.raises(UserError, match="Grain 2 has no voxel"):
         fit(np.array([[0, 1], [3, 3]]), 4, Grid((2, 2), 1.0))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
 
 from shapeofloss.errors import UserError
@@ -22,7 +23,10 @@ def test_costs_are_norms_to_the_power_over_the_power(p):
         ([1.0, 2.0], [[1.0]], 2, r"cloud x has shape \(2,\)"),
         ([[np.nan]], [[1.0]], 2, "not finite"),
         ([[1.0]], [[1.0, 2.0]], 2, "dimensions 1 and 2"),
-        ([[1.0]], [[1.0]], 0.5, "at least 1"),
+        ([[1.0]], [[1.0]], 0.5, "p is 0.5; a finite number from 1"),
+        ([[0.0]], [[3.0]], np.inf, "p is inf"),
+        ([[0.0]], [[1e200]], 2, r"\|\^2 overflows"),
+        ([[0.0]], [[1.0 + 1j]], 2, "complex"),
         (np.zeros((0, 2)), [[1.0, 2.0]], 2, r"shape \(0, 2\)"),
     ],
 )
@@ -90,3 +94,26 @@ def test_a_seed_gives_the_same_cloud_again_and_another_one_another():
         lambda s: clouds.gaussian(5, 2, s),
     ):
         assert np.array_equal(make(1), make(1)) and not np.array_equal(make(1), make(2))
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e-12, 1e-100, 1e100])
+def test_a_plan_of_small_costs_is_as_good_as_scipys_assignment(unit):
+    cost = unit * cost_matrix(*clouds.surfaces(60, 3))
+    assert optimal_value(cost) == pytest.approx(cost[linear_sum_assignment(cost)].mean(), rel=1e-9, abs=0)
+
+
+def test_huge_costs_beside_small_ones_hide_nothing():
+    rng = np.random.default_rng(0)
+    cost = np.where(rng.random((40, 40)) < 0.5, 1e14, 1.0) * rng.random((40, 40))
+    assert optimal_value(cost.tolist()) == pytest.approx(cost[linear_sum_assignment(cost)].mean(), rel=1e-9)
+    with pytest.raises(UserError, match="cannot tell the small ones"):
+        optimal_plan(cost, np.arange(1.0, 41.0))
+
+
+def test_assignments_refuse_what_is_no_square_of_numbers():
+    with pytest.raises(UserError, match="as many rows as columns"):
+        optimal_assignment(np.ones((2, 3)))
+    with pytest.raises(UserError, match="not finite"):
+        optimal_assignment([[np.nan]])
+    with pytest.raises(UserError, match="sums overflow"):
+        optimal_plan([[1e308, 0.0], [0.0, 1e308]])

@@ -174,5 +174,5 @@ def test_wrong_settings_get_their_sentence(changes, sentence):
 
 
 def test_more_water_than_room_is_refused():
-    with pytest.raises(UserError, match="with a void that has to be below the box"):
+    with pytest.raises(UserError, match="with a void that has to be below"):
         next(simulate(replace(SMALL, volumes=np.full(40, 0.1)), column()))

@@ -122,3 +122,14 @@ def test_a_degree_that_is_too_low_for_the_path_is_refused():
 def test_what_is_no_normal_law_is_refused(point):
     with pytest.raises(UserError, match="Gaussian"):
         g.fisher_rao_distance(point, [0.0, 1.0])
+
+
+def test_relative_entropy_is_never_negative():
+    assert all(g.relative_entropy([0.0, 1.0], [k * 1e-10, 1 + k * 1e-12]) >= 0 for k in range(50))
+
+
+def test_one_gaussian_is_needed_where_one_is_meant():
+    with pytest.raises(UserError, match="not an array of them"):
+        g.fisher_rao_distance([[0.0, 1.0], [1.0, 2.0]], [0.0, 1.0])
+    with pytest.raises(UserError, match="complex"):
+        g.wasserstein_distance([1j, 1.0], [0.0, 1.0])

@@ -313,12 +313,12 @@ def test_a_polygon_outside_of_a_disc_is_gone_and_one_around_it_becomes_the_disc(
         (lambda: Domain([[0.5, 0.5, 0.5]]), r"shape \(1, 3\); exact cells are planar"),
         (lambda: Domain([[0.5, np.nan]]), "not finite"),
         (lambda: Domain([[0.5, 0.5]], (1.0, 0.0)), "a width and a height, both above 0"),
-        (lambda: Domain([[0.5, 0.5]]).cells([0.0, 0.0]), "1 finite numbers are needed"),
-        (lambda: Domain([[0.5, 0.5]]).cells([np.inf]), "1 finite numbers are needed"),
-        (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([1.0, 0.0]), "2 finite numbers above 0"),
+        (lambda: Domain([[0.5, 0.5]]).cells([0.0, 0.0]), r"f has shape \(2,\)"),
+        (lambda: Domain([[0.5, 0.5]]).cells([np.inf]), "1 value that is not finite"),
+        (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([1.0, 0.0]), "volume of cell 1 is 0.0; finite numbers above 0"),
         (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([0.5, 0.6]), r"add up to 1.1; without a void that has to be"),
         (lambda: Domain([[0.2, 0.5], [0.5, 0.5]]).solve([0.5, 0.4]), r"add up to 0.9; without a void that has to be"),
-        (lambda: Domain([[0.5, 0.5]], void=True).solve([1.0]), r"add up to 1; with a void that has to be below"),
+        (lambda: Domain([[0.5, 0.5]], void=True).solve([1.0]), r"add up to 1.0; with a void that has to be below"),
         (lambda: Domain([[0.5, 0.5]]).solve([1.0], tolerance=0), "The tolerance is 0"),
         (lambda: Domain([[0.5, 0.5]]).solve([1.0], method="newtown"), "Did you mean 'newton'"),
     ],
@@ -332,3 +332,28 @@ def test_a_single_particle_has_the_whole_box():
     found = Domain([[0.1, 0.2]], BOX).solve([BOX[0] * BOX[1]])
     assert found.converged
     assert found.centroids[0] == pytest.approx([BOX[0] / 2, BOX[1] / 2])
+
+
+def test_volumes_in_single_precision_are_accepted_and_put_right():
+    rng = np.random.default_rng(1)
+    share = rng.random(7).astype(np.float32)
+    share /= share.sum() * np.float32(1 + 3e-7)
+    found = Domain(rng.random((7, 2))).solve(share, tolerance=1e-9)
+    assert found.converged and found.targets.sum() == pytest.approx(1, rel=1e-15)
+    with pytest.raises(UserError, match=r"add up to 1\.00001; without"):
+        Domain(rng.random((2, 2))).solve([0.5, 0.50001])
+
+
+@pytest.mark.parametrize("most", [np.nan, 0, 2.5])
+def test_a_number_of_evaluations_that_is_none_is_refused(most):
+    with pytest.raises(UserError, match="most is"):
+        Domain([[0.5, 0.5]]).solve([1.0], most=most)
+
+
+@pytest.mark.parametrize("side", [1e-50, 1e50])
+def test_cells_know_no_unit(side):
+    y, v = np.random.default_rng(0).random((9, 2)), np.full(9, 1 / 9)
+    small, own = Domain(side * y, (side, side)).solve(side**2 * v), Domain(y).solve(v)
+    assert np.allclose(small.f / side**2, own.f, rtol=1e-6, atol=1e-9)
+    with pytest.raises(UserError, match="from 1e-60 to 1e"):
+        Domain(y, (1e-200, 1.0))

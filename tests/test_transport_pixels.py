@@ -177,10 +177,10 @@ def test_what_is_no_grid_or_cost_gets_its_sentence(make, said):
 @pytest.mark.parametrize(
     ("volumes", "more", "said"),
     [
-        ([0.5], {}, "2 finite ones"),
+        ([0.5], {}, r"\(2,\) is needed"),
         ([0.0, 1.0], {}, "above 0"),
-        ([0.2, 0.2], {}, "fill the domain"),
-        ([0.5, 0.5], {"f": [0.0]}, "potentials"),
+        ([0.2, 0.2], {}, "without a void that has to be"),
+        ([0.5, 0.5], {"f": [0.0]}, "f has shape"),
         ([0.5, 0.5], {"tolerance": 0.0}, "tolerance"),
     ],
 )
@@ -188,7 +188,7 @@ def test_what_cannot_be_solved_gets_its_sentence(volumes, more, said):
     costs = PowerCosts.of(Grid((4, 4), 0.25), [[0.2, 0.5], [0.7, 0.5]])
     with pytest.raises(UserError, match=said):
         solve(costs, volumes, **more)
-    with pytest.raises(UserError, match="room for the void"):
+    with pytest.raises(UserError, match="with a void that has to be below"):
         solve(PowerCosts.of(Grid((4, 4), 0.25), [[0.2, 0.5], [0.7, 0.5]], void=True), [0.5, 0.5])
 
 
@@ -199,3 +199,48 @@ def test_where_steps_for_all_cells_help_no_more_the_last_ones_are_put_right(seed
     found = solve(PowerCosts.of(Grid((128, 128), 1 / 128), seeds, shapes=shapes), shares)
     counted = np.bincount(found.labels.ravel(), minlength=60) / 128**2
     assert found.converged and np.abs(counted / shares - 1).max() <= 0.01
+
+
+@pytest.mark.parametrize("unit", [1e-250, 1e-12, 1e-7, 1e12, 1e250])
+def test_costs_in_other_units_give_the_same_cells(unit):
+    grid = Grid((24, 24), 1 / 24)
+    seeds = np.random.default_rng(1).random((5, 2))
+    costs = ((grid.centres - seeds[:, None]) ** 2).sum(-1).reshape(5, 24, 24)
+    costs[4] += 10  # empty at first
+    own = solve(MatrixCosts(grid, costs), np.full(5, 0.2), tolerance=0.03)
+    other = solve(MatrixCosts(grid, unit * costs), np.full(5, 0.2), tolerance=0.03)
+    assert own.converged and other.converged and np.abs(own.volumes - other.volumes).max() < 0.02
+
+
+def test_no_loop_reads_beyond_its_arrays():
+    grid = Grid([8, 8], 1 / 8, np.ones((8, 8), bool).tolist())
+    costs = PowerCosts.of(grid, [[0.2, 0.5], [0.7, 0.5]])
+    for call, said in (
+        (lambda: costs.assign(np.zeros(1)), r"f has shape \(1,\)"),
+        (lambda: costs.assign(np.full(2, np.nan)), "not finite"),
+        (lambda: MatrixCosts(grid, np.zeros((2, 8, 8))).assign([0.0]), r"f has shape \(1,\)"),
+        (lambda: costs.interfaces(np.full((8, 8), 2, np.int32)), "from -1 to 1 is possible"),
+        (lambda: costs.interfaces(np.full((8, 9), 1, np.int32)), r"labels have shape \(8, 9\)"),
+        (lambda: centroids(np.full((8, 8), -2), 2, grid), "from -1 to 1 is possible"),
+        (lambda: PowerCosts(grid, costs.positions, costs.shapes[:1], costs.exponents), r"\(2, 2, 2\) is needed"),
+        (lambda: PowerCosts.of(grid, costs.positions, shapes=np.eye(3)), r"shape \(3, 3\); \(2, 2\) or"),
+        (lambda: PowerCosts.of(grid, costs.positions, shapes=np.diag([np.inf, 1.0])), "finite and symmetric"),
+        (lambda: PowerCosts.of(grid, costs.positions, shapes=[[1e-9, 5e-9], [0.0, 1e-9]]), "symmetric"),
+        (lambda: PowerCosts.of(grid, costs.positions, exponents=np.inf), "at least 1 and finite"),
+        (lambda: PowerCosts.of(Grid((8, 8), 9.0), costs.positions, exponents=1000), "Costs overflow"),
+        (lambda: Grid((8, 8), np.inf), "spacing is inf"),
+        (lambda: Grid((8, 8), 1.0, np.ones((8, 8))), "holds float64"),
+        (lambda: MatrixCosts(grid, [1.0, 2.0]), r"\(N, 8, 8\) is needed"),
+        (lambda: solve(costs, [0.5, 0.5], most=np.nan), "most is nan"),
+    ):
+        with pytest.raises(UserError, match=said):
+            call()
+
+
+@pytest.mark.parametrize("kind", [np.float16, ">f4", np.int64, list])
+def test_costs_of_any_type_of_numbers_are_those_of_double_precision(kind):
+    grid = Grid((6, 4), 1.0)
+    costs = np.random.default_rng(0).integers(0, 9, (3, 6, 4)).astype(float)
+    given = costs.tolist() if kind is list else costs.astype(kind)
+    f = [0.0, 0.25, 0.5]
+    assert (MatrixCosts(grid, given).assign(f).labels == MatrixCosts(grid, costs).assign(f).labels).all()

@@ -112,3 +112,8 @@ def test_weights_of_another_number_are_refused(program):
 def test_prices_of_another_number_are_refused():
     with pytest.raises(UserError, match="one price for each"):
         c_transform(np.zeros((2, 3)), [1.0, 2.0])
+
+
+def test_prices_that_are_none_are_refused():
+    with pytest.raises(UserError, match="3 values that are not finite"):
+        c_transform(np.zeros((2, 3)), [np.nan] * 3)

@@ -150,3 +150,14 @@ def test_reach_and_stiffness_fall_from_round_to_round():
 def test_wrong_input_gets_a_sentence(drawn, call, says):
     with pytest.raises(UserError, match=says):
         call(drawn)
+
+
+def test_landmarks_are_compared_one_to_one():
+    for images, says in (([[0.0, 0, 0]], r"\(2, 3\) is needed"), ([[np.nan] * 3] * 2, "not finite")):
+        with pytest.raises(UserError, match=says):
+            r.landmark_error(np.zeros((2, 3)), images)
+
+
+def test_balanced_targets_know_no_unit():
+    x, y = np.random.default_rng(0).random((2, 30, 3))
+    assert np.allclose(r.balanced(1e-9 * x, 1e-9 * y) / 1e-9, r.balanced(x, y), atol=1e-9)

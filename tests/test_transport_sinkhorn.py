@@ -245,3 +245,39 @@ def test_wrong_arguments_get_their_sentences():
     for wrong in ((1.0, 0.1, 1.0), (1.0, 0.1, 0.0), (0.0, 0.1, 0.5), (1.0, -1.0, 0.5)):
         with pytest.raises(UserError, match="both ends have to be above 0"):
             annealing(*wrong[:2], scaling=wrong[2])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [((np.inf, 1.0, 0.5), "finite"), ((1.0, 1e-3, 1 - 1e-16), "1,000,000"), ((1e-320, 5e-324, 0.9), "from 1e-290")],
+)
+def test_a_schedule_without_an_end_is_refused(schedule, said):
+    with pytest.raises(UserError, match=said):
+        annealing(*schedule[:2], scaling=schedule[2])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"tolerance": np.nan}, "tolerance is nan"),
+        ({"tolerance": -1}, "tolerance is -1"),
+        ({"steps": np.nan}, "steps is nan"),
+        ({"steps": 2.5}, "steps is 2.5"),
+    ],
+)
+def test_numbers_that_would_be_ignored_are_refused(wrong, said):
+    x, y, _, _ = clouds()
+    with pytest.raises(UserError, match=said):
+        sinkhorn(x, y, eps=1.0, **wrong)
+
+
+def test_clouds_turned_round_in_half_precision_or_with_huge_weights_are_clouds():
+    x, y, _, _ = clouds()
+    value = sinkhorn(x, y, eps=0.1).value
+    assert sinkhorn(x[::-1], y[::-1], eps=0.1).value == pytest.approx(value, rel=1e-6)
+    assert sinkhorn(x, y, [1e308] * len(x), eps=0.1).value == pytest.approx(value, rel=1e-12)
+    assert sinkhorn(torch.tensor(x).bfloat16(), y, eps=0.1).value == pytest.approx(value, rel=0.05)
+    with pytest.raises(UserError, match="records gradients"):
+        sinkhorn(torch.tensor(x, requires_grad=True), y, eps=0.1)
+    with pytest.raises(UserError, match="overflows"):
+        sinkhorn(1e200 * x, y, eps=0.1)

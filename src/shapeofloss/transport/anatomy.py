@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats, as_cloud
 
@@ -66,7 +67,7 @@ def grow(seed: int, *, levels: int = 8) -> Tree:
         >>> len(tree.starts), tree.forks.tolist()
         (7, [0, 1, 4])
     """
-    if not 1 <= levels <= 14:
+    if not 1 <= as_count(levels, "levels", at_least=0) <= 14:
         raise UserError(f"A tree of {levels} levels is not grown here; take 1 to 14.")
     rng = np.random.default_rng([seed, 0])
     direction = rng.standard_normal((PER_TIP * 2**levels, 3))
@@ -153,10 +154,10 @@ def breathe(tree: Tree, seed: int, *, amplitude: float, local: float = 0.5, widt
         >>> round(float(np.linalg.norm(moved, axis=1).mean()), 2)
         20.0
     """
-    if not (amplitude >= 0 and 0 <= local <= 1 and width > 0):
+    if not (0 <= amplitude < np.inf and 0 <= local <= 1 and 0 < width < np.inf):
         raise UserError(
             f"A deformation of amplitude {amplitude} mm, local share {local} and width {width} mm: the amplitude has "
-            "to be at least 0, the share from 0 to 1, the width above 0."
+            "to be at least 0, the share from 0 to 1, the width above 0, all finite."
         )
     rng = np.random.default_rng([seed, 1])
     axis = rng.standard_normal(3)
@@ -252,7 +253,7 @@ def two_phases(
         >>> drawn.x.shape[1], len(drawn.landmarks) == len(drawn.images)
         (3, True)
     """
-    if points < 1 or not (0 <= missing <= 0.5 and noise >= 0):
+    if as_count(points, "points", at_least=0) < 1 or not (0 <= missing <= 0.5 and 0 <= noise < np.inf):
         raise UserError(
             f"{points} points, {missing} missing, noise {noise} mm: take at least 1 point, 0 to 0.5 missing, noise of "
             "at least 0."

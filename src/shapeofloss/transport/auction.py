@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
+from shapeofloss.transport.programs import as_costs
 
 NOBODY = -1
 FIRST_EPS = 4.0  # with scaling, the first eps is the largest cost over this
 FACTOR = 4.0  # from one eps to the next
+AT_ONCE = 1_000_000  # bids in one compiled call: between two of them an interrupt is heard
+LONGEST_WAR = 1e9  # bids for one object: without scaling a price war takes as many as eps fits into the range of costs
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,14 @@ def square_costs(cost: ArrayLike) -> Floats:
     """Return costs as a square array of double precision.
 
     Raises:
-        UserError: If they are not square, empty, or not all finite.
+        UserError: If they are not square, empty, not all finite, or so large that their sums are not.
     """
-    costs = np.ascontiguousarray(cost, dtype=np.float64)
+    costs = as_floats(cost, "The matrix of costs", finite=False)
     if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
         raise UserError(
             f"The costs have shape {costs.shape}; an auction needs as many buyers as objects, shape (N, N)."
         )
-    if not np.isfinite(costs).all():
-        raise UserError("The costs have entries that are not finite; forbid a pair by a cost that is large instead.")
-    return costs
+    return as_costs(costs)
 
 
 def dual_value(cost: Floats, g: Floats) -> float:
@@ -94,7 +96,7 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
         cost: Shape (N, N).
         eps: Slackness, at least 0, in units of the cost.
     Raises:
-        UserError: If the costs are not square and finite, or eps is negative.
+        UserError: If the costs are not square and finite, or eps is negative or infinite.
     Source:
         Optimal transport talk, slide "The auction algorithm"; Bertsekas, 1979.
     Example:
@@ -103,8 +105,7 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
         [1, 0]
     """
     costs = square_costs(cost)
-    if not eps >= 0:
-        raise UserError(f"The slackness eps is {eps}; it has to be at least 0.")
+    eps = as_number(eps, "The slackness eps", at_least=0)
     count = len(costs)
     owner, g = np.full(count, NOBODY), np.zeros(count)
     while (owner == NOBODY).any():
@@ -125,12 +126,11 @@ def _compiled() -> Any:
     import numba
 
     @numba.njit(cache=True)
-    def bid(cost, g, eps, queue):  # type: ignore[no-untyped-def]
-        """Let buyers bid one after another until all are served; return owners and the number of bids."""
+    def bid(cost, g, eps, queue, owner, waiting, most):  # type: ignore[no-untyped-def]
+        """Let buyers bid one after another until all are served or `most` bids made; return who waits, and the bids."""
         count = len(g)
-        owner = np.full(count, NOBODY)
-        waiting, bids = count, 0
-        while waiting:
+        bids = 0
+        while waiting and bids < most:
             buyer = queue[waiting - 1]
             best, second, wanted = np.inf, np.inf, 0
             for j in range(count):
@@ -149,7 +149,7 @@ def _compiled() -> Any:
                 queue[waiting - 1] = owner[wanted]  # the outbid buyer is next
             owner[wanted] = buyer
             bids += 1
-        return owner, bids
+        return waiting, bids
 
     return bid
 
@@ -169,7 +169,8 @@ def auction(
 
     Args:
         cost: Shape (N, N).
-        eps: The last slackness, above 0, in units of the cost. None: as small as `precision` asks for.
+        eps: The last slackness, above 0 and above rounding, in units of the cost. None: as small as `precision` asks
+            for.
         precision: Without an eps: end once the mean cost is proven to be within this share of the optimum, above 0.
             (The optimum has to be above 0 then.)
         scaling: Whether eps comes down step by step; otherwise it is the last one from the start, and has to be given.
@@ -178,7 +179,8 @@ def auction(
     Returns:
         The assignment; its mean cost exceeds the optimum by at most eps.
     Raises:
-        UserError: If an argument is none of the above, or eps is so small that prices no longer change.
+        UserError: If an argument is none of the above, or eps is so small that prices no longer change, or, without
+            scaling, that a price war would take more than 10^9 bids for an object.
     Source:
         Optimal transport talk, slides "The auction algorithm" and "eps-scaling".
     Example:
@@ -187,21 +189,33 @@ def auction(
     """
     costs = square_costs(cost)
     count, largest = len(costs), float(np.abs(costs).max())
-    g = np.zeros(count) if g is None else np.array(g, dtype=np.float64)
-    if g.shape != (count,) or not np.isfinite(g).all():
-        raise UserError(f"The potentials need {count} finite numbers, shape ({count},); they have shape {g.shape}.")
-    if eps is None and not (scaling and precision > 0):
+    g = np.zeros(count) if g is None else as_floats(g, "g", shape=(count,)).copy()
+    as_costs(costs - g)  # offers may overflow, too
+    if eps is None and not (scaling and as_number(precision, "precision", finite=False) > 0):
         raise UserError("Give an eps above 0, or scaling=True with a precision above 0.")
     # No potential falls by more than about N max C; a step below the last digit of that might never end a price war.
-    smallest = 4 * float(np.spacing(count * largest))
-    if eps is not None and not eps > smallest:
-        raise UserError(f"The slackness eps is {eps}; with costs up to {largest:g} it has to be above {smallest:.1g}.")
-    now = max(largest / FIRST_EPS, eps or 0.0, 2 * smallest) if scaling or eps is None else eps
+    highest = float(np.abs(g).max())
+    smallest = 4 * float(np.spacing(count * largest + highest))
+    if eps is not None and not smallest < (eps := as_number(eps, "The slackness eps", finite=False)) < np.inf:
+        raise UserError(
+            f"The slackness eps is {eps}; with costs up to {largest:g} and potentials up to {highest:g} it has to be "
+            f"above {smallest}, and finite."
+        )
+    apart = float(np.ptp(g))  # potentials that are farther apart than costs have to come together first
+    if eps is not None and not scaling and not (length := (float(np.ptp(costs)) + apart) / eps) <= LONGEST_WAR:
+        raise UserError(
+            f"The slackness eps is {eps}, and a price war could take {length:.1g} bids for an object: take "
+            f"scaling=True, or an eps of {2 * eps * length / LONGEST_WAR:.1g}."
+        )
+    first = max(largest, apart / 2) / FIRST_EPS
+    now = max(first, eps or 0.0, 2 * smallest) if scaling or eps is None else eps
     bids, everyone = 0, np.arange(count)
     while True:
         queue = np.random.default_rng(order_seed).permutation(count)
-        owner, made = _compiled()(costs, g, now, queue)
-        bids += int(made)
+        owner, waiting = np.full(count, NOBODY), count
+        while waiting:
+            waiting, made = _compiled()(costs, g, now, queue, owner, waiting, AT_ONCE)
+            bids += int(made)
         permutation = np.empty(count, dtype=np.int64)
         permutation[owner] = everyone
         value, bound = float(costs[everyone, permutation].mean()), dual_value(costs, g)

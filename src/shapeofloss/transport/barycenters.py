@@ -16,16 +16,19 @@ from scipy import sparse
 from scipy.optimize import linprog
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
-from shapeofloss.transport.clouds import Floats, as_cloud, as_weights
+from shapeofloss.transport.clouds import Floats, as_cloud, as_weights, is_positive
 from shapeofloss.transport.exact import cost_matrix
-from shapeofloss.transport.grids import grid_points
+from shapeofloss.transport.grids import check_transform, grid_points
 from shapeofloss.transport.programs import TOLERANCES
 from shapeofloss.transport.sinkhorn import annealing
 
 # Within a block the kernel may fall to exp(-RANGE): sums then stay far above the smallest double, exp(-708).
 RANGE = 600.0
 NEGLIGIBLE = 40.0  # exp(-40) of a sum adds nothing to it in double precision
+ROUNDED = 1e-6  # what rounding may do to the logarithm of a density
+WORST_CONDITION = 1e12  # of a covariance: beyond it, what the iteration finds is rounding
 
 
 def soft_transform(h: Tensor, *, eps: float) -> Tensor:
@@ -41,15 +44,14 @@ def soft_transform(h: Tensor, *, eps: float) -> Tensor:
     Returns:
         f, in squares of the spacing, of the shape of h.
     Raises:
-        UserError: If eps is not above 0, or the grid is empty.
+        UserError: As for `grids.check_transform`.
     Source:
         Optimal transport talk, slides "Remark 1: a streamlined algorithm" and "Wasserstein barycenters".
     Example:
         >>> soft_transform(torch.tensor([0.0, -torch.inf, -torch.inf]), eps=2.0)
         tensor([-0.0000, 0.5000, 2.0000])
     """
-    if not 0 < eps < np.inf or not h.numel():
-        raise UserError(f"A grid of shape {tuple(h.shape)} and eps = {eps}; it needs a point, and eps above 0.")
+    eps = check_transform(h, eps)
     for axis, n in enumerate(h.shape):
         place = torch.arange(n, dtype=h.dtype, device=h.device)
         lines = h.movedim(axis, -1)
@@ -90,12 +92,16 @@ def as_densities(densities: ArrayLike | Tensor) -> Tensor:
     Raises:
         UserError: If there is no grid, or an entry is negative or not finite, or a density is 0 everywhere.
     """
-    a = torch.as_tensor(densities, dtype=torch.float64)
+    a = torch.from_numpy(as_floats(densities, "The array of densities", finite=False))
+    if isinstance(densities, Tensor):
+        a = a.to(densities.device)
     if a.ndim < 2 or not a.numel():
         raise UserError(f"The densities have shape {tuple(a.shape)}; they need (K, n_1, ..., n_D), none of them 0.")
     total = a.flatten(1).sum(1)
     if not torch.isfinite(a).all() or (a < 0).any() or (total == 0).any():
         raise UserError("Densities must be finite, not negative, and not zero everywhere.")
+    if not torch.isfinite(total).all():  # the sum alone is too large
+        return as_densities(a / (2.0 * a[0].numel()))
     return a / total.reshape(-1, *[1] * (a.ndim - 1))
 
 
@@ -107,14 +113,18 @@ def gaussian_density(shape: Sequence[int], mean: ArrayLike, covariance: ArrayLik
         mean: In units of the spacing from the grid's first point, shape (D,).
         covariance: In squares of the spacing, shape (D, D).
     Raises:
-        UserError: If the covariance is none.
+        UserError: If the covariance is none, the mean or the grid has another dimension, or no point of the grid is
+            near enough to the mean to have a density above 0.
     Example:
         >>> gaussian_density((3,), [1.0], [[1.0]]).round(3)
         array([0.274, 0.452, 0.274])
     """
-    inverse = np.linalg.inv(as_covariances(np.asarray(covariance)[None])[0])
-    apart = grid_points(tuple(shape)) - np.asarray(mean, dtype=np.float64)
-    density = np.exp(-np.einsum("ni,ij,nj->n", apart, inverse, apart) / 2).reshape(shape)
+    sizes = tuple(as_count(length, "A length of the grid") for length in shape)
+    inverse = np.linalg.inv(_as_covariance(covariance, len(sizes)))
+    apart = grid_points(sizes) - as_floats(mean, "The mean", shape=(len(sizes),))
+    density = np.exp(-np.einsum("ni,ij,nj->n", apart, inverse, apart) / 2).reshape(sizes)
+    if not density.sum() > 0:
+        raise UserError(f"No point of the grid {sizes} is near enough to the mean {np.asarray(mean).tolist()}.")
     return np.asarray(density / density.sum())
 
 
@@ -127,15 +137,21 @@ def moments(density: ArrayLike | Tensor) -> tuple[Floats, Floats]:
         >>> moments([0.5, 0.0, 0.5])
         (array([1.]), array([[1.]]))
     """
-    a = as_densities(torch.as_tensor(density)[None])[0].cpu().numpy()
+    a = as_densities(as_floats(density, "The density", finite=False)[None])[0].numpy()
     points, masses = grid_points(a.shape), a.ravel()
     mean = masses @ points
     return mean, (points - mean).T @ ((points - mean) * masses[:, None])
 
 
 def _schedule(shape: Sequence[int], blur: float, scaling: float) -> list[float]:
-    if not 0 < blur < np.inf:
-        raise UserError(f"The blur is {blur}; it has to be above 0, in units of the grid's spacing.")
+    blur = as_number(blur, "The blur", above=0, at_most=1e100)
+    # Potentials are about as large as squared distances. Over eps, their last digit is an error of a logarithm.
+    smallest = float(np.sqrt(sum(n**2 for n in shape) * np.finfo(np.float64).eps / ROUNDED))
+    if blur < smallest:
+        raise UserError(
+            f"The blur is {blur} spacings; on a grid of shape {tuple(shape)} double precision does not resolve less "
+            f"than {smallest:.3g}."
+        )
     return annealing(max(*shape, blur) ** 2, blur**2, scaling=scaling)
 
 
@@ -167,7 +183,8 @@ def grid_barycenter(
     Args:
         densities: a_k, masses that are brought to sums of 1, shape (K, n_1, ..., n_D), on any device.
         weights: w, shape (K,), brought to a sum of 1; equal ones by default.
-        blur: Square root of the last eps, above 0, in units of the spacing.
+        blur: Square root of the last eps, in units of the spacing; above what double precision resolves, 1.5e-5
+            diagonals of the grid.
         scaling: Factor of the blur from step to step, above 0 and below 1.
         tolerance: Stop once the disagreement is not above it, or after `limit` steps.
         limit: The largest number of steps, if the schedule is not longer.
@@ -175,7 +192,7 @@ def grid_barycenter(
     Returns:
         The barycenter. Its mass is 1 after any number of steps, as every plan's is.
     Raises:
-        UserError: If densities or weights are none, or blur or scaling is out of its range.
+        UserError: If densities or weights are none, or a number is out of its range.
     Source:
         Optimal transport talk, slide "Wasserstein barycenters". The steps are those of Janati, Cuturi and Gramfort,
         "Debiased Sinkhorn barycenters" (2020), in the logarithm and with a falling eps.
@@ -185,6 +202,7 @@ def grid_barycenter(
         tensor([0., 0., 1., 0., 0.], dtype=torch.float64)
     """
     a = as_densities(densities)
+    tolerance, limit = as_number(tolerance, "tolerance", at_least=0), as_count(limit, "limit", at_least=0)
     w = torch.as_tensor(as_weights(weights, len(a), "w"), device=a.device).reshape(-1, *[1] * (a.ndim - 1))
     schedule = _schedule(a.shape[1:], blur, scaling)
     log_a, p, q = a.log(), torch.zeros_like(a), torch.zeros_like(a)
@@ -230,19 +248,25 @@ def grid_divergence(
         tolerance: Stop once no marginal of the three plans has absolute errors with a sum above it, or after `limit`
             steps.
     Returns:
-        In squares of the spacing, for the cost |x - y|^2 / 2.
+        From 0, in squares of the spacing, for the cost |x - y|^2 / 2.
     Raises:
-        UserError: If they are no densities on one grid, or blur or scaling is out of its range.
+        UserError: If they are no densities on one grid, or a number is out of its range.
     Source:
         Optimal transport talk, slide "Wasserstein barycenters".
     Example:
         >>> round(grid_divergence([1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], blur=0.5), 6)
         4.5
     """
-    pair = [torch.as_tensor(density, dtype=torch.float64) for density in (first, second)]
+    pair = [as_floats(density, "A density", finite=False) for density in (first, second)]
     if pair[0].shape != pair[1].shape:
-        raise UserError(f"The densities have shapes {tuple(pair[0].shape)} and {tuple(pair[1].shape)}; one is needed.")
-    a = as_densities(torch.stack(pair))
+        raise UserError(f"The densities have shapes {pair[0].shape} and {pair[1].shape}; one is needed.")
+    a = as_densities(np.stack(pair))
+    if isinstance(first, Tensor):
+        a = a.to(first.device)
+    tolerance, limit = as_number(tolerance, "tolerance", at_least=0), as_count(limit, "limit", at_least=0)
+    if torch.equal(a[0], a[1]):
+        _schedule(a.shape[1:], blur, scaling)  # what is refused for others is refused here
+        return 0.0
     log_a = a.log()
     schedule = _schedule(a.shape[1:], blur, scaling)
     f, g, s, t = (torch.zeros_like(a[0]) for _ in range(4))
@@ -258,7 +282,7 @@ def grid_divergence(
         # With these, the sums below are dual values of plans of mass 1: their errors are of second order.
         f, s, t = new_f, (s + new_s) / 2, (t + new_t) / 2
         if steps >= len(schedule) and (error <= tolerance or steps >= limit):
-            return float((a[0] * (f - s)).sum() + (a[1] * (g - t)).sum())
+            return max(float((a[0] * (f - s)).sum() + (a[1] * (g - t)).sum()), 0.0)
         g = soft_transform(log_a[0] + f / eps, eps=eps)
         steps += 1
 
@@ -266,6 +290,7 @@ def grid_divergence(
 def _roots(matrix: Floats) -> tuple[Floats, Floats]:
     """Return the root of a symmetric positive definite matrix, and its inverse."""
     values, vectors = np.linalg.eigh(matrix)
+    values = values.clip(min=np.finfo(np.float64).eps ** 2 * values[-1])  # what rounding made of a small one
     return (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T
 
 
@@ -275,12 +300,16 @@ def as_covariances(covariances: ArrayLike) -> Floats:
     Raises:
         UserError: If they are no square matrices, or one is not symmetric and positive definite.
     """
-    s = np.asarray(covariances, dtype=np.float64)
+    s = as_floats(covariances, "The array of covariances", finite=False)
     if s.ndim != 3 or s.shape[1] != s.shape[2] or 0 in s.shape:
         raise UserError(f"The covariances have shape {s.shape}; they need (K, D, D), K and D at least 1.")
-    if not np.isfinite(s).all() or not np.allclose(s, s.swapaxes(1, 2), rtol=1e-10) or np.linalg.eigvalsh(s).min() <= 0:
+    if not is_positive(s):
         raise UserError("A covariance has to be symmetric, with finite entries and eigenvalues above 0.")
     return s
+
+
+def _as_covariance(covariance: ArrayLike, dimension: int | str = "D") -> Floats:
+    return as_covariances(as_floats(covariance, "The covariance", shape=(dimension, dimension), finite=False)[None])[0]
 
 
 def gaussian_distance(first: ArrayLike, second: ArrayLike) -> float:
@@ -295,15 +324,18 @@ def gaussian_distance(first: ArrayLike, second: ArrayLike) -> float:
     Returns:
         In units of a covariance.
     Raises:
-        UserError: If they are no covariances.
+        UserError: If they are no covariances of one shape.
     Example:
         >>> gaussian_distance([[1.0]], [[9.0]])
         4.0
     """
-    s = as_covariances(np.stack([np.asarray(first), np.asarray(second)]))
+    one = _as_covariance(first)
+    s = np.stack([one, _as_covariance(second, len(one))])
+    unit = 4.0 ** np.floor(np.log2(np.abs(s).max()) / 2)  # products of covariances may underflow; this rounds nothing
+    s /= unit
     root = _roots(s[0])[0]
     mixed = np.sqrt(np.linalg.eigvalsh(root @ s[1] @ root).clip(min=0))
-    return float(np.trace(s[0]) + np.trace(s[1]) - 2 * mixed.sum())
+    return max(float(unit * (np.trace(s[0]) + np.trace(s[1]) - 2 * mixed.sum())), 0.0)
 
 
 def fixed_point_step(covariance: ArrayLike, covariances: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -318,8 +350,13 @@ def fixed_point_step(covariance: ArrayLike, covariances: ArrayLike, weights: Arr
     """
     s = as_covariances(covariances)
     w = as_weights(weights, len(s), "w")
-    root = _roots(as_covariances(np.asarray(covariance)[None])[0])[0]
-    return np.asarray(sum(share * _roots(root @ own @ root)[0] for share, own in zip(w, s, strict=True)))
+    return _mean_root(_roots(_as_covariance(covariance, s.shape[1]))[0], s, w)
+
+
+def _mean_root(root: Floats, s: Floats, w: Floats) -> Floats:
+    """Return sum_k w_k (R S_k R)^1/2 for R = S^1/2, from the singular values of R S_k^1/2: no digit is squared away."""
+    parts = [np.linalg.svd(root @ _roots(own)[0])[:2] for own in s]
+    return np.asarray(sum(share * (u * values) @ u.T for share, (u, values) in zip(w, parts, strict=True)))
 
 
 def gaussian_barycenter(covariances: ArrayLike, weights: ArrayLike | None = None, *, steps: int = 200) -> Floats:
@@ -337,7 +374,7 @@ def gaussian_barycenter(covariances: ArrayLike, weights: ArrayLike | None = None
     Returns:
         Shape (D, D).
     Raises:
-        UserError: If covariances or weights are none.
+        UserError: If covariances or weights are none, or the condition of one is above 10^12.
     Source:
         Agueh and Carlier (2011), the talk's reference on barycenters; the iteration is that of Alvarez-Esteban, del
         Barrio, Cuesta-Albertos and Matran, "A fixed-point approach to barycenters in Wasserstein space" (2016).
@@ -347,11 +384,18 @@ def gaussian_barycenter(covariances: ArrayLike, weights: ArrayLike | None = None
     """
     s = as_covariances(covariances)
     w = as_weights(weights, len(s), "w")
+    values = np.linalg.eigvalsh(s)
+    if (condition := float((values[:, -1] / values[:, 0]).max())) > WORST_CONDITION:
+        raise UserError(
+            f"A covariance has the condition {condition:.2g}, its largest eigenvalue over its least; beyond "
+            f"{WORST_CONDITION:g} rounding hides the barycenter: leave out the flat directions, or add a little to all."
+        )
+    steps = as_count(steps, "steps", at_least=0)
     found = np.einsum("k,kij->ij", w, s)
     for _ in range(steps):
-        inverse = _roots(found)[1]
-        mean = fixed_point_step(found, s, w)
-        previous, found = found, inverse @ mean @ mean @ inverse
+        root, inverse = _roots(found)
+        side = inverse @ _mean_root(root, s, w)
+        previous, found = found, side @ side.T
         found = (found + found.T) / 2
         if np.abs(found - previous).max() <= 1e-15 * np.abs(found).max():
             break

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from shapeofloss.arrays import as_count, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.auction import NOBODY, Round, auction_rounds, dual_value
 from shapeofloss.transport.clouds import Floats
@@ -32,7 +33,7 @@ def price_war(count: int, seed: int | None = None) -> Floats:
                [0., 0., 1.],
                [0., 0., 1.]])
     """
-    if count < 2:
+    if as_count(count, "count", at_least=0) < 2:
         raise UserError(f"A price war needs at least 2 buyers; {count} were asked for.")
     costs = np.zeros((count, count))
     costs[:, -1] = 1.0 if seed is None else np.random.default_rng(seed).uniform(0.5, 1.0, count)
@@ -79,15 +80,15 @@ def auction_history(*, market: str, count: int, seed: int | None, share: float, 
         auction's pairs and the least one; `excess`, their difference over eps; `slack`, the largest
         C_ij - g_j - min_j (C_ij - g_j) over the auction's pairs, over eps; `eps`; `largest`, the largest cost.
     Raises:
-        UserError: If there is no such market, clouds have no seed, or the share is not above 0.
+        UserError: If there is no such market, clouds have no seed, or share or scale is not above 0.
     Example:
         >>> auction_history(market="price war", count=3, seed=None, share=0.1)["rounds"]
         13
     """
     if market not in MARKETS:
         raise unknown("market", market, MARKETS)
-    if not share > 0:
-        raise UserError(f"The share is {share}; eps has to be above 0.")
+    share, scale = as_number(share, "The share", above=0), as_number(scale, "The scale", above=0)
+    count = as_count(count, "count")
     if market == "clouds":
         if seed is None:
             raise UserError("Random clouds need a seed: give a whole number.")

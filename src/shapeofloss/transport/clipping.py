@@ -27,6 +27,8 @@ def cut(corners, labels, count, normal_x, normal_y, offset, label, kept, kept_la
         return 0
     written = 0
     for k in range(count):
+        if written + 2 > len(kept):
+            break  # rounding has bent a sliver so that it is cut more than twice
         n = k + 1 if k + 1 < count else 0
         x, y, to_x, to_y = corners[k, 0], corners[k, 1], corners[n, 0], corners[n, 1]
         here = x * normal_x + y * normal_y - offset

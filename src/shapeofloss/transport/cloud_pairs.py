@@ -1,5 +1,6 @@
 """A pair of point clouds of one's own: read from files, checked, and brought to millimetres."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shapeofloss.arrays import as_floats
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.smooth_maps import FEWEST, FLAT, is_flat
@@ -44,10 +46,7 @@ def _spread(points: Floats) -> float:
 
 def _checked(points: ArrayLike, name: str, unit: str) -> tuple[Floats, int]:
     """Return a cloud in mm without repeated points, and how many there were."""
-    try:
-        x = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"The cloud {name} holds something else than numbers, or rows of different lengths.") from None
+    x = as_floats(points, f"The cloud {name}", finite=False)
     if x.ndim != 2 or x.shape[1] != 3:
         raise UserError(f"The cloud {name} has shape {x.shape}; it needs three coordinates per point, (N, 3).")
     if len(bad := np.flatnonzero(~np.isfinite(x).all(1))):
@@ -64,16 +63,17 @@ def _checked(points: ArrayLike, name: str, unit: str) -> tuple[Floats, int]:
         )
     if len(distinct) < FEWEST:
         raise UserError(f"The cloud {name} has {len(distinct)} distinct points; at least {FEWEST} are needed.")
-    kept = x[distinct] * MILLIMETRES[unit]
-    if is_flat(kept):
-        raise UserError(FLAT.format(name=name))
-    diagonal = float(np.linalg.norm(np.ptp(kept, axis=0)))
+    with np.errstate(over="ignore"):
+        kept = x[distinct] * MILLIMETRES[unit]
+        diagonal = float(np.hypot.reduce(kept.max(0) - kept.min(0)))
     if not PLAUSIBLE[0] <= diagonal <= PLAUSIBLE[1]:
         fits = [u for u, f in MILLIMETRES.items() if PLAUSIBLE[0] <= diagonal / MILLIMETRES[unit] * f <= PLAUSIBLE[1]]
         raise UserError(
             f"In {unit}, the box around {name} would have a diagonal of {diagonal:,.4g} mm; anatomy has from "
             f"{PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g} mm. Plausible here: {', '.join(fits) or 'no known unit'}."
         )
+    if is_flat(kept):
+        raise UserError(FLAT.format(name=name))
     return kept, len(x) - len(distinct)
 
 
@@ -110,7 +110,7 @@ def read_pair(path_x: str | Path, path_y: str | Path, *, unit: str = "mm") -> Pa
 
     Args:
         path_x, path_y: `.npy`, or text (`.csv`, `.txt`, `.xyz`) with one point per line, its three coordinates between
-            commas, semicolons or spaces; the first line may be a heading.
+            commas, semicolons or spaces; the first line may be a heading, without a number.
         unit: "mm", "cm", "m" or "um", of both.
     Raises:
         UserError: If a file is not there, has another ending or cannot be read, or as for `check_pair`.
@@ -125,15 +125,23 @@ def _read(path: Path) -> Any:
         raise UserError(f"There is no file {path}.")
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        lines = path.read_text().replace(",", " ").replace(";", " ").splitlines()
+            return np.lib.format.open_memmap(path, mode="r")  # refuses headers that promise more than the file has
+        text = path.read_text(encoding="utf-8-sig")
+        if found := re.search(r"[,;][ \t]*[,;]", text):
+            raise ValueError(f"line {text[: found.start()].count(chr(10)) + 1} has an empty field")
+        lines = text.replace(",", " ").replace(";", " ").splitlines()
         return np.loadtxt(lines[_has_heading(lines) :], ndmin=2)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a table of numbers: {error}.") from None
+    except Exception as error:  # NumPy and Python find many names for a damaged file
+        raise UserError(f"{path} cannot be read as a table of numbers: {error or type(error).__name__}.") from None
 
 
 def _has_heading(lines: list[str]) -> bool:
+    return bool(lines) and not any(_is_number(word) for word in lines[0].split())
+
+
+def _is_number(word: str) -> bool:
     try:
-        return not [float(word) for word in lines[0].split()] if lines else False
+        float(word)
     except ValueError:
-        return True
+        return False
+    return True

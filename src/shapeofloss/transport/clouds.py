@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shapeofloss.arrays import Floats, as_floats
+from shapeofloss.arrays import Floats as Floats
+from shapeofloss.arrays import as_floats
 from shapeofloss.errors import UserError
 
 
@@ -41,6 +42,40 @@ def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats
     with np.errstate(over="ignore"):
         total = a.sum()
     return a / total if np.isfinite(total) else (a / a.max()) / (a / a.max()).sum()
+
+
+def as_volumes(volumes: ArrayLike, count: int, room: float, *, void: bool) -> Floats:
+    """Return prescribed volumes, shape (count,): below a domain's in sum with a void, equal to it without.
+
+    A sum that single precision has rounded is put right.
+
+    Raises:
+        UserError: If their number is another one, one is not above 0, or their sum does not fit.
+    """
+    v = as_floats(volumes, "The array of volumes", finite=False)
+    if v.shape != (count,):
+        raise UserError(f"The volumes have shape {v.shape}; there are {count} cells, so ({count},) is needed.")
+    if (bad := np.flatnonzero(~((v > 0) & (v < np.inf)))).size:
+        raise UserError(f"The volume of cell {bad[0]} is {v[bad[0]]}; finite numbers above 0 are needed.")
+    with np.errstate(over="ignore"):
+        total = float(v.sum())
+    if void and not total < room:
+        raise UserError(f"The volumes add up to {total}; with a void that has to be below the domain's {room}.")
+    if not void and not abs(total - room) <= 1e-6 * room:
+        raise UserError(f"The volumes add up to {total}; without a void that has to be the domain's {room}.")
+    return v if void or abs(total - room) <= 1e-9 * room else v * (room / total)
+
+
+def is_positive(matrices: Floats) -> bool:
+    """Tell whether matrices, shape (N, D, D), are finite, symmetric and positive, in any unit and but for rounding."""
+    if not np.isfinite(matrices).all():
+        return False
+    largest = np.abs(matrices).max(axis=(1, 2), keepdims=True)
+    return bool(
+        (largest > 0).all()
+        and (np.abs(matrices - matrices.mT) <= 1e-8 * largest).all()
+        and (np.linalg.eigvalsh(matrices / largest) > 0).all()
+    )
 
 
 def gaussian(count: int, dimension: int, seed: int, *, shift: float = 0.0) -> Floats:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.pixels import Booleans, Diagram, Grid, Labels, PowerCosts, centroids, solve
@@ -53,7 +54,8 @@ class Swimmers:
         for name, value in shares.items():
             if not 0 <= value <= 1 or (name == "filled" and value in (0, 1)):
                 raise UserError(f"The setting {name} is {value}; it has to be a share between 0 and 1.")
-        if self.count < 1 or self.pixels < 2:
+        as_number(self.speed, "The speed")
+        if as_count(self.count, "count", at_least=0) < 1 or as_count(self.pixels, "pixels", at_least=0) < 2:
             raise UserError("A simulation needs at least one cell and two pixels along a side.")
 
     @property
@@ -228,7 +230,9 @@ class Evacuation:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.count < 1 or self.pixels < 8 or self.steps < 1:
+        as_number(self.speed, "The speed")
+        least = {"count": 1, "pixels": 8, "steps": 1}
+        if any(as_count(getattr(self, name), name, at_least=0) < needed for name, needed in least.items()):
             raise UserError("An evacuation needs at least one cell, 8 pixels along the room and one time step.")
         if not 0 < self.filled < 0.9 or not 0 < self.exit_width * 2 * self.radius < 1:
             raise UserError("The cells need room: fill less than 0.9 of it, with an exit narrower than the wall.")
@@ -280,12 +284,17 @@ def evacuate(room: Evacuation, exponents: ArrayLike, seed: int) -> Iterator[Esca
         room: The settings.
         exponents: Of the costs, one for all cells or one for each: 1 is soft, 8 is hard.
         seed: Of the places at the start.
+    Raises:
+        UserError: If there are neither one nor `count` exponents, or one is below 1.
     Source:
         Optimal transport talk, slides "Hard particles burn" and "Soft particles escape".
     """
     rng = np.random.default_rng(seed)
     grid, count, h = room.grid, room.count, 1 / room.pixels
-    p = np.broadcast_to(np.asarray(exponents, dtype=np.float64), (count,))
+    p = as_floats(exponents, "The array of exponents")
+    if p.shape not in ((), (count,)):
+        raise UserError(f"The exponents have shape {p.shape}; one number, or ({count},), is needed.")
+    p = np.broadcast_to(p, (count,))
     side = math.ceil(math.sqrt(count))
     places = rng.permutation(side**2)[:count]
     lattice = np.stack([places // side, places % side], axis=1)

@@ -9,9 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
-from shapeofloss.transport.pixels import Diagram, Grid, Labels, PowerCosts, centroids, covariances, solve
+from shapeofloss.transport.pixels import (
+    NOBODY,
+    Diagram,
+    Grid,
+    Labels,
+    PowerCosts,
+    as_labels,
+    centroids,
+    covariances,
+    solve,
+)
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,7 @@ def grow(
     Source:
         Optimal transport talk, slides on polycrystals; the moves are Lloyd's algorithm.
     """
-    if moves < 0:
-        raise UserError(f"Positions cannot move {moves} times; 0 or more are possible.")
+    moves = as_count(moves, "The number of moves", at_least=0)
     y = np.random.default_rng(seed).random((len(volumes), len(grid.shape))) * np.array(grid.shape) * grid.spacing
     f, used = None, 0
     for move in range(moves + 1):
@@ -142,14 +152,21 @@ def fit(labels: Labels, count: int, grid: Grid, *, isotropic: bool = False, tole
     Raises:
         UserError: If a grain has no voxel.
     """
-    sizes = np.bincount(labels.ravel(), minlength=count)
-    if not sizes.all():
-        raise UserError(f"Grain {int(sizes.argmin())} has no voxel in the image; leave it out and number the others.")
+    sizes = _sizes(labels, count, grid)
     y, dimension = centroids(labels, count, grid), len(grid.shape)
     A = np.broadcast_to(np.eye(dimension), (count, dimension, dimension))
     A = A if isotropic else unit_determinant(np.linalg.inv(covariances(labels, count, grid)))
     found = solve(PowerCosts.of(grid, y, shapes=A), sizes * grid.pixel, tolerance=tolerance)
     return Polycrystal(y, A, found, found.evaluations)
+
+
+def _sizes(labels: Labels, count: int, grid: Grid) -> NDArray[np.int64]:
+    """Return how many voxels each grain has, shape (count,): at least one."""
+    flat = as_labels(labels, count, grid).ravel()
+    sizes = np.bincount(flat[flat != NOBODY], minlength=count)
+    if not sizes.all():
+        raise UserError(f"Grain {int(sizes.argmin())} has no voxel in the image; leave it out and number the others.")
+    return sizes
 
 
 def unit_determinant(matrices: NDArray[np.floating]) -> Floats:
@@ -175,12 +192,14 @@ class Morphology:
 def morphology(labels: Labels, count: int, grid: Grid) -> Morphology:
     """Return the volumes, aspect ratios and directions of all grains.
 
+    Raises:
+        UserError: If a grain has no voxel.
     Example:
         >>> found = morphology(np.zeros((8, 2), int), 1, Grid((8, 2), 0.5))
         >>> found.volumes.tolist(), np.exp(found.log_aspects).round(12).tolist(), found.angles.tolist()
         ([4.0], [4.0], [0.0])
     """
-    sizes: NDArray[np.int64] = np.bincount(labels.ravel(), minlength=count)
+    sizes = _sizes(labels, count, grid)
     values, vectors = np.linalg.eigh(covariances(labels, count, grid))
     along = np.clip(np.abs(vectors[:, 0, -1]), 0, 1)
     return Morphology(grid.pixel * sizes.astype(np.float64), np.log(values[:, -1] / values[:, 0]) / 2, np.arccos(along))

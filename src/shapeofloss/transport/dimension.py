@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
-from shapeofloss.errors import UserError
+from shapeofloss.arrays import as_number
 from shapeofloss.transport.clouds import Floats, gaussian
 from shapeofloss.transport.exact import cost_matrix, mean_cost, optimal_assignment
 
@@ -31,10 +31,9 @@ def nearly_optimal(cost: Floats, excess: float, seed: int) -> NDArray[np.int64]:
         excess: Above 0, in units of the cost.
         seed: Of the noise.
     Raises:
-        UserError: If the excess is not above 0.
+        UserError: If the excess is not above 0 and finite, or the costs are not square.
     """
-    if not excess > 0:
-        raise UserError(f"The excess is {excess}; it has to be above 0, such as 5% of the mean cost.")
+    excess = as_number(excess, "The excess", above=0)
     noise = np.random.default_rng(seed).standard_normal(cost.shape)
     best = optimal_assignment(cost)
     allowed = mean_cost(cost, best) + excess
@@ -69,9 +68,9 @@ def objective(dimension: int, count: int, seed: int, share: float) -> dict[str, 
         seed: Of the samples.
         share: The eps of nearly optimal plans, as a share of the mean cost of random permutations.
     Returns:
-        By name: "flatness", the optimal cost over the mean cost of random permutations; "from_optimum" and "from
-        each other", the disagreement of two nearly optimal plans with the optimal one (the first of the two) and with
-        each other; "excess", the larger excess of the two over the mean cost; "samples", the relative difference
+        By name: "flatness", the optimal cost over the mean cost of random permutations; "from_optimum" and
+        "from_each_other", the disagreement of two nearly optimal plans with the optimal one (the first of the two) and
+        with each other; "excess", the larger excess of the two over the mean cost; "samples", the relative difference
         between transport of samples and of laws one standard deviation apart; and "means", the same for half the
         squared difference of the samples' means.
     """

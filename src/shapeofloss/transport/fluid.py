@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats, uniform
+from shapeofloss.transport.clouds import Floats, as_cloud, uniform
 from shapeofloss.transport.laguerre import Domain, Laguerre
 
 CORRECTIONS = ("spring", "jump", "none")
@@ -63,9 +64,15 @@ class Fluid:
         """
         if self.correction not in CORRECTIONS:
             raise unknown("correction", self.correction, CORRECTIONS)
-        if not self.step > 0:
-            raise UserError(f"The time step is {self.step}; it has to be above 0.")
-        if self.densities.shape != self.volumes.shape or not (self.densities > 0).all():
+        as_number(self.step, "The time step", above=0)
+        as_number(self.gravity, "The gravity")
+        as_number(self.spring, "The spring", above=0)
+        as_number(self.bounce, "The bounce", at_least=0, at_most=1)
+        v = as_floats(self.volumes, "The array of volumes", shape=("N",))
+        densities = as_floats(self.densities, "The array of densities")
+        object.__setattr__(self, "volumes", v)
+        object.__setattr__(self, "densities", densities)
+        if densities.shape != v.shape or not (densities > 0).all():
             raise UserError(f"There are {len(self.volumes)} volumes; as many densities above 0 are needed.")
         stiffest = self.spring * float(np.sqrt(self.densities.min()))
         if self.correction == "spring" and not self.step <= stiffest:
@@ -132,8 +139,16 @@ def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = 
         >>> next(falling).positions.tolist(), next(falling).positions.round(6).tolist()
         ([[0.5, 0.5]], [[0.5, 0.4999]])
     """
-    y = np.array(positions, dtype=np.float64)
-    v = np.zeros_like(y) if velocities is None else np.array(velocities, dtype=np.float64)
+    y = as_cloud(positions, "of particles").copy()
+    if y.shape != (len(fluid.volumes), 2):
+        raise UserError(
+            f"The particles have shape {y.shape}; with as many volumes, ({len(fluid.volumes)}, 2) is needed."
+        )
+    v = (
+        np.zeros_like(y)
+        if velocities is None
+        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
+    )
     down = np.array([0.0, -fluid.gravity])
     f: Floats | None = None
     while True:
@@ -184,11 +199,13 @@ def settled(volumes: ArrayLike, box: tuple[float, float], seed: int, *, rounds: 
         volumes: Shape (N,), of the sum that the box has.
         box: Width and height.
         seed: Of the random positions.
-        rounds: Number of jumps.
+        rounds: Number of jumps, at least 0.
+    Raises:
+        UserError: If the volumes do not fill the box.
     """
-    v = np.asarray(volumes, dtype=np.float64)
+    v = as_floats(volumes, "The array of volumes", shape=("N",))
     y, f = uniform(len(v), 2, seed) * box, None
-    for _ in range(rounds):
+    for _ in range(as_count(rounds, "rounds", at_least=0)):
         found = Domain(y, box).solve(v, f=f)
         y, f = found.centroids, found.f
     return y
@@ -277,13 +294,17 @@ def roughness(paths: ArrayLike, size: float) -> float:
 
     Args:
         paths: Positions of each frame, shape (T, N, 2), T at least 3.
-        size: Length.
+        size: Length, above 0.
+    Raises:
+        UserError: If they are none of these.
     Example:
         >>> roughness([[[0.0, 0.0]], [[1.0, 0.0]], [[3.0, 0.0]]], size=2.0)
         0.5
     """
-    bends = np.diff(np.asarray(paths, dtype=np.float64), n=2, axis=0)
-    return float(np.linalg.norm(bends, axis=2).mean() / size)
+    places, size = as_floats(paths, "The array of paths", shape=("T", "N", 2)), as_number(size, "The size", above=0)
+    if len(places) < 3:
+        raise UserError(f"The paths have {len(places)} frames; a second difference needs 3.")
+    return float(np.linalg.norm(np.diff(places, n=2, axis=0), axis=2).mean() / size)
 
 
 def covered(positions: Floats, volume: float, box: tuple[float, float], *, side: int = 400) -> float:

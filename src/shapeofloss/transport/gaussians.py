@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 from scipy.special import expit, ndtri
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
 
@@ -27,7 +28,7 @@ def as_gaussian(point: ArrayLike) -> Floats:
     Raises:
         UserError: If the last axis has another length, a number is not finite, or a sigma is not above 0.
     """
-    p = np.asarray(point, dtype=np.float64)
+    p = as_floats(point, "A Gaussian", finite=False)
     if p.shape[-1:] != (2,):
         raise UserError(f"A Gaussian is given by (m, sigma); the shape {p.shape} does not end in 2.")
     if not np.isfinite(p).all() or (p[..., 1] <= 0).any():
@@ -35,10 +36,18 @@ def as_gaussian(point: ArrayLike) -> Floats:
     return p
 
 
+def _one(point: ArrayLike) -> Floats:
+    """Return (m, sigma) of a single Gaussian."""
+    p = as_gaussian(point)
+    if p.ndim != 1:
+        raise UserError(f"A Gaussian is needed here, (m, sigma), and not an array of them of shape {p.shape}.")
+    return p
+
+
 def density(x: ArrayLike, point: ArrayLike) -> Floats:
     """Return the density of N(m, sigma) at x, per unit of x."""
     m, sigma = np.moveaxis(as_gaussian(point), -1, 0)
-    return np.exp(-(((np.asarray(x) - m) / sigma) ** 2) / 2) / (np.sqrt(2 * np.pi) * sigma)
+    return np.exp(-(((as_floats(x, "x", finite=False) - m) / sigma) ** 2) / 2) / (np.sqrt(2 * np.pi) * sigma)
 
 
 def fisher_information(point: ArrayLike) -> Floats:
@@ -75,14 +84,16 @@ def poincare(point: ArrayLike) -> Floats:
 def relative_entropy(first: ArrayLike, second: ArrayLike) -> float:
     """Return KL(first | second), the integral of log(first / second) over the first law, by quadrature, in nats.
 
+    It is never negative, and rounding does not make it so.
+
     Example:
         >>> round(relative_entropy([0.0, 1.0], [1.0, 1.0]), 12)
         0.5
     """
-    (m1, s1), (m2, s2) = as_gaussian(first), as_gaussian(second)
+    (m1, s1), (m2, s2) = _one(first), _one(second)
     x = m1 + s1 * STANDARD
     log_ratio = np.log(s2 / s1) + ((x - m2) / s2) ** 2 / 2 - ((x - m1) / s1) ** 2 / 2
-    return float((log_ratio * density(x, first)).sum() * s1 * (STANDARD[1] - STANDARD[0]))
+    return max(float((log_ratio * density(x, first)).sum() * s1 * (STANDARD[1] - STANDARD[0])), 0.0)
 
 
 def fisher_rao_distance(first: ArrayLike, second: ArrayLike) -> float:
@@ -99,7 +110,7 @@ def fisher_rao_distance(first: ArrayLike, second: ArrayLike) -> float:
         >>> round(fisher_rao_distance([0.0, 1.0], [0.0, np.e]), 12)
         1.414213562373
     """
-    (m1, s1), (m2, s2) = as_gaussian(first), as_gaussian(second)
+    (m1, s1), (m2, s2) = _one(first), _one(second)
     # arccosh(1 + 2 h^2) = 2 arcsinh(h), without the cancellation for near points
     return float(2 * np.sqrt(2) * np.arcsinh(np.sqrt(((m1 - m2) ** 2 / 2 + (s1 - s2) ** 2) / (4 * s1 * s2))))
 
@@ -118,8 +129,8 @@ def fisher_rao_path(first: ArrayLike, second: ArrayLike, times: ArrayLike) -> Fl
         >>> round(float(fisher_rao_path([-1.0, 1.0], [1.0, 1.0], [0.5])[0, 1]) ** 2, 12)  # s^2 + a^2 / 2
         1.5
     """
-    (m1, s1), (m2, s2) = as_gaussian(first), as_gaussian(second)
-    t = np.asarray(times, dtype=np.float64)
+    (m1, s1), (m2, s2) = _one(first), _one(second)
+    t = as_floats(times, "The array of times", shape=("T",))
     if m1 == m2:
         return np.stack([np.full_like(t, m1), s1 ** (1 - t) * s2**t], axis=-1)
     x1, x2 = m1 / np.sqrt(2), m2 / np.sqrt(2)
@@ -139,7 +150,7 @@ def wasserstein_distance(first: ArrayLike, second: ArrayLike) -> float:
         >>> wasserstein_distance([0.0, 1.0], [3.0, 5.0])
         5.0
     """
-    return float(np.hypot(*(as_gaussian(first) - as_gaussian(second))))
+    return float(np.hypot(*(_one(first) - _one(second))))
 
 
 def quantiles(point: ArrayLike) -> tuple[Floats, Floats]:
@@ -153,7 +164,7 @@ def quantiles(point: ArrayLike) -> tuple[Floats, Floats]:
         >>> round(float(shares @ values), 12), round(float(shares @ (values - 3) ** 2), 12)
         (3.0, 4.0)
     """
-    m, sigma = as_gaussian(point)
+    m, sigma = _one(point)
     logit, width = np.linspace(-40, 40, 801, retstep=True)
     below = expit(-np.abs(logit))  # the smaller of u and 1 - u, so that the upper tail is as exact as the lower one
     standard = np.sign(logit) * -ndtri(below)
@@ -189,12 +200,14 @@ def geodesic(metric: Metric, first: ArrayLike, second: ArrayLike, *, degree: int
         degree: Of the path in t, at least 2.
         count: Number of times, at least 2.
     Raises:
-        UserError: If a point is no Gaussian, or the least energy was not reached: a higher degree may help.
+        UserError: If a point is no Gaussian, a number is none of the above, or the least energy was not reached: a
+            higher degree may help.
     Example:
         >>> round(geodesic(poincare, [0.0, 1.0], [0.0, np.e]).length, 9)
         1.0
     """
-    p, q = as_gaussian(first), as_gaussian(second)
+    p, q = _one(first), _one(second)
+    degree, count = as_count(degree, "degree", at_least=2), as_count(count, "count", at_least=2)
     start = np.array([p[0], np.log(p[1])])
     whole = np.array([q[0], np.log(q[1])]) - start
     # Integrals of the Legendre polynomials of degree 1, 2, ...: zero at both ends, with orthonormal derivatives.
@@ -238,7 +251,7 @@ def curvature(metric: Metric, point: ArrayLike, *, step: float = 1e-3) -> float:
     Args:
         metric: From points (..., 2) to metric tensors (..., 2, 2).
         point: (m, sigma).
-        step: Of the differences, as a share of sigma.
+        step: Of the differences, as a share of sigma, above 0 and at most a half.
     Returns:
         In units of one over a squared length of that metric: -1 for the hyperbolic half-plane, 0 for a flat one.
     Raises:
@@ -249,8 +262,8 @@ def curvature(metric: Metric, point: ArrayLike, *, step: float = 1e-3) -> float:
         >>> round(curvature(poincare, [0.0, 2.0]), 4)
         -1.0
     """
-    p = as_gaussian(point)
-    h = step * p[1]
+    p = _one(point)
+    h = as_number(step, "step", above=0, at_most=0.5) * p[1]
     grid = np.stack(np.meshgrid([-h, 0, h], [-h, 0, h], indexing="ij"), axis=-1) + p
     g = metric(grid)
     d_u, d_v = (g[2, 1] - g[0, 1]) / (2 * h), (g[1, 2] - g[1, 0]) / (2 * h)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shapeofloss.arrays import as_number, as_tensor
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.softmin import CLAMP
@@ -25,11 +26,24 @@ def grid_points(shape: tuple[int, ...]) -> Floats:
     return np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, len(shape)).astype(float)
 
 
-def _check(h: Tensor, eps: float) -> None:
-    if not (eps > 0 and np.isfinite(eps)):
-        raise UserError(f"The temperature eps is {eps}; it has to be above 0, in squares of the spacing.")
+def check_transform(h: Tensor, eps: float) -> float:
+    """Return the temperature of a transform as a float, once h and eps are found to be some.
+
+    Raises:
+        UserError: If eps is not above 0, or so small that the kernel's exponents overflow; the grid is empty, h is no
+            tensor of real numbers, or holds NaN, plus infinity, or nothing but minus infinity.
+    """
+    eps = as_number(eps, "The temperature eps", above=0)
+    if not as_tensor(h, "h").is_floating_point():
+        raise UserError(f"h holds numbers of type {h.dtype}; real ones are needed: torch.float64.")
     if not h.numel():
         raise UserError(f"The grid has shape {tuple(h.shape)}; it needs at least one point.")
+    smallest = max(h.shape, default=1) ** 2 / torch.finfo(h.dtype).max
+    if eps < smallest:
+        raise UserError(f"The temperature eps is {eps}; squared distances over it overflow below {smallest}.")
+    if not torch.isfinite(h.max()):
+        raise UserError("h needs entries that are finite or minus infinity, at least one of them finite.")
+    return eps
 
 
 def separable_transform(h: Tensor, *, eps: float) -> Tensor:
@@ -41,14 +55,14 @@ def separable_transform(h: Tensor, *, eps: float) -> Tensor:
     Returns:
         f, in squares of the spacing, of the shape of h.
     Raises:
-        UserError: If eps is not above 0, or the grid is empty.
+        UserError: As for `check_transform`.
     Source:
         Optimal transport talk, slide "Remark 1: a streamlined algorithm".
     Example:
         >>> separable_transform(torch.tensor([0.0, -torch.inf, -torch.inf]), eps=2.0)
         tensor([-0.0000, 0.5000, 2.0000])
     """
-    _check(h, eps)
+    eps = check_transform(h, eps)
     for axis, length in enumerate(h.shape):
         place = torch.arange(length, dtype=h.dtype, device=h.device)
         kernel = -((place[:, None] - place) ** 2) / (2 * eps)  # (to, from)
@@ -73,9 +87,9 @@ def fft_transform(h: Tensor, *, eps: float) -> Tensor:
     Returns:
         f, in squares of the spacing, of the shape of h; NaN where a sum came out negative.
     Raises:
-        UserError: If eps is not above 0, or the grid is empty.
+        UserError: As for `check_transform`.
     """
-    _check(h, eps)
+    eps = check_transform(h, eps)
     largest = h.max()
     padded = [2 * length for length in h.shape]
     spectrum = torch.fft.rfftn(torch.exp(h - largest), padded)

@@ -22,13 +22,15 @@ from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats, as_cloud
+from shapeofloss.transport.clouds import Floats, as_cloud, as_volumes
 
 NEAR = 20  # seeds whose half-planes are tried first
 SMALLEST_STEP = 2.0**-20  # of Newton's method: below it, rounding decides
 STARVED = 0.1  # a start that leaves a cell less than this share of its volume is not worth climbing from
 METHODS = ("newton", "quasi-newton")
+WIDEST = 1e60  # side of a box: fourth powers of lengths are still numbers
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,15 @@ class Domain:
         box: Its width and height; a corner is at the origin.
         void: Whether there is a cell 0 that takes what no cell wants.
     Raises:
-        UserError: If a seed is outside, or two coincide, or the box is none.
+        UserError: If a seed is outside, or two coincide, or the box is none, with sides from 1e-60 to 1e60.
     """
 
     def __init__(self, seeds: ArrayLike, box: tuple[float, float] = (1.0, 1.0), *, void: bool = False) -> None:
-        self.seeds, self.box, self.void = as_cloud(seeds, "of seeds"), np.array(box, dtype=np.float64), void
-        if self.box.shape != (2,) or not (np.isfinite(self.box) & (self.box > 0)).all():
-            raise UserError(f"The box is {box}; it needs a width and a height, both above 0.")
+        self.seeds, self.box, self.void = as_cloud(seeds, "of seeds"), as_floats(box, "The box", finite=False), void
+        if self.box.shape != (2,) or not ((self.box >= 1 / WIDEST) & (self.box <= WIDEST)).all():
+            raise UserError(
+                f"The box is {box}; it needs a width and a height, both above 0: from {1 / WIDEST:g} to {WIDEST:g}."
+            )
         if self.seeds.shape[1] != 2:
             raise UserError(f"The seeds have shape {self.seeds.shape}; exact cells are planar, so (N, 2) is needed.")
         outside = ((self.seeds < 0) | (self.seeds > self.box)).any(1)
@@ -157,10 +161,14 @@ class Domain:
         return Cells(volumes, centroids, costs, pairs[once], lengths[once], arcs)
 
     def value(self, f: ArrayLike, volumes: ArrayLike, cells: Cells | None = None) -> float:
-        """Return the dual value D(f) for prescribed volumes v."""
-        f = self._potentials(f)
+        """Return the dual value D(f) for prescribed volumes v.
+
+        Raises:
+            UserError: If potentials or volumes are not N finite numbers.
+        """
+        f, v = self._potentials(f), as_floats(volumes, "The array of volumes", shape=(len(self.seeds),))
         cells = self.cells(f) if cells is None else cells
-        return float(np.dot(volumes, f) + (cells.costs - f * cells.volumes).sum())
+        return float(np.dot(v, f) + (cells.costs - f * cells.volumes).sum())
 
     def jacobian(self, f: ArrayLike, cells: Cells) -> csc_array:
         """Return the derivatives of the volumes in the potentials, shape (N, N), symmetric.
@@ -183,11 +191,13 @@ class Domain:
 
         Args:
             f: Potentials, shape (N,).
-            arc_step: With a void, arcs are drawn by chords that span at most this angle, in radians.
+            arc_step: With a void, arcs are drawn by chords that span at most this angle, in radians, above 0.
+        Raises:
+            UserError: If the potentials are not N finite numbers, or the angle is none.
         """
         from shapeofloss.transport import clipping
 
-        f = self._potentials(f)
+        f, arc_step = self._potentials(f), as_number(arc_step, "arc_step", at_least=1e-6)
         flat, numbers = clipping.corners_of(self.seeds, f, self.near, self.box)
         outlines = np.split(flat, np.cumsum(numbers)[:-1])
         if self.void:
@@ -214,7 +224,8 @@ class Domain:
             tolerance: Largest relative error of a volume, above 0.
             method: "newton" is damped so that no cell ever vanishes (Kitagawa, Merigot and Thibert, 2019), with the
                 exact Jacobian; "quasi-newton" is L-BFGS.
-            most: Evaluations of all cells after which it gives up; the result then says that it has not converged.
+            most: Evaluations of all cells after which it gives up, at least 1; the result then says that it has not
+                converged.
         Raises:
             UserError: If an argument is none of the above.
         Source:
@@ -225,9 +236,8 @@ class Domain:
             >>> domain.solve([0.3, 0.7], tolerance=1e-9).volumes.round(9).tolist()
             [0.3, 0.7]
         """
-        targets = self._targets(volumes)
-        if not tolerance > 0:
-            raise UserError(f"The tolerance is {tolerance}; it has to be above 0.")
+        targets = as_volumes(volumes, len(self.seeds), self.area, void=self.void)
+        tolerance, most = as_number(tolerance, "The tolerance", above=0), as_count(most, "most")
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         count = len(targets)
@@ -249,23 +259,7 @@ class Domain:
         return Laguerre(best, cells, targets, value, converged, iterations, len(history), history)
 
     def _potentials(self, f: ArrayLike) -> Floats:
-        f = np.ascontiguousarray(f, dtype=np.float64)
-        if f.shape != (len(self.seeds),) or not np.isfinite(f).all():
-            raise UserError(f"The potentials have shape {f.shape}; {len(self.seeds)} finite numbers are needed.")
-        return f
-
-    def _targets(self, volumes: ArrayLike) -> Floats:
-        v, count = np.asarray(volumes, dtype=np.float64), len(self.seeds)
-        if v.shape != (count,) or not (np.isfinite(v) & (v > 0)).all():
-            raise UserError(f"The volumes have shape {v.shape}; {count} finite numbers above 0 are needed.")
-        total = float(v.sum())
-        if self.void and not total < self.area:
-            raise UserError(
-                f"The volumes add up to {total:g}; with a void that has to be below the box, {self.area:g}."
-            )
-        if not self.void and abs(total - self.area) > 1e-9 * self.area:
-            raise UserError(f"The volumes add up to {total:g}; without a void that has to be the box, {self.area:g}.")
-        return v
+        return as_floats(f, "f", shape=(len(self.seeds),))
 
 
 class _Search:

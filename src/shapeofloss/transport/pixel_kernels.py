@@ -131,7 +131,7 @@ def slope(y, R, p, x, out):
     c = R[2, 2] * d2
     scale = 2.0
     if p != 2.0:
-        scale = p * max(a * a + b * b + c * c, 1e-30) ** (p / 2 - 1)
+        scale = p * max(a * a + b * b + c * c, 1e-300) ** (p / 2 - 1)  # at the particle itself a = b = c = 0
     out[0] = scale * R[0, 0] * a
     out[1] = scale * (R[0, 1] * a + R[1, 1] * b)
     out[2] = scale * (R[0, 2] * a + R[1, 2] * b + R[2, 2] * c)
@@ -200,8 +200,8 @@ def assign_matrix(matrix, f, void, inside, labels):
 
 
 @compiled
-def interfaces_matrix(matrix, labels, inside):
-    """Return what interfaces_powers does, with differences between pixels for gradients."""
+def interfaces_matrix(matrix, unit, labels, inside):
+    """Return what interfaces_powers does, with differences between pixels for gradients, costs counted in units."""
     shape = labels.shape
     total = 0
     for fill in range(2):
@@ -237,7 +237,7 @@ def interfaces_matrix(matrix, labels, inside):
                                 change = matrix[i, hi0, hi1, hi2] - matrix[i, lo0, lo1, lo2]
                                 if j >= 0:
                                     change -= matrix[j, hi0, hi1, hi2] - matrix[j, lo0, lo1, lo2]
-                                change /= apart
+                                change /= apart * unit
                                 square += change * change
                                 if m == k:
                                     along = abs(change)

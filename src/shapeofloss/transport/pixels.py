@@ -12,6 +12,7 @@ at once, and any costs, as a matrix. With a void, cell 0 of the talk, a pixel st
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
-from shapeofloss.transport.clouds import Floats, as_cloud
+from shapeofloss.transport.clouds import Floats, as_cloud, as_volumes, is_positive
 
 Labels = NDArray[np.int32]
 Booleans = NDArray[np.bool_]
@@ -46,11 +48,27 @@ class Grid:
     inside: Booleans | None = None
 
     def __post_init__(self) -> None:
-        """Check shape, spacing and domain."""
-        if len(self.shape) not in (2, 3) or min(self.shape) < 1 or not self.spacing > 0:
-            raise UserError(f"A grid has 2 or 3 axes and a spacing above 0, not {self.shape} and {self.spacing}.")
-        if self.inside is not None and (self.inside.shape != self.shape or not self.inside.any()):
-            raise UserError("The domain needs one boolean per pixel, and at least one pixel.")
+        """Check shape, spacing and domain.
+
+        Raises:
+            UserError: If one of them is none, or volumes would leave the range of numbers.
+        """
+        shape = tuple(np.ravel(self.shape).tolist())
+        if len(shape) not in (2, 3):
+            raise UserError(f"A grid has 2 or 3 axes, not {self.shape}.")
+        object.__setattr__(self, "shape", tuple(as_count(length, "A length of the grid") for length in shape))
+        object.__setattr__(
+            self, "spacing", as_number(self.spacing, "The spacing", above=0, at_least=1e-60, at_most=1e60)
+        )
+        if self.inside is None:
+            return
+        inside = np.asarray(self.inside)
+        if inside.dtype != np.bool_ or inside.shape != self.shape or not inside.any():
+            raise UserError(
+                f"The domain has shape {inside.shape} and holds {inside.dtype}; it needs one boolean per pixel, shape "
+                f"{self.shape}, and at least one pixel."
+            )
+        object.__setattr__(self, "inside", inside)
 
     @property
     def pixel(self) -> float:
@@ -173,7 +191,7 @@ class PowerCosts:
 
         Raises:
             UserError: If the particles are no cloud of the grid's dimension in the box, two coincide, a matrix is not
-                symmetric and positive, or an exponent is below 1.
+                symmetric and positive, or an exponent is below 1 or infinite.
         Example:
             >>> costs = PowerCosts.of(Grid((4, 4), 0.25), [[0.2, 0.5], [0.7, 0.5]])
             >>> solve(costs, [0.25, 0.75]).labels[:, 0].tolist()
@@ -187,14 +205,37 @@ class PowerCosts:
             raise UserError("A particle lies outside of the box; move it inside or take a larger grid.")
         if len(np.unique(y, axis=0)) < count:
             raise UserError("Two particles coincide, and no potential tells their cells apart; leave one of them out.")
-        A = np.eye(dimension) if shapes is None else np.asarray(shapes, dtype=np.float64)
-        A = np.broadcast_to(A, (count, dimension, dimension)).copy()
-        if not np.allclose(A, A.mT) or np.linalg.eigvalsh(A).min() <= 0:
-            raise UserError("Each matrix of a cost has to be symmetric with eigenvalues above 0.")
-        p = np.broadcast_to(np.asarray(exponents, dtype=np.float64), (count,)).copy()
-        if not (p >= 1).all():
-            raise UserError(f"The exponents of the costs are at least 1; the least given is {p.min()}.")
+        A = np.eye(dimension) if shapes is None else as_floats(shapes, "The array of matrices", finite=False)
+        if A.shape not in ((dimension, dimension), (count, dimension, dimension)):
+            one, all_of_them = (dimension, dimension), (count, dimension, dimension)
+            raise UserError(f"The matrices of the costs have shape {A.shape}; {one} or {all_of_them} is needed.")
+        p = as_floats(exponents, "The array of exponents", finite=False)
+        if p.shape not in ((), (count,)):
+            raise UserError(f"The exponents have shape {p.shape}; one number, or ({count},), is needed.")
+        A, p = np.broadcast_to(A, (count, dimension, dimension)).copy(), np.broadcast_to(p, (count,)).copy()
         return cls(grid, y, A, p, void)
+
+    def __post_init__(self) -> None:
+        """Check what the compiled loops do not check.
+
+        Raises:
+            UserError: If arrays do not fit together, or a matrix or an exponent is none.
+        """
+        count, dimension = len(self.positions), len(self.grid.shape)
+        as_floats(self.positions, "The array of positions", shape=(count, dimension))
+        as_floats(self.shapes, "The array of matrices", shape=(count, dimension, dimension), finite=False)
+        p = as_floats(self.exponents, "The array of exponents", shape=(count,), finite=False)
+        if not is_positive(self.shapes):
+            raise UserError("Each matrix of a cost has to be finite and symmetric with eigenvalues above 0.")
+        if (bad := np.flatnonzero(~((p >= 1) & (p < np.inf)))).size:
+            raise UserError(f"The exponents of the costs are at least 1 and finite; number {bad[0]} is {p[bad[0]]}.")
+        diagonal = self.grid.spacing * np.hypot.reduce(np.array(self.grid.shape, dtype=np.float64))
+        reach = 2 * diagonal * np.sqrt(np.linalg.eigvalsh(self.shapes)[:, -1])
+        with np.errstate(over="ignore"):
+            if not np.isfinite(reach**p).all():
+                raise UserError(
+                    f"Costs overflow: the exponent {p.max():g} is too large for a distance of {reach.max():g}."
+                )
 
     def __len__(self) -> int:
         """Return the number of particles."""
@@ -220,6 +261,7 @@ class PowerCosts:
         from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
 
         shape = self._three
+        f = as_floats(f, "f", shape=(len(self),))
         inside = np.ones(shape, bool) if self.grid.inside is None else self.grid.inside.reshape(shape)
         labels = np.empty(shape, np.int32)
         counts = kernels.assign_powers(*self._arguments, f, self.void, inside, labels)
@@ -229,6 +271,7 @@ class PowerCosts:
         """Return pairs i, j of neighbours (j = -1 for the void) and the flow of volume per unit of f_i - f_j."""
         from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
 
+        labels = as_labels(labels, len(self), self.grid)
         inside = np.ones(self._three, bool) if self.grid.inside is None else self.grid.inside.reshape(self._three)
         i, j, flow = kernels.interfaces_powers(*self._arguments, labels.reshape(self._three), inside)
         return i, j, flow * self.grid.spacing ** (len(self.grid.shape) - 1)
@@ -265,7 +308,7 @@ class MatrixCosts:
 
     Attributes:
         grid: The pixels.
-        matrix: c_i(x), shape (N, *grid.shape), single or double precision.
+        matrix: c_i(x), shape (N, *grid.shape), in any unit, kept in single precision if it comes in it.
         void: Whether pixels may stay empty.
     """
 
@@ -274,13 +317,26 @@ class MatrixCosts:
     void: bool = False
 
     def __post_init__(self) -> None:
-        """Check the costs."""
-        if self.matrix.shape[1:] != self.grid.shape or not len(self.matrix):
-            raise UserError(
-                f"The costs have shape {self.matrix.shape}; (N, {self.grid.shape}) is needed, N at least 1."
-            )
-        if not np.isfinite(self.matrix).all():
+        """Check the costs.
+
+        Raises:
+            UserError: If they are no array of finite numbers with one entry for each particle and pixel.
+        """
+        single = type(self.matrix) is np.ndarray and self.matrix.dtype == np.float32
+        matrix = (
+            np.ascontiguousarray(self.matrix) if single else as_floats(self.matrix, "The array of costs", finite=False)
+        )
+        if matrix.ndim < 2 or matrix.shape[1:] != self.grid.shape or not len(matrix):
+            needed = ", ".join(map(str, self.grid.shape))
+            raise UserError(f"The costs have shape {matrix.shape}; (N, {needed}) is needed, N at least 1.")
+        if not np.isfinite(matrix).all():
             raise UserError("Some costs are not finite; forbid a pixel by a cost that is large instead.")
+        object.__setattr__(self, "matrix", matrix)
+
+    @cached_property
+    def _unit(self) -> float:
+        """The power of two at or below the largest cost: what a small part of a cost is measured by."""
+        return float(2.0 ** np.floor(np.log2(float(np.abs(self.matrix).max()) or 1.0)))
 
     def __len__(self) -> int:
         """Return the number of particles."""
@@ -290,6 +346,7 @@ class MatrixCosts:
         """Give each pixel to the particle with the least c_i - f_i."""
         from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
 
+        f = as_floats(f, "f", shape=(len(self),))
         size = math.prod(self.grid.shape)
         inside = np.ones(size, bool) if self.grid.inside is None else self.grid.inside.ravel()
         labels = np.empty(size, np.int32)
@@ -300,10 +357,11 @@ class MatrixCosts:
         """Return pairs i, j of neighbours (j = -1 for the void) and the flow of volume per unit of f_i - f_j."""
         from shapeofloss.transport import pixel_kernels as kernels  # Numba is slow to import
 
-        three = (*self.grid.shape, 1)[:3]
+        labels, three = as_labels(labels, len(self), self.grid), (*self.grid.shape, 1)[:3]
         inside = np.ones(three, bool) if self.grid.inside is None else self.grid.inside.reshape(three)
-        i, j, flow = kernels.interfaces_matrix(self.matrix.reshape(len(self), *three), labels.reshape(three), inside)
-        return i, j, flow * self.grid.pixel
+        matrix = self.matrix.reshape(len(self), *three)
+        i, j, flow = kernels.interfaces_matrix(matrix, self._unit, labels.reshape(three), inside)
+        return i, j, flow * self.grid.pixel / self._unit
 
     def start(self, volumes: Floats) -> Floats:
         """Return, for each particle, the cost at which its cheapest pixels have its volume; 0 without a void."""
@@ -321,27 +379,25 @@ class MatrixCosts:
         best = (flat - f[:, None]).min(0)
         best = np.minimum(best, 0) if self.void else best
         woken = f.copy()
-        woken[empty] = (flat[empty] - best).min(1) + 1e-6 * (1 + np.abs(f[empty]))
+        woken[empty] = (flat[empty] - best).min(1) + 1e-6 * (self._unit + np.abs(f[empty]))
         return woken
 
 
-def as_volumes(volumes: ArrayLike, costs: Costs) -> Floats:
-    """Return prescribed volumes, shape (N,): below the domain's in sum with a void, equal to it without.
+def as_labels(labels: ArrayLike, count: int, grid: Grid) -> Labels:
+    """Return the cell of each pixel, of the grid's shape: -1, or a number below `count`.
 
     Raises:
-        UserError: If their number is another one, one is not above 0, or their sum does not fit.
+        UserError: If they have another shape, are no whole numbers, or one is none of these.
     """
-    v = np.asarray(volumes, dtype=np.float64)
-    if v.shape != (len(costs),) or not (np.isfinite(v) & (v > 0)).all():
-        raise UserError(f"The volumes have shape {v.shape}; {len(costs)} finite ones above 0 are needed.")
-    room = costs.grid.volume
-    if costs.void and v.sum() >= room:
-        raise UserError(f"The volumes add up to {v.sum():.6g}, but the domain has {room:.6g}; leave room for the void.")
-    if not costs.void and not math.isclose(v.sum(), room, rel_tol=1e-9):
+    found = np.asarray(labels)
+    if found.dtype.kind not in "iu" or found.shape != grid.shape:
         raise UserError(
-            f"The volumes add up to {v.sum():.6g}; without a void they have to fill the domain, {room:.6g}."
+            f"The labels have shape {found.shape} and hold {found.dtype}; whole numbers of shape {grid.shape} are "
+            "needed."
         )
-    return v
+    if not NOBODY <= int(found.min()) <= int(found.max()) < count:
+        raise UserError(f"The labels go from {found.min()} to {found.max()}; from {NOBODY} to {count - 1} is possible.")
+    return found.astype(np.int32, copy=False)
 
 
 def solve(
@@ -365,11 +421,11 @@ def solve(
         f: Potentials to start from, for example those of the last time step; if they lead astray, it starts again
             without them.
         tolerance: Largest relative error of a volume.
-        most: Evaluations after which it stops.
+        most: Evaluations after which it stops, at least 1.
     Returns:
         The diagram with the least error that was met; it says whether it converged, and which cells are empty.
     Raises:
-        UserError: If the volumes, potentials or tolerance are not valid.
+        UserError: If the volumes, potentials, tolerance or number of evaluations are not valid.
     Source:
         Optimal transport talk, slides "How can we enforce a volume preservation constraint?" and "These simulations
         alternate between"; Kitagawa, Merigot and Thibert (2019) for the damping.
@@ -379,14 +435,11 @@ def solve(
         >>> bool(abs(disc.volumes[0] - 0.5) < 0.005)
         True
     """
-    v = as_volumes(volumes, costs)
-    if not tolerance > 0:
-        raise UserError(f"The tolerance is {tolerance}; it has to be above 0.")
+    v = as_volumes(volumes, len(costs), costs.grid.volume, void=costs.void)
+    tolerance, most = as_number(tolerance, "The tolerance", above=0), as_count(most, "most")
     if f is None:
         return _climb(costs, v, costs.start(v), tolerance, most)
-    f = np.array(f, dtype=np.float64)
-    if f.shape != v.shape or not np.isfinite(f).all():
-        raise UserError(f"The potentials have shape {f.shape}; {len(v)} finite ones are needed.")
+    f = as_floats(f, "f", shape=v.shape)
     warm = _climb(costs, v, f, tolerance, most)
     if warm.errors.max() <= ASTRAY * tolerance or warm.evaluations >= most:
         return warm
@@ -416,6 +469,8 @@ def _climb(costs: Costs, v: Floats, f: Floats, tolerance: float, most: int) -> D
         length = 1.0
         while (off := np.abs(now / v - 1)).max() > tolerance and length >= SHORTEST_STEP:
             step = _newton_step(costs, labels, np.where(off > left_alone, v - now, 0.0))
+            if not np.isfinite(step).all():
+                break  # the costs differ by less, or by more, than numbers can tell
             length, before = min(1.0, 4 * length), _norm(off, allowed)
             while length >= SHORTEST_STEP:
                 if used >= most:
@@ -449,7 +504,7 @@ def _newton_step(costs: Costs, labels: Labels, wanted: Floats) -> Floats:
 
 def centroids(labels: Labels, count: int, grid: Grid) -> Floats:
     """Return the mean of the pixels' centres of each cell, shape (count, D); NaN for an empty one."""
-    flat = labels.ravel()
+    flat = as_labels(labels, count, grid).ravel()
     kept = flat != NOBODY
     points, owners = grid.centres[kept], flat[kept]
     sums = np.stack([np.bincount(owners, axis, count) for axis in points.T], axis=1)
@@ -459,7 +514,7 @@ def centroids(labels: Labels, count: int, grid: Grid) -> Floats:
 
 def covariances(labels: Labels, count: int, grid: Grid) -> Floats:
     """Return the covariance of the positions in each cell, shape (count, D, D), in squared lengths; NaN if empty."""
-    flat = labels.ravel()
+    flat = as_labels(labels, count, grid).ravel()
     kept = flat != NOBODY
     owners = flat[kept]
     d = grid.centres[kept] - centroids(labels, count, grid)[owners]

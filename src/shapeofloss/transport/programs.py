@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import linprog
 
+from shapeofloss.arrays import as_floats
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats, as_weights
 
@@ -19,13 +20,16 @@ def as_costs(cost: ArrayLike) -> Floats:
     """Return costs as an array of double precision, shape (N, M).
 
     Raises:
-        UserError: If they are no matrix, or one is not finite.
+        UserError: If they are no matrix, one is not finite, or they are so large that their sums are not.
     """
-    matrix = np.asarray(cost, dtype=np.float64)
+    matrix = as_floats(cost, "The matrix of costs", finite=False)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise UserError(f"The costs have shape {matrix.shape}; they need one row per source, one column per target.")
     if not np.isfinite(matrix).all():
-        raise UserError("The costs must be finite; to forbid a pair, give it a cost far above the others.")
+        raise UserError("The costs have entries that are not finite; forbid a pair by a cost that is large instead.")
+    most = float(np.finfo(np.float64).max) / (8 * max(matrix.shape))
+    if (largest := float(np.abs(matrix).max())) > most:
+        raise UserError(f"The costs go up to {largest:g}, and their sums overflow: divide them, to {most:g} at most.")
     return matrix
 
 
@@ -145,12 +149,12 @@ def c_transform(cost: ArrayLike, g: ArrayLike) -> Floats:
     """Return the highest f that is allowed beside g: f_i = min_j (C_ij - g_j), shape (N,).
 
     Raises:
-        UserError: If there is not one g for each column.
+        UserError: If there is not one g for each column, finite, or the costs are none.
     Example:
         >>> c_transform([[1.0, 4.0], [2.0, 0.0]], [0.0, 3.0]).tolist()
         [1.0, -3.0]
     """
-    matrix, prices = as_costs(cost), np.asarray(g, dtype=np.float64)
+    matrix, prices = as_costs(cost), as_floats(g, "g")
     if prices.shape != matrix.shape[1:]:
         raise UserError(f"g has shape {prices.shape}; the costs have {matrix.shape[1]} columns, one price for each.")
     return np.min(matrix - prices, axis=1)

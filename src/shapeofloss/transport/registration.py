@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from shapeofloss.arrays import as_count, as_floats
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.anatomy import two_phases
 from shapeofloss.transport.clouds import Floats, as_cloud
@@ -74,7 +75,7 @@ class Settings:
             UserError: If there is no round, or a number is not above 0.
         """
         values = (self.first, self.last, self.stiffness, self.width, self.scale)
-        if self.rounds < 1 or not all(v > 0 and np.isfinite(v) for v in values):
+        if as_count(self.rounds, "rounds", at_least=0) < 1 or not all(v > 0 and np.isfinite(v) for v in values):
             raise UserError(f"{self}: at least one round is needed, and all numbers have to be above 0.")
         if self.rounds == 1:
             return [(self.scale * self.last, self.stiffness)]
@@ -161,9 +162,14 @@ def register(
 # --- errors where the truth is known ----------------------------------------------------------------------------------
 
 
-def landmark_error(points: Floats, images: Floats) -> float:
-    """Return the mean distance between points and where they should be, both of shape (L, 3), in mm."""
-    return float(np.linalg.norm(points - images, axis=1).mean())
+def landmark_error(points: ArrayLike, images: ArrayLike) -> float:
+    """Return the mean distance between points and where they should be, both of shape (L, 3), in mm.
+
+    Raises:
+        UserError: If one of them is no cloud, or they have different shapes.
+    """
+    x = as_cloud(points, "points")
+    return float(np.linalg.norm(x - as_floats(images, "The cloud images", shape=x.shape), axis=1).mean())
 
 
 def gap(points: Floats, y: Floats) -> float:

@@ -8,19 +8,22 @@ Its optimal value is that of the least <pi, C> + eps KL(pi, alpha x beta). With 
 blurred over a distance of about sqrt(eps), the *blur*.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import as_cloud, as_weights
 from shapeofloss.transport.softmin import Dense, Softmin, softmin_between
 
 HARD = 1e-9  # times the final eps: a soft minimum as good as a hard one
+LONGEST = 1_000_000  # schedule
+FAINTEST = 1e-290  # eps: a billionth of it is still a number
 
 
 @dataclass(frozen=True)
@@ -76,19 +79,22 @@ def annealing(first: float, last: float, *, scaling: float) -> list[float]:
     The square, because scaling is the factor of the blur, sqrt(eps), as in GeomLoss.
 
     Args:
-        first, last: Above 0, in units of the cost.
+        first, last: From 1e-290, finite, in units of the cost.
         scaling: Factor of the blur from step to step, above 0 and below 1.
     Raises:
-        UserError: If an argument is none of the above.
+        UserError: If an argument is none of the above, or the schedule would have more than a million entries.
     Example:
         >>> annealing(1.0, 0.1, scaling=0.5)
         [1.0, 0.25, 0.1]
     """
-    if not (0 < scaling < 1 and first > 0 and last > 0):
+    first, last, scaling = (as_number(value, "An entry", finite=False) for value in (first, last, scaling))
+    if not (0 < scaling < 1 and FAINTEST <= first < math.inf and FAINTEST <= last < math.inf):
         raise UserError(
-            f"A schedule from {first} to {last} by {scaling}: "
-            "both ends have to be above 0, the scaling between 0 and 1."
+            f"A schedule from {first} to {last} by {scaling}: both ends have to be above 0 (from {FAINTEST:g}) and "
+            "finite, the scaling between 0 and 1."
         )
+    if math.log(first) - math.log(last) > -2 * math.log(scaling) * LONGEST:
+        raise UserError(f"A schedule from {first} to {last} by {scaling} has over {LONGEST:,} entries; scale by less.")
     schedule = []
     while first > last:
         schedule.append(first)
@@ -164,16 +170,16 @@ def sinkhorn(
         x, y: Clouds, shape (N, D) and (M, D).
         a, b: Weights, shape (N,) and (M,), normalised; equal by default. Points of weight 0 get a potential, and no
             mass.
-        eps: Temperature, above 0, in units of the cost: the square of the blur.
+        eps: Temperature, from 1e-290, in units of the cost: the square of the blur.
         scaling: With eps-scaling: factor of the blur from step to step, starting at the largest cost; None for none.
-        tolerance: End once each marginal's absolute errors add up to at most this, at the last eps.
+        tolerance: End once each marginal's absolute errors add up to at most this, at the last eps; from 0.
         steps: Most steps; beyond it `converged` is false, and the errors say how far it came.
         backend: "auto", "dense" or "symbolic", as for `softmin.softmin_between`.
     Returns:
         Potentials, values and errors. With the tolerance 1e-3 and an eps of at most a hundredth of the value, the bound
         is within 1% of exact transport on the clouds of the course.
     Raises:
-        UserError: If a cloud, a weight or a number is none of the above.
+        UserError: If a cloud, a weight or a number is none of the above, or costs overflow.
     Source:
         Optimal transport talk, Algorithm 3.3 and slide "eps-scaling".
     Example:
@@ -184,15 +190,15 @@ def sinkhorn(
     x, y = as_cloud(x, "x"), as_cloud(y, "y")
     if x.shape[1] != y.shape[1]:
         raise UserError(f"The clouds have dimensions {x.shape[1]} and {y.shape[1]}; both need the same.")
-    if not (eps > 0 and np.isfinite(eps)):
-        raise UserError(f"The temperature eps is {eps}; it has to be above 0, such as the square of 0.05 diameters.")
-    if steps < 1:
-        raise UserError(f"The number of steps is {steps}; it has to be at least 1.")
+    eps = as_number(eps, "The temperature eps", at_least=FAINTEST)
+    tolerance, steps = as_number(tolerance, "tolerance", at_least=0), as_count(steps, "The number of steps")
     clouds = torch.from_numpy(x), torch.from_numpy(y)
     alpha, beta = torch.from_numpy(as_weights(a, len(x), "a")), torch.from_numpy(as_weights(b, len(y), "b"))
     softmin = softmin_between(*clouds, backend=backend)
     corners = torch.cat(clouds).amax(0) - torch.cat(clouds).amin(0)
     first = max(float(corners @ corners) / 2, eps)  # at least the largest cost
+    if not math.isfinite(first / eps):
+        raise UserError(f"The largest cost, {first:g}, over eps = {eps} overflows: take a larger eps, or another unit.")
     schedule = [eps] if scaling is None else annealing(first, eps, scaling=scaling)
     for number, step in enumerate(sinkhorn_steps(softmin, alpha, beta, schedule), start=1):
         if number >= steps or (number > len(schedule) and step.error <= tolerance):

@@ -6,7 +6,7 @@ All lengths are in mm.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import LinAlgError, solve
 from scipy.spatial.distance import cdist
 
 from shapeofloss.errors import UserError
@@ -34,11 +34,20 @@ class Affine:
 
     @classmethod
     def fit(cls, points: Floats, targets: Floats, weights: Floats) -> "Affine":
-        """Return the map with the least weighted sum of squared distances to the targets, all of shape (N, 3)."""
+        """Return the map with the least weighted sum of squared distances to the targets, all of shape (N, 3).
+
+        Raises:
+            UserError: If the points that have a weight lie in a plane, or there is none.
+        """
+        if not weights.sum() > 0:
+            raise UserError(NOTHING)
         middle = np.average(points, axis=0, weights=weights)
         image = np.average(targets, axis=0, weights=weights)
         p = points - middle
-        matrix = solve(p.T @ (weights[:, None] * p), p.T @ (weights[:, None] * (targets - image)), assume_a="pos").T
+        try:
+            matrix = solve(p.T @ (weights[:, None] * p), p.T @ (weights[:, None] * (targets - image)), assume_a="pos").T
+        except LinAlgError:
+            raise UserError(FLAT.format(name="x that have a partner within reach")) from None
         return cls(matrix, image - matrix @ middle)
 
 
@@ -77,6 +86,7 @@ def gaussian_map(x: Floats, y: Floats) -> Affine:
 
     def power(matrix: Floats, exponent: float) -> Floats:
         values, vectors = np.linalg.eigh(matrix)
+        values = values.clip(min=np.finfo(np.float64).eps * values[-1])  # what rounding made of a small one
         return (vectors * values**exponent) @ vectors.T
 
     root, inverse = (power(np.cov(x.T), exponent) for exponent in (0.5, -0.5))

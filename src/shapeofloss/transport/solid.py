@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats, as_cloud
 from shapeofloss.transport.fluid import reflected, settled
@@ -84,8 +85,10 @@ class Solid:
         Raises:
             UserError: If a number makes no sense.
         """
-        if not (self.step > 0 and self.rounds >= 0):
-            raise UserError(f"The time step is {self.step}, above 0; the rounds {self.rounds}, at least 0.")
+        as_number(self.step, "The time step", above=0)
+        as_number(self.gravity, "The gravity")
+        as_count(self.rounds, "rounds", at_least=0)
+        object.__setattr__(self, "volumes", as_floats(self.volumes, "The array of volumes", shape=("N",)))
         if not (0 <= self.pull <= 1 and 0 < self.stiffness <= 1 and 0 <= self.viscosity <= 0.2):
             raise UserError(
                 f"pull = {self.pull} and stiffness = {self.stiffness} are shares between 0 and 1, and viscosity = "
@@ -141,7 +144,11 @@ def simulate(solid: Solid, positions: ArrayLike, velocities: ArrayLike | None = 
         Optimal transport talk, slides "Power plastics"; Mueller et al. (2007) for position-based dynamics.
     """
     y = as_cloud(positions, "of particles").copy()
-    v = np.zeros_like(y) if velocities is None else np.array(velocities, dtype=np.float64)
+    v = (
+        np.zeros_like(y)
+        if velocities is None
+        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
+    )
     down, f = np.array([0.0, -solid.gravity]), None
     bonds, rest = np.empty((0, 2), np.int64), np.empty(0)
     started = False
@@ -232,6 +239,8 @@ def non_rigid(before: ArrayLike, after: ArrayLike) -> float:
 
     Args:
         before, after: The same particles twice, shape (N, 2).
+    Raises:
+        UserError: If they are no clouds of one shape.
     Source:
         Kabsch (1976); reflections are not allowed.
     Example:
@@ -240,6 +249,8 @@ def non_rigid(before: ArrayLike, after: ArrayLike) -> float:
         0.0
     """
     x, y = as_cloud(before, "before"), as_cloud(after, "after")
+    if x.shape != y.shape:
+        raise UserError(f"The clouds have shapes {x.shape} and {y.shape}; the same particles are needed twice.")
     x, y = x - x.mean(0), y - y.mean(0)
     left, values, right = np.linalg.svd(x.T @ y)
     values[-1] *= np.sign(np.linalg.det(left @ right))

@@ -18,7 +18,7 @@ from skimage.measure import find_contours
 
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
-from shapeofloss.transport.pixels import NOBODY, Diagram, Grid, Labels, MatrixCosts, solve
+from shapeofloss.transport.pixels import NOBODY, Diagram, Grid, Labels, MatrixCosts, as_labels, solve
 
 
 def tensions(kinds: NDArray[np.int64], contact: Floats, void: Floats) -> Floats:
@@ -82,6 +82,7 @@ def relax(labels: Labels, sigma: Floats, steps: int, *, grid: Grid, width: float
         Optimal transport talk, slides "Surface tension".
     """
     count = len(sigma) - 1
+    labels = as_labels(labels, count, grid)
     volumes = np.bincount(labels[labels != NOBODY], minlength=count) * grid.pixel
     if not volumes.all():
         raise UserError(f"Cell {int(volumes.argmin())} has no pixel at the start; every cell needs some.")
