@@ -148,3 +148,23 @@ def test_a_training_is_found_by_its_name_and_a_wrong_one_names_the_nearest():
     assert set(clipping.STUDIES) > {"toy_run", "clipped_critic"}
     with pytest.raises(UserError, match="Did you mean 'value_surface'"):
         clipping.study(name="value_surfaces")
+
+
+def test_bounds_are_of_perceptrons_and_their_statistics_of_numbers():
+    with pytest.raises(UserError, match="The layer '0' is a Conv1d"):
+        clipping.spectral_bound(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 1)))
+    with pytest.raises(UserError, match="bound is -1"):
+        clipping.box_bound(nn.Linear(2, 1), -1)
+    with pytest.raises(UserError, match="1 of 2 pairs are one point twice"):
+        clipping.difference_quotients(nn.Linear(2, 1), torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    for norms in ([1.0, 2.0], [1.0, 0.0, 2.0], [1.0, np.nan, 2.0]):
+        for statistic in (clipping.factor_per_layer, clipping.straightness):
+            with pytest.raises(UserError, match="norms"):
+                statistic(np.array(norms))
+    with pytest.raises(UserError, match="All norms are 2"):
+        clipping.straightness(np.full(4, 2.0))
+    with pytest.raises(UserError, match="All values are 3"):
+        clipping.left_by_quadratic(np.eye(2), np.full(2, 3.0))
+    for surface in (np.zeros((2, 5)), np.full((3, 3), np.nan), [1.0]):
+        with pytest.raises(UserError, match="The surface has"):
+            clipping.peaks(surface)

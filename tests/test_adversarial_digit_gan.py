@@ -81,7 +81,7 @@ def test_the_dimension_of_a_ring_is_one_and_of_a_filled_square_two():
 
 
 def test_the_dimension_needs_enough_points_and_no_equal_ones():
-    with pytest.raises(UserError, match="5 points and 10 neighbours"):
+    with pytest.raises(UserError, match="5 points are too few for 10 neighbours"):
         digit_gan.intrinsic_dimension(np.eye(5))
     with pytest.raises(UserError, match="Two points are equal"):
         digit_gan.intrinsic_dimension(np.zeros((20, 3)))
@@ -127,3 +127,13 @@ def test_checkpoints_have_to_divide_the_steps_and_methods_to_exist():
         digit_gan.digit_run(method="WGAN-GP", strength=10.0, **{**SMALL, "checkpoints": 3})
     with pytest.raises(UserError, match="WGAN-GP"):
         digit_gan.digit_run(method="WGAN-G", **SMALL)
+
+
+def test_labels_are_classes_and_neighbours_have_distances_that_grow():
+    for labels in ([], [-1], [10], [0.5], [np.nan], [[1]]):
+        with pytest.raises(UserError, match=r"labels|Labels"):
+            digit_gan.classes_covered(labels)
+    with pytest.raises(UserError, match="All neighbours are equally far"):
+        digit_gan.intrinsic_dimension(np.eye(12), neighbours=11)
+    with pytest.raises(UserError, match=r"neighbours is 2\.5"):
+        digit_gan.intrinsic_dimension(np.eye(12), neighbours=2.5)

@@ -1,5 +1,6 @@
 """The table of f-divergences: numerical suprema, known values, and what the definitions demand of every row."""
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -165,7 +166,110 @@ def test_other_wrong_input_gets_its_sentence():
         d.bound(d.GAN, [-1.0, 0.5], [0.5, 0.5], [0.5, 0.5])
     with pytest.raises(UserError, match=r"shape \(3,\)"):
         d.bound(d.KL, [0.0, 0.0, 0.0], [0.5, 0.5], [0.5, 0.5])
-    with pytest.raises(UserError, match="1 bins"):
+    with pytest.raises(UserError, match="bins is 1"):
         d.random_pair(1, np.random.default_rng(0))
     with pytest.raises(UserError, match=r"total variation of 0\.99"):
         d.random_pair(3, np.random.default_rng(0), apart=0.99)
+
+
+def test_divergences_of_laws_that_nearly_agree_are_not_negative_and_have_their_digits():
+    rng = np.random.default_rng(2)
+    for size in (1e-3, 1e-5, 1e-7):
+        p = rng.dirichlet(np.ones(6))
+        pi = p * (1 + size * (rng.random(6) - 0.5))
+        pi /= pi.sum()
+        # f''(1) / 2 sum (pi - p)^2 / p, from Taylor, with f'' = 1, 1, 2, 1/2, 1/2, 1/2
+        chi = ((pi - p) ** 2 / p).sum()
+        for row, second in zip(ROWS, (1, 1, 2, 0.5, 0.5, 0.5), strict=True):
+            least = float(row.generator(np.ones(1))[0])
+            wanted = pytest.approx(second / 2 * chi, rel=10 * size + 1e-8)
+            assert row.excess(pi, p).sum() == wanted
+            if row is not d.GAN:  # which has -2 log 2 added
+                assert d.divergence(row, pi, p) == wanted
+            assert d.divergence(row, pi, p) >= least == d.divergence(row, p, p)
+    for _ in range(200):
+        p = rng.dirichlet(np.ones(7))
+        pi = p * (1 + 1e-16 * rng.standard_normal(7))
+        assert min(d.kl(p, pi / pi.sum()), d.jsd(p, pi / pi.sum()), d.jsd(pi / pi.sum(), p)) >= 0
+
+
+def test_tiny_masses_give_the_numbers_of_long_arithmetic():
+    mpmath.mp.dps = 50
+    rng = np.random.default_rng(3)
+    for tiny in (1e-310, 5e-324, 1e-200, 1e-20):
+        share = rng.uniform(0.2, 0.8)
+        pi, p = np.array([share, 1 - share]), np.array([tiny, 1.0])
+        logs = [mpmath.log(mpmath.mpf(a) / mpmath.mpf(b)) for a, b in zip(pi.tolist(), p.tolist(), strict=True)]
+        assert d.kl(pi, p) == pytest.approx(
+            float(sum(a * log for a, log in zip(pi.tolist(), logs, strict=True))), rel=1e-12
+        )
+        assert d.divergence(d.REVERSE_KL, p, pi) == pytest.approx(d.kl(pi, p), rel=1e-12)
+        middle = [(mpmath.mpf(a) + mpmath.mpf(b)) / 2 for a, b in zip(pi.tolist(), p.tolist(), strict=True)]
+        halves = [
+            own * mpmath.log(own / m)
+            for law in (pi, p)
+            for own, m in zip(map(mpmath.mpf, law.tolist()), middle, strict=True)
+        ]
+        assert d.jsd(pi, p) == pytest.approx(float(sum(halves) / 2), rel=1e-12)
+
+
+def test_a_record_of_ones_own_has_its_divergence_from_its_generator_and_slope():
+    own = d.Divergence(**{**d.KL.__dict__, "key": "own", "excess": None})
+    for pi, p in [*pairs(7), ([0.5, 0.5, 0], [0.25, 0.5, 0.25])]:
+        assert d.divergence(own, pi, p) == pytest.approx(d.kl(pi, p), rel=1e-12)
+        assert d.divergence(own, p, p) == 0
+    assert d.divergence(own, [0.5, 0.5], [1e-310, 1.0]) == np.inf  # the ratio overflows, and f has no finite slope
+
+
+def test_a_softmax_in_single_precision_is_a_histogram_and_what_is_further_off_is_told_by_how_much():
+    rng = np.random.default_rng(0)
+    masses = np.exp(rng.standard_normal(50)).astype(np.float32)
+    rounded = masses / masses.sum()
+    rounded[0] += 4e-7
+    exact = rounded.astype(float) / rounded.astype(float).sum()
+    assert abs(rounded.astype(float).sum() - 1) > 1e-7
+    assert d.kl(rounded, np.full(50, 0.02)) == pytest.approx(entropy(exact, np.full(50, 0.02)), rel=1e-12)
+    with pytest.raises(UserError, match=r"add up to 1.0001, which differs from 1 by 0.0001: divide"):
+        d.kl([0.5, 0.5001], [0.5, 0.5])
+
+
+def test_wrong_kinds_get_a_sentence():
+    for call in (d.divergence, lambda row, *laws: d.bound(row, [0.0, 0.0], *laws)):
+        with pytest.raises(UserError, match="The row is 'kl'; a Divergence is needed"):
+            call("kl", [0.5, 0.5], [0.5, 0.5])
+    with pytest.raises(UserError, match="There is no f-divergence 1: it is chosen by name"):
+        d.row(1)
+    for masses in (["a", "b"], None, [0.5 + 0j, 0.5], np.ma.masked_array([0.5, 0.5], [True, False])):
+        with pytest.raises(UserError, match="The histogram pi"):
+            d.kl(masses, [0.5, 0.5])
+
+
+FAR = np.logspace(-149, 149, 120)
+
+
+@each_row
+def test_conjugating_twice_gives_the_generator_also_far_away_and_its_limit_at_zero(row):
+    found = d.numerical_biconjugate(row.conjugate, FAR, end=row.end)
+    true = row.generator(FAR)
+    if row in (d.JENSEN_SHANNON, d.GAN):  # u log u - (u + 1) log(u + 1), which has lost its digits for large u
+        large = FAR > 1e8
+        true[large] = -1 - np.log1p(FAR[large]) + (FAR[large] + 1) * (np.log(2) if row is d.JENSEN_SHANNON else 0)
+    assert found == pytest.approx(true, rel=1e-9, abs=1e-12)
+    assert d.numerical_biconjugate(row.conjugate, [0.0], end=row.end) == pytest.approx([row.at_zero])
+
+
+@each_row
+def test_the_conjugate_far_away_is_the_closed_form_or_infinite(row):
+    t = np.array([-1e30, -1e5, -50.0, -1e-20, 0.5, 100.0, 600.0, 1e20])
+    t = t[t < row.end]
+    with np.errstate(over="ignore"):
+        wanted = row.conjugate(t)
+    assert d.numerical_conjugate(row.generator, t, at_zero=row.at_zero) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+    if row.end < np.inf:
+        assert d.numerical_conjugate(row.generator, [row.end + 1], at_zero=row.at_zero) == np.inf
+
+
+def test_ratios_outside_of_the_search_are_refused():
+    for u in ([1e-160], [1e160], [-1.0], [np.nan]):
+        with pytest.raises(UserError, match=r"Ratios reach|not finite"):
+            d.numerical_biconjugate(d.KL.conjugate, u, end=np.inf)

@@ -106,3 +106,14 @@ def test_wrong_input_gets_its_sentence(laws):
         fit_critic(d, d, 0, penalty=1.0, **SETTINGS, places=d, fresh_x=d, fresh_y=pi)
     with pytest.raises(UserError, match="cloud x"):
         fit_critic(pi, p, 0, penalty=1.0, **SETTINGS, places=d, fresh_x=d, fresh_y=d)
+
+
+def test_slopes_and_distances_are_finite_and_not_negative():
+    d = np.array([[0.0, 1.0], [1.0, 0.0]])
+    for slope in (np.inf, np.nan, 0, -1, "1"):
+        with pytest.raises(UserError, match="bound of the slope is"):
+            lipschitz_program(d, [1, 0], [0, 1], slope=slope)
+    with pytest.raises(UserError, match="least distance is -1"):
+        lipschitz_program(-d, [1, 0], [0, 1])
+    with pytest.raises(UserError, match="list of centres"):
+        mixture_1d(3, 0, centres=[np.nan], deviation=1.0)

@@ -115,3 +115,30 @@ def test_a_single_pair_is_no_table_of_code_laws(function):
 def test_a_negative_deviation_is_refused():
     with pytest.raises(UserError, match="standard deviation above 0"):
         mean_elbo([[0.0, -1.0]], square, STANDARD)
+
+
+def test_no_law_and_no_numbers_are_refused():
+    for call in (mean_elbo, parts):
+        with pytest.raises(UserError, match="code laws have shape"):
+            call(np.zeros((0, 2)), np.zeros_like, [0.0, 1.0])
+        for given in (lambda z: z * np.nan, lambda z: 0.0, lambda z: z + np.inf):
+            with pytest.raises(UserError, match="What reconstruction gives"):
+                call([[0.0, 1.0]], given, [0.0, 1.0])
+        with pytest.raises(UserError, match="reconstruction is a float"):
+            call([[0.0, 1.0]], 1.0, [0.0, 1.0])
+
+
+def test_information_and_kl_are_not_negative_where_they_vanish():
+    for sigma in (0.3, 1.0, 2.7, 11.0):
+        found = parts([[0.1, sigma]], np.zeros_like, [0.1, sigma])
+        assert found.information == 0 and 0 <= found.marginal < 1e-12
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        A = rng.standard_normal((4, 4))
+        S = A @ A.T
+        assert 0 <= gaussian_kl(A[0], S, A[0], S) < 1e-10
+    for broken in (-np.eye(2), np.zeros((2, 2)), [[1.0, 0.5], [0.0, 1.0]]):
+        with pytest.raises(UserError, match="S is no covariance"):
+            gaussian_kl(np.zeros(2), broken, np.zeros(2), np.eye(2))
+    with pytest.raises(UserError, match="sigma is 0"):
+        LinearGaussian(np.ones((1, 1)), np.zeros(1), 0)

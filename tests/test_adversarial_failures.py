@@ -113,7 +113,17 @@ def test_wrong_settings_get_their_sentence():
         line_game(data=TWO, objective="wasserstein", bins=20, **GAME)
     with pytest.raises(UserError, match="4 steps cannot be divided into 3 equal parts"):
         line_game(data=TWO, objective="minimax", bins=20, **{**GAME, "records": 3})
-    with pytest.raises(UserError, match="at least 3"):
+    with pytest.raises(UserError, match="bins is 2; a whole number from 3"):
         edges(2)
     with pytest.raises(UserError, match="Gradients are wanted"):
         saturation(width=4, steps=5, batch=8, rate=0.01, at=[10], seed=0)
+
+
+def test_histograms_of_points_and_their_value_refuse_what_they_would_miscount():
+    for x in ([np.nan, 0.0], [], ["a"]):
+        with pytest.raises(UserError, match=r"x (has|is)"):
+            point_masses(x, 5)
+    for pi in ([0.5, 0.6], [np.nan, 1.0], [1.5, -0.5]):
+        with pytest.raises(UserError, match="histogram pi"):
+            optimal_value(pi, [0.5, 0.5])
+    assert (mixture_masses([[0.0, 1e-3], [1.0, 5.0]], 200) >= 0).all()

@@ -6,6 +6,7 @@ import torch
 
 from shapeofloss.adversarial import fgan
 from shapeofloss.adversarial.divergences import LOG_2, TABLE
+from shapeofloss.adversarial.fgan import charge, reward
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.toys import eight_gaussians
 from shapeofloss.adversarial.training import GAN
@@ -107,3 +108,12 @@ def test_a_row_that_does_not_exist_is_refused():
         fgan.charge("pearsn", RAW)
     with pytest.raises(UserError, match="no f-divergence"):
         fgan.objective("total-variation")
+
+
+def test_single_precision_overflows_where_the_numbers_do_and_a_training_says_so():
+    low, high = torch.tensor([-100.0]), torch.tensor([100.0])
+    for key, call, v in (("reverse-kl", reward, low), ("hellinger", reward, low), ("kl", charge, high)):
+        single, double = (abs(call(key, x).item()) for x in (v, v.double()))
+        assert single == np.inf and double > torch.finfo(torch.float32).max
+    with pytest.raises(UserError, match="v is a ndarray; a tensor is needed"):
+        reward("kl", np.zeros(2))

@@ -124,5 +124,17 @@ def test_a_training_that_leaves_the_finite_numbers_stops_with_the_step_and_the_r
 
 @pytest.mark.parametrize(("dimension", "layers"), [(1, 2), (2, 1)])
 def test_a_flow_that_cannot_mix_is_refused(dimension, layers):
-    with pytest.raises(UserError, match="both need at least 2"):
+    with pytest.raises(UserError, match="is 1; a whole number from 2"):
         RealNVP(dimension, layers=layers, width=4, rng=source())
+
+
+def test_wrong_arguments_of_a_flow_get_a_sentence():
+    flow = RealNVP(2, layers=2, width=4, rng=source())
+    with pytest.raises(UserError, match=r"shape \(5, 3\); the flow takes \(N, 2\)"):
+        flow.log_prob(torch.zeros(5, 3))
+    given = {"sampler": two_moons, "steps": 1, "batch": 4, "learning_rate": 1e-3, "seed": 0}
+    for name, value in (("steps", 0), ("batch", 2.5), ("learning_rate", -1.0), ("seed", None), ("sampler", 3)):
+        with pytest.raises(UserError, match=f"{name} is"):
+            fit_flow(flow, **{**given, name: value})
+    with pytest.raises(UserError, match="a RealNVP is needed"):
+        fit_flow(torch.nn.Linear(2, 2), **given)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from shapeofloss.adversarial import likelihood
@@ -14,6 +15,7 @@ from shapeofloss.adversarial.likelihood import (
     forward_kl,
     reverse_kl,
 )
+from shapeofloss.errors import UserError
 
 
 def test_digits_are_split_into_points_of_the_unit_cube_that_keep_their_grey_levels():
@@ -88,3 +90,32 @@ def test_searches_are_sorted_by_their_divergence_and_repeat():
     ends = fit_normal(reverse_kl, target, 3, starts=3)
     assert [own["divergence"] for own in ends] == sorted(own["divergence"] for own in ends)
     assert ends == fit_normal(reverse_kl, target, 3, starts=3)
+
+
+def test_laws_without_a_density_are_refused():
+    for x in (np.ones((5, 2)), np.eye(2)):
+        with pytest.raises(UserError, match="no normal law has a density"):
+            Normal.fitted(x)
+    with pytest.raises(UserError, match=r"shape \(4, 3\); \(N, 2\)"):
+        Normal.fitted(np.random.default_rng(0).random((9, 2))).log_density(np.zeros((4, 3)))
+    for width in (0, -1.0, np.nan):
+        with pytest.raises(UserError, match="width is"):
+            Kernels(np.zeros((3, 2)), width)
+    for settings in ({"weight": 0.0}, {"weight": 1.0}, {"width": 1e-3}, {"width": 5.0}):
+        with pytest.raises(UserError, match=f"{next(iter(settings))} is"):
+            TwoModes(**{"weight": 0.5, "width": 0.2, **settings})
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(40.0, 1.0), (1.0, 1e-4), (0.0, 30.0), (-15.0, 2.0)])
+def test_reverse_kl_is_right_also_where_the_nodes_of_the_target_end(mean, deviation):
+    target = TwoModes(0.3, 0.2)
+    own = norm(mean, deviation)
+    low, high = mean - 12 * deviation, mean + 12 * deviation
+    wanted = quad(
+        lambda x: own.pdf(x) * (own.logpdf(x) - target.log_density(np.array([x]))[0]),
+        low,
+        high,
+        limit=500,
+        points=[mean],
+    )[0]
+    assert reverse_kl(target, mean, deviation) == pytest.approx(wanted, rel=1e-5)

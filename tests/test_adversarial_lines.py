@@ -1,5 +1,7 @@
 """Two lines: closed forms against programs and quadrature, trained networks against closed forms."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -119,3 +121,20 @@ def test_wrong_input_gets_its_sentence():
         read_distance("wasserstien", 0.5, 0, steps=1, **NETWORK)
     with pytest.raises(UserError, match="no method 'momentum'"):
         close_gap("wasserstein", 1.0, 0, method="momentum", rate=0.1, steps=1, warm_up=1, critic_steps=1, **NETWORK)
+
+
+def test_lines_that_are_almost_one_have_no_negative_distance():
+    for theta in (1e-3, 1e-7, 1e-10, -1e-16, 0.0):
+        for width in (0.3, 1.0, 7.0):
+            found = thick_distances(theta, width)
+            assert min(found) >= 0 and found.jsd <= math.log(2)
+            assert found.kl_forward == pytest.approx(theta**2 / (2 * width**2), rel=1e-9, abs=1e-16)
+
+
+def test_places_are_finite_numbers():
+    for call in (line, LineGenerator, distances, bins, lambda theta: thick_distances(theta, 1.0)):
+        for theta in (math.nan, math.inf, "0", None):
+            with pytest.raises(UserError, match="theta is"):
+                call(theta)
+    with pytest.raises(UserError, match="across is 0"):
+        bins(0.0, across=0)

@@ -7,6 +7,9 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 
 from shapeofloss.adversarial import quality, toys
+from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.quality import frechet_distance, mode_shares, modes_covered, wasserstein
+from shapeofloss.adversarial.toys import eight_gaussians
 from shapeofloss.errors import UserError
 
 
@@ -75,3 +78,28 @@ def test_the_frechet_distance_is_a_shifts_square_symmetric_and_zero_on_itself_ev
 def test_the_frechet_distance_needs_two_points_each_and_one_dimension(y):
     with pytest.raises(UserError, match="two points and one dimension"):
         quality.frechet_distance(np.zeros((4, 3)), y)
+
+
+def test_a_generators_output_as_it_comes_is_refused_with_what_to_do():
+    made = perceptron((2, 2), rng=torch.Generator().manual_seed(0))(torch.randn(250, 2))
+    for call in (
+        lambda: wasserstein(made, made),
+        lambda: frechet_distance(made, made),
+        lambda: modes_covered(made, eight_gaussians()),
+        lambda: mode_shares(made, eight_gaussians()),
+    ):
+        with pytest.raises(UserError, match=r"\.detach\(\)"):
+            call()
+    done = made.detach()
+    assert wasserstein(done, done + 1) == pytest.approx(np.sqrt(2)) and modes_covered(done, eight_gaussians()) >= 0
+
+
+def test_samples_are_points_of_the_modes_space():
+    with pytest.raises(UserError, match=r"shape \(300, 2, 2\)"):
+        modes_covered(np.zeros((300, 2, 2)), eight_gaussians())
+    with pytest.raises(UserError, match="3 coordinates and the modes 2"):
+        modes_covered(np.zeros((300, 3)), eight_gaussians())
+    with pytest.raises(UserError, match="not finite"):
+        modes_covered(np.full((300, 2), np.nan), eight_gaussians())
+    with pytest.raises(UserError, match="a Mixture is needed"):
+        mode_shares(np.zeros((300, 2)), "8 Gaussians")

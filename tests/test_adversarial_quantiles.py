@@ -1,5 +1,7 @@
 """The quantile formula, against SciPy, POT, linear programs and closed forms."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.special import ndtri
@@ -66,15 +68,60 @@ def test_the_cut_takes_the_tails_away():
 
 
 def test_wrong_input_gets_its_sentence():
-    with pytest.raises(UserError, match="list of finite numbers"):
+    with pytest.raises(UserError, match="list of points x has shape"):
         wasserstein_on_line([[0.0]], [1.0])
-    with pytest.raises(UserError, match="list of finite numbers"):
+    with pytest.raises(UserError, match="list of points y has 1 value that is not finite"):
         wasserstein_on_line([0.0], [np.nan])
-    with pytest.raises(UserError, match="at least 1"):
+    with pytest.raises(UserError, match="a number from 1 is needed"):
         wasserstein_on_line([0.0], [1.0], order=0.5)
     with pytest.raises(UserError, match="weights b"):
         wasserstein_on_line([0.0], [1.0], b=[-1.0])
-    with pytest.raises(UserError, match="between 0 and"):
+    with pytest.raises(UserError, match=r"is cut is 0\.7; a finite number above 0 and below 0\.5"):
         wasserstein_of_quantiles(lambda u, _: u, lambda u, _: u, cut=0.7)
-    with pytest.raises(UserError, match="at least 1"):
+    with pytest.raises(UserError, match="a number from 1 is needed"):
         wasserstein_of_quantiles(lambda u, _: u, lambda u, _: u, order=0)
+
+
+def test_infinite_order_is_the_largest_move_and_large_orders_come_near_it():
+    assert wasserstein_on_line([0.0, 10.0], [3.0, 4.0], order=np.inf) == 6
+    assert wasserstein_on_line([0.0, 10.0], [3.0, 4.0], order=2000) == pytest.approx(6 * 0.5 ** (1 / 2000))
+    assert wasserstein_of_quantiles(lambda u, _: 3 * u, lambda u, _: u, order=np.inf) == pytest.approx(2)
+    # |2 u|^s has the mean 2^s / (s + 1)
+    found = wasserstein_of_quantiles(lambda u, _: 3 * u, lambda u, _: u, order=50)
+    assert found == pytest.approx(2 * 51 ** (-1 / 50), rel=1e-6)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = rng.standard_normal((2, 6))
+        largest = min(np.abs(x - y[list(way)]).max() for way in itertools.permutations(range(6)))
+        assert wasserstein_on_line(x, y, order=np.inf) == largest
+        assert wasserstein_on_line(x, y, order=1e5) == pytest.approx(largest, rel=1e-4)
+
+
+def test_rounding_of_levels_moves_nothing_in_high_orders():
+    x, y = [0.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
+    assert [wasserstein_on_line(x, y, order=order) for order in (2, 10, 1000, np.inf)] == [0] * 4
+    assert wasserstein_on_line([0.0, 5.0], [0.0], a=[1.0, 0.0], order=np.inf) == 0  # what has no mass does not move
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-12, 1e12, 1e300])
+def test_the_distance_has_the_unit_of_the_places(unit):
+    x, y, a = np.array([0.1, 0.5, 0.7]), np.array([0.3, 0.9]), [1, 2, 3]
+    for order in (1, 2, 3.5, 400, np.inf):
+        near = wasserstein_on_line(x, y, a, order=order)
+        assert wasserstein_on_line(unit * x, unit * y, a, order=order) == pytest.approx(unit * near, rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [np.nan, 0.99, -1, "2", None, [1, 2]])
+def test_an_order_is_a_number_from_one(order):
+    with pytest.raises(UserError, match="The order of W is"):
+        wasserstein_on_line([0.0], [1.0], order=order)
+    with pytest.raises(UserError, match="The order of W is"):
+        wasserstein_of_quantiles(lambda u, _: u, lambda u, _: u, order=order)
+
+
+def test_quantiles_are_finite_numbers_for_each_level():
+    for broken in (lambda u, _: u * np.nan, lambda u, _: u[:2], lambda u, _: 1 / (u - u)):
+        with np.errstate(divide="ignore"), pytest.raises(UserError, match="What second gives"):
+            wasserstein_of_quantiles(lambda u, _: u, broken)
+    with pytest.raises(UserError, match="so far apart"):
+        wasserstein_on_line([1.5e308], [-1.5e308])

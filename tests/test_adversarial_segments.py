@@ -7,6 +7,7 @@ import torch
 
 from shapeofloss.adversarial import segments
 from shapeofloss.adversarial.quality import wasserstein
+from shapeofloss.adversarial.segments import Cones, Plane, Radius, along_segments, quotients
 from shapeofloss.errors import UserError
 from shapeofloss.transport.programs import price_program
 
@@ -175,3 +176,38 @@ def test_the_printed_sign_makes_gradients_blow_up():
 def test_a_run_repeats_from_its_seed_and_coupled_pairs_make_another():
     first, again, other = run(), run(), run(pairs="coupled")
     assert first["value"] == again["value"] != other["value"]
+
+
+def test_cones_and_planes_take_any_layout_precision_and_refuse_what_is_no_number():
+    rng = np.random.default_rng(0)
+    tips, heights, x = rng.random((5, 2)), rng.random(5), rng.random((7, 2))
+    wanted = (heights + np.linalg.norm(x[:, None] - tips, axis=2)).min(1)
+    for own in (
+        Cones(tips[::-1], heights[::-1]),
+        Cones(tips.tolist(), heights.tolist()),
+        Cones(tips, torch.tensor(heights)),
+    ):
+        assert own(torch.tensor(x)).numpy() == pytest.approx(wanted)
+        assert own(torch.tensor(x).float()).numpy() == pytest.approx(wanted, abs=1e-6)
+        assert own.float()(torch.tensor(x).float()).dtype == torch.float32
+    critic = Cones(tips, heights)
+    tips[:] = 9.0  # what the caller does later with its array is no matter of the critic
+    assert critic(torch.tensor(x)).numpy() == pytest.approx(wanted)
+    with pytest.raises(UserError, match="heights has 1 value that is not finite"):
+        Cones(tips, [0, 1, np.nan, 2, 3])
+    with pytest.raises(UserError, match="The shift is 0"):
+        Plane([0.0, 0.0])
+
+
+def test_segments_have_ends_places_and_a_length():
+    y, z = np.zeros((3, 2)), np.ones((3, 2))
+    for change, sentence in (
+        ({"y": y[:2]}, "pairs need the same"),
+        ({"t": [0.1, 0.2]}, r"\(3,\) is needed"),
+        ({"t": [0.1, 0.2, 1.5]}, r"on a segment they lie in \[0, 1\]"),
+        ({"t": [0.1, 0.2, np.nan]}, "not finite"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            along_segments(Radius(1.0), **{"y": y, "z": z, "t": [0.1, 0.2, 0.3], **change})
+    with pytest.raises(UserError, match="3 of 3 pairs are one point twice"):
+        quotients(np.zeros(3), y, np.zeros(3), y)

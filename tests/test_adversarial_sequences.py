@@ -65,7 +65,7 @@ def test_random_laws_share_bins_or_not_and_are_near_as_well_as_far():
 def test_wrong_input_gets_its_sentence():
     with pytest.raises(UserError, match="Did you mean 'waves'"):
         sequence("wave", 2)
-    with pytest.raises(UserError, match="counts from 2"):
+    with pytest.raises(UserError, match="sequence 'shifted' is 1; a whole number from 2"):
         sequence("shifted", 1)
-    with pytest.raises(UserError, match="at least 2"):
+    with pytest.raises(UserError, match="bins is 1; a whole number from 2"):
         random_laws(0, bins=1)

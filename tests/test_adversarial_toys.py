@@ -65,10 +65,45 @@ def test_choices_draw_every_point_and_nothing_else():
 
 @pytest.mark.parametrize("points", [[1.0, 2.0], [[np.nan]], np.zeros((0, 2))])
 def test_choices_need_a_table_of_finite_numbers(points):
-    with pytest.raises(UserError, match="one row of finite numbers per point"):
+    with pytest.raises(UserError, match=r"table of points (has|is)"):
         toys.choices(np.asarray(points))
 
 
 def test_an_unknown_law_names_the_nearest_one():
     with pytest.raises(UserError, match="Did you mean '8 Gaussians'"):
         toys.toy("8 gaussians")
+
+
+def test_samplers_take_a_count_and_a_source_of_torch():
+    for law in (
+        toys.eight_gaussians(),
+        toys.swiss_roll,
+        toys.normal(2),
+        toys.blurred(toys.normal(2)),
+        toys.choices([[1.0]]),
+    ):
+        with pytest.raises(UserError, match="source of random numbers is 0; one of torch"):
+            law(3, 0)
+        with pytest.raises(UserError, match=r"count is 2\.5"):
+            law(2.5, torch.Generator())
+    for broken in ([[np.nan, 0]], [1.0], [], [[1e39, 0]], "modes"):
+        with pytest.raises(UserError, match="table of modes"):
+            toys.Mixture(broken, 0.1)
+    with pytest.raises(UserError, match="deviation of a mode is -1"):
+        toys.Mixture([[0.0]], -1)
+    assert toys.Mixture([[0, 1], [2, 3]], 0)(2, torch.Generator()).dtype == torch.float32
+
+
+def test_choices_take_any_layout():
+    points = np.arange(6.0).reshape(3, 2)
+    for own in (
+        points[::-1],
+        np.asfortranarray(points),
+        points.astype(np.int64),
+        points.tolist(),
+        torch.tensor(points),
+    ):
+        drawn = toys.choices(own)(100, torch.Generator().manual_seed(0))
+        assert {tuple(row) for row in drawn.tolist()} == {tuple(row) for row in points.tolist()}
+    with pytest.raises(UserError, match=r"\.detach\(\)"):
+        toys.choices(torch.zeros(2, 2, requires_grad=True))

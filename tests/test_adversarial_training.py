@@ -70,7 +70,7 @@ def test_a_perceptron_repeats_from_its_source_and_keeps_the_size_of_its_input():
 
 @pytest.mark.parametrize("sizes", [(2,), (2, 0, 1)])
 def test_a_perceptron_needs_an_input_and_an_output(sizes):
-    with pytest.raises(UserError, match="cannot have sizes"):
+    with pytest.raises(UserError, match=r"of a perceptron is 0|cannot have sizes"):
         perceptron(sizes, rng=source())
 
 
@@ -132,9 +132,9 @@ def test_clipping_moves_weights_to_the_box_and_leaves_those_inside():
     assert critic.v.tolist() == [0.5, -1.0]
 
 
-@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan, math.inf, "0.1"])
 def test_a_box_needs_a_width(bound):
-    with pytest.raises(UserError, match="has to be above 0"):
+    with pytest.raises(UserError, match="a finite number above 0 is needed"):
         Clip(bound)
 
 
@@ -409,5 +409,209 @@ def test_a_later_step_and_the_generators_own_rate_are_named():
 
 @pytest.mark.parametrize("counts", [{"steps": 0}, {"steps": 1, "critic_steps": 0}])
 def test_a_training_has_steps(counts):
-    with pytest.raises(UserError, match="both need at least 1"):
+    with pytest.raises(UserError, match="steps is 0; a whole number from 1"):
         train(Shift(1.0), Slope(1.0, 0.0), line, GAN, optimizer=ADAM, seed=0, **counts)
+
+
+# What cannot be meant, or would count for nothing
+
+
+def tiny(law=line, objective=WASSERSTEIN, critic=None, **settings):
+    given = {"steps": 1, "optimizer": ADAM, "critic_steps": 1, "prior": line, "batch": 8, "seed": 0, **settings}
+    return train(Shift(1.0), perceptron((2, 4, 1), rng=source()) if critic is None else critic, law, objective, **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"constraint": 10.0}, r"The constraint is 10.0; Clip\(0.1\)"),
+        ({"constraint": "clip"}, "The constraint is 'clip'"),
+        ({"constraint": Clip}, "The constraint is <class"),
+        ({"largest_step": -1.0}, "largest_step is -1.0"),
+        ({"largest_step": 0}, "largest_step is 0"),
+        ({"largest_step": math.nan}, "largest_step is nan"),
+        ({"warm_up": -1}, "warm_up is -1"),
+        ({"steps": 2.0}, "steps is 2.0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": None}, "seed is None"),
+        ({"cosine": "no"}, "cosine is 'no'"),
+        ({"record_every": -1, "watch": lambda done: {}}, "record_every is -1"),
+        ({"record_every": 1}, "there is no watch"),
+        ({"watch": lambda done: {}}, "record_every is 0, and there is a watch"),
+        ({"record_every": 1, "watch": 3}, "watch is an int; a function is needed"),
+        ({"record_every": 1, "watch": lambda done: done}, "The watch gives 0; a dict"),
+        ({"record_every": 1, "watch": lambda done: {"x": [0] * (done + 1)}}, "names and shapes have to stay"),
+        ({"objective": "WGAN"}, "The objective is 'WGAN'; an Objective"),
+        ({"law": None}, "sampler is a NoneType; a function"),
+        ({"law": lambda count, rng: line(count + 1, rng)}, r"shape \(9, 2\); \(8, ...\) is needed"),
+        ({"law": lambda count, rng: line(count, rng).numpy()}, "What sampler gives is a ndarray; a tensor"),
+        ({"law": lambda count, rng: line(count, rng)[:, :1]}, "a critic needs points of one shape"),
+        (
+            {"law": lambda count, rng: line(count, rng) * math.nan},
+            "The data have values that are not finite, at step 1",
+        ),
+        ({"prior": 2}, "prior is an int; a function"),
+        ({"optimizer": torch.optim.SGD([torch.ones(1)], lr=1.0)}, "optimizer is a SGD; a function"),
+        ({"optimizer": lambda parameters: None}, "The optimiser is None"),
+        ({"critic": lambda x: x}, "The critic is <function"),
+        ({"critic": nn.Flatten(0)}, "no parameter that requires gradients"),
+        ({"critic": perceptron((2, 2), rng=source())}, r"scores of shape \(16, 2\); one for each is needed"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        tiny(**change)
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, "abc", None])
+def test_a_penalty_has_a_finite_weight(weight):
+    with pytest.raises(UserError, match="weight of the penalty is"):
+        GradientPenalty(weight)
+
+
+def step(critic, real, fake, **settings):
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    return critic_step(critic, optimizer, WASSERSTEIN, real, fake, **{"rng": source(), **settings})
+
+
+def test_one_step_refuses_what_a_training_refuses():
+    real = torch.ones(3, 2)
+    for change, sentence in (
+        ({"constraint": 1.0}, "The constraint is 1.0"),
+        ({"largest_step": 0.0}, "largest_step is 0"),
+        ({"rng": 0}, "The source of random numbers is 0"),
+        ({"fake": torch.ones(2, 2), "constraint": GradientPenalty(1.0)}, "as many of both for a penalty"),
+        ({"fake": torch.ones(0, 2)}, "some of both"),
+        ({"fake": np.ones((3, 2))}, "fake is a ndarray; a tensor"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            step(Slope(1.0, 0.0), **{"real": real, "fake": real, **change})
+    with torch.no_grad(), pytest.raises(UserError, match=r"outside of torch.no_grad\(\)"):
+        step(Slope(1.0, 0.0), real, real)
+    assert step(Slope(2.0, 0.0), real, torch.zeros(1, 2))[0] == 2  # unequal batches do without a penalty
+
+
+def test_scores_are_one_for_each_point():
+    class Patches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return self.w * nn.functional.avg_pool2d(x, 4)
+
+    with pytest.raises(UserError, match=r"12 points scores of shape \(12, 1, 2, 2\)"):
+        step(Patches(), torch.ones(6, 1, 8, 8), torch.zeros(6, 1, 8, 8))
+    with pytest.raises(UserError, match=r"take the mean of patches"):
+        gradient_norms(Patches(), torch.ones(6, 1, 8, 8))
+    value, _ = step(
+        nn.Sequential(Patches(), nn.Flatten(), nn.Linear(4, 1)), torch.ones(6, 1, 8, 8), torch.ones(6, 1, 8, 8)
+    )
+    assert value == 0
+
+
+class Less(nn.Module):
+    """A critic with something in the middle."""
+
+    def __init__(self, middle):
+        super().__init__()
+        self.first, self.last, self.middle = nn.Linear(2, 4), nn.Linear(4, 1), middle
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(x)))
+
+
+MIXING = {
+    "mean": lambda h: h - h.mean(0),
+    "functional": lambda h: nn.functional.batch_norm(h, None, None, training=True),
+    "spread": lambda h: h * h.std(0, correction=0).mean(),
+    "softmax over the batch": lambda h: h.softmax(0),
+    "neighbour": lambda h: h + h.roll(1, 0),
+}
+
+
+@pytest.mark.parametrize("kind", MIXING)
+def test_a_critic_whose_score_depends_on_the_batch_has_no_penalty_whatever_its_layers_are_called(kind):
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 6, 2, generator=source()).unbind()
+    critic = Less(MIXING[kind])
+    x = torch.cat([real, fake])
+    assert not torch.allclose(critic(x)[:1], critic(x[:6])[:1])  # a point in another batch
+    with pytest.raises(UserError, match="depends on the other points of its batch"):
+        step(critic, real, fake, constraint=GradientPenalty(1.0))
+    assert math.isfinite(step(critic, real, fake)[0])
+
+
+def test_layers_that_leave_points_alone_have_a_penalty():
+    torch.manual_seed(0)
+    quiet = nn.BatchNorm1d(4).eval()  # with its running averages, a score is of its own point
+    for layer in (nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.Dropout(0.5), nn.ReLU(), quiet):
+        value, norm = step(Less(layer), *torch.randn(2, 6, 2).unbind(), constraint=GradientPenalty(1.0))
+        assert math.isfinite(value) and math.isfinite(norm)
+
+
+def test_attention_has_gradients_by_points_that_agree_with_differences_and_a_penalty():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(1, 4), nn.Linear(4, 1)
+            self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True, activation="gelu")
+
+        def forward(self, x):
+            return self.down(self.layer(self.up(x[..., None])).mean(1))
+
+    torch.manual_seed(0)
+    critic = Attention()
+    assert math.isfinite(step(critic, torch.randn(6, 3), torch.randn(6, 3), constraint=GradientPenalty(1.0))[1])
+    critic.double()
+    x = torch.randn(4, 3).double()
+    found = input_gradients(critic, x)
+    for axis in range(3):
+        small = 1e-5 * torch.eye(3).double()[axis]
+        difference = (critic(x + small) - critic(x - small)).detach().flatten() / 2e-5
+        assert torch.allclose(found[:, axis], difference, atol=1e-8)
+
+
+def test_dropout_repeats_from_the_seed_whatever_was_drawn_before_and_leaves_the_global_state_alone():
+    def run(before, seed=5, **watched):
+        critic = nn.Sequential(perceptron((2, 16), rng=source()), nn.Dropout(0.5), perceptron((16, 1), rng=source(1)))
+        torch.manual_seed(before)
+        state = torch.get_rng_state()
+        both = [
+            tiny(critic=critic, steps=3, seed=seed, **watched),
+            train_critic(critic, line, line, WASSERSTEIN, steps=2, optimizer=SGD, seed=seed),
+        ]
+        assert torch.equal(torch.get_rng_state(), state)
+        return np.concatenate([own.value for own in both])
+
+    first = run(1)
+    assert np.array_equal(first, run(2))
+    assert np.array_equal(first, run(3, record_every=1, watch=lambda done: {"x": torch.rand(done + 1).sum()}))
+    assert not np.array_equal(first, run(1, seed=6))
+
+
+def test_what_is_watched_is_what_it_was_then():
+    generator = Shift(1.0)
+    view = generator.theta.detach().numpy()  # changes as training goes on
+    history = train(
+        generator,
+        Slope(1.0, 0.0),
+        line,
+        WASSERSTEIN,
+        steps=2,
+        optimizer=SGD,
+        prior=line,
+        seed=0,
+        record_every=1,
+        watch=lambda done: {"view": view, "tensor": generator.theta},
+    )
+    assert history.watched["view"][0] == 1 and len(np.unique(history.watched["view"])) == 3
+    assert np.array_equal(history.watched["view"], history.watched["tensor"])
+
+
+def test_a_loss_is_a_single_number_and_losses_are_functions():
+    with pytest.raises(UserError, match=r"critic's loss of each has shape \(8,\); a single number"):
+        tiny(objective=Objective("each", lambda real, fake: fake - real, lambda fake: fake.mean()))
+    with pytest.raises(UserError, match="critic_loss is a str; a function"):
+        Objective("words", "wasserstein", lambda fake: fake.mean())

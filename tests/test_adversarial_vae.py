@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_numbers():
     ("change", "sentence"),
     [
         ({"prior": "flat"}, "There is no prior 'flat'"),
-        ({"draws": 1}, "at least 2 draws"),
+        ({"draws": 1}, "draws is 1; a whole number from 2"),
         ({"checkpoints": 3}, "cannot be divided"),
         ({"learning_rate": 1e30}, r"The loss is (nan|inf) at step \d of a VAE with standard prior .* rate 1e\+30"),
     ],
@@ -134,3 +134,22 @@ def test_the_same_seed_gives_the_same_numbers():
 def test_wrong_settings_get_their_sentence(change, sentence):
     with pytest.raises(UserError, match=sentence):
         fit_vae(**{"prior": "standard", **TINY, **change})
+
+
+def test_a_vae_with_dropout_repeats_from_its_seed_and_leaves_the_global_state_alone():
+    found = []
+    for before in (1, 2):
+        torch.manual_seed(before)
+        state = torch.get_rng_state()
+        found.append(fit_vae(**{"prior": "standard", **TINY, "dropout": 0.5}))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(found[0]["train_elbo"], found[1]["train_elbo"])
+
+
+def test_codes_are_two_tensors_of_one_shape():
+    with pytest.raises(UserError, match=r"log sigma \(2, 2\); both need \(n, d\)"):
+        Codes(torch.zeros(3, 2), torch.zeros(2, 2))
+    with pytest.raises(UserError, match=r"\(N, d\) and \(n, d\) are needed"):
+        log_aggregated(torch.zeros(4, 3), Codes(torch.zeros(3, 2), torch.zeros(3, 2)))
+    with pytest.raises(UserError, match="source of random numbers is 0"):
+        Codes(torch.zeros(3, 2), torch.zeros(3, 2)).sample(0)

@@ -1,12 +1,16 @@
 """f-divergences on the line: formulas against quadrature, critics below the truth, and critics that learn it."""
 
+import math
+
+import mpmath
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
 from shapeofloss.adversarial import variational as v
-from shapeofloss.adversarial.divergences import TABLE
+from shapeofloss.adversarial.divergences import TABLE, row
+from shapeofloss.adversarial.variational import closed_form, line, log_density, quadrature
 from shapeofloss.errors import UserError
 
 torch.set_num_threads(1)  # small networks are quicker on one, and sums always have one order
@@ -118,3 +122,43 @@ def test_wrong_input_gets_its_sentence():
 def test_a_loss_that_is_not_finite_stops_with_step_and_row():
     with pytest.raises(UserError, match=r"at step .* of f-GAN, Kullback-Leibler .* learning rate 1000"):
         v.fit_critic(divergence="kl", **(SETTING | {"learning_rate": 1000.0}))
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-5, 1e-8])
+def test_closed_forms_of_laws_that_nearly_agree_have_their_digits_and_are_not_negative(size):
+    mpmath.mp.dps = 60
+    m, s = mpmath.mpf(size), 1 + mpmath.mpf(size) * mpmath.mpf("0.7")
+    for (m1, s1), (m2, s2) in (((0, 1), (m, s)), ((m, s), (0, 1)), ((0, s), (0, 1))):
+        first, second = [float(m1), float(s1)], [float(m2), float(s2)]
+        m1, s1, m2, s2 = (mpmath.mpf(value) for value in (*first, *second))
+        kl = mpmath.log(s2 / s1) + (s1**2 + (m1 - m2) ** 2) / (2 * s2**2) - mpmath.mpf(1) / 2
+        width, both = 2 * s2**2 - s1**2, s1**2 + s2**2
+        pearson = s2**2 / (s1 * mpmath.sqrt(width)) * mpmath.exp((m1 - m2) ** 2 / width) - 1
+        hellinger = 2 - 2 * mpmath.sqrt(2 * s1 * s2 / both) * mpmath.exp(-((m1 - m2) ** 2) / (4 * both))
+        for key, wanted in (("kl", kl), ("pearson", pearson), ("hellinger", hellinger)):
+            assert closed_form(key, first, second) == pytest.approx(float(wanted), rel=1e-7)
+        assert quadrature(row("kl"), line(first, second)) >= 0
+
+
+def test_closed_forms_have_no_unit_and_no_overflow():
+    for key in ("kl", "reverse-kl", "pearson", "hellinger"):
+        near = closed_form(key, [0.0, 1.0], [0.5, 1.2])
+        for unit in (1e-200, 1e200):
+            assert closed_form(key, [0.0, unit], [0.5 * unit, 1.2 * unit]) == pytest.approx(near, rel=1e-12)
+    assert closed_form("pearson", [0.0, 1.0], [100.0, 1.0]) == math.inf  # exp(10,000), beyond double precision
+    assert closed_form("hellinger", [0.0, 1.0], [100.0, 1.0]) == 2
+
+
+def test_laws_have_parts_and_lines_have_nodes():
+    for law in (np.zeros((0, 2)), np.ones((2, 3, 2))):
+        with pytest.raises(UserError, match="A law has shape"):
+            log_density(0.0, law)
+    with pytest.raises(UserError, match="x has 1 value that is not finite"):
+        log_density([0.0, np.nan], [0.0, 1.0])
+    with pytest.raises(UserError, match="a formula needs"):
+        closed_form("kl", [[0.0, 1.0]], [0.0, 1.0])
+    for settings in ({"reach": 0}, {"reach": np.nan}, {"count": 1}, {"count": 3.0}):
+        with pytest.raises(UserError, match=f"{next(iter(settings))} is"):
+            line([0.0, 1.0], [0.0, 1.0], **settings)
+    with pytest.raises(UserError, match="a Divergence is needed"):
+        quadrature("kl", line([0.0, 1.0], [0.0, 1.0]))

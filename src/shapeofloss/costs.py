@@ -6,20 +6,27 @@ import resource
 import time
 import tracemalloc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shapeofloss.arrays import as_count, as_floats, as_function
 from shapeofloss.errors import UserError
 
 
 def seconds(call: Callable[[], Any], *, repeats: int = 5) -> float:
-    """Return the median time of a call in seconds, after one that does not count."""
+    """Return the median time of a call in seconds, after one that does not count.
+
+    Raises:
+        UserError: If the call is no function, or repeats are no whole number from 1.
+    """
+    as_function(call, "call", example="lambda: f(x)"), as_count(repeats, "repeats")
     call()
     times = []
     for _ in range(repeats):
@@ -60,10 +67,13 @@ def peak_of_tensors(call: Callable[[], Any]) -> int:
 
     What an operation needs inside, between its arguments and its results, is not seen.
 
+    Raises:
+        UserError: If the call is no function.
     Example:
         >>> peak_of_tensors(lambda: torch.zeros(1000) + 1)
         8000
     """
+    as_function(call, "call", example="lambda: f(x)")
     with _Watch() as watch:
         call()
     return watch.peak
@@ -72,18 +82,23 @@ def peak_of_tensors(call: Callable[[], Any]) -> int:
 def peak_of_arrays(call: Callable[[], Any]) -> int:
     """Return the most bytes that NumPy and Python had allocated at once during a call, beyond what they had before.
 
+    Raises:
+        UserError: If the call is no function.
     Example:
         >>> peak_of_arrays(lambda: np.zeros(1000)) >= 8000
         True
     """
-    call()
+    as_function(call, "call", example="lambda: f(x)")()
+    already = tracemalloc.is_tracing()  # by the caller, who wants to go on
     tracemalloc.start()
     try:
+        tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         call()
         return tracemalloc.get_traced_memory()[1] - before
     finally:
-        tracemalloc.stop()
+        if not already:
+            tracemalloc.stop()
 
 
 def peak_of_process(call: Callable[[], Any]) -> int:
@@ -93,14 +108,22 @@ def peak_of_process(call: Callable[[], Any]) -> int:
     megabyte is about the least that it can tell from nothing, and one page the least that it returns.
 
     Raises:
-        UserError: If the system has no resettable record of it, as only Linux has.
+        UserError: If the call is no function, or the system has no record of it that can be reset, as only Linux has,
+            and not in every container.
     """
+    as_function(call, "call", example="lambda: f(x)")
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
         raise UserError("The peak of resident memory can be read on Linux only.")
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    reset.write_text("5")  # the record starts anew
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library only
+        trim(0)
+    try:
+        reset.write_text("5")  # the record starts anew
+    except OSError as error:
+        raise UserError(
+            f"The peak of resident memory cannot be reset here ({error}): run outside of the container."
+        ) from None
     before = _kilobytes(status, "VmRSS")
     kept = call()  # until the record is read
     peak = _kilobytes(status, "VmHWM")
@@ -109,14 +132,28 @@ def peak_of_process(call: Callable[[], Any]) -> int:
 
 
 def _kilobytes(status: Path, name: str) -> int:
-    return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith(name)))
+    for line in status.read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    raise UserError(f"{status} has no {name} here: the peak of resident memory cannot be read.")
 
 
-def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+def exponent(sizes: ArrayLike, values: ArrayLike) -> float:
     """Return b of the least-squares line log(value) = a + b log(size).
 
+    Args:
+        sizes: Above 0, shape (N,), at least two different ones.
+        values: Above 0, shape (N,).
+    Raises:
+        UserError: If shapes differ, a number is not above 0, or all sizes are the same.
     Example:
         >>> round(exponent([1, 2, 4], [3, 12, 48]), 6)
         2.0
     """
+    sizes = as_floats(sizes, "The list of sizes", shape=("N",))
+    values = as_floats(values, "The list of values", shape=(len(sizes),))
+    if len(np.unique(sizes)) < 2 or min(sizes.min(), values.min()) <= 0:
+        raise UserError(
+            f"Sizes are {sizes.tolist()} and values {values.tolist()}; all have to be above 0, and two sizes to differ."
+        )
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])

@@ -7,23 +7,42 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from shapeofloss.adversarial.lines import line
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, gradient_norms, input_gradients
+from shapeofloss.adversarial.penalty import (
+    Clip,
+    Constraint,
+    GradientPenalty,
+    gradient_norms,
+    input_gradients,
+    scores_of,
+)
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam, rmsprop, toy_run
-from shapeofloss.adversarial.toys import blurred, normal, toy
+from shapeofloss.adversarial.toys import blurred, normal, seeded_source, toy
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
+from shapeofloss.arrays import as_count, as_floats, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 
 Floats = NDArray[np.float64]
 
 
 def weights(network: nn.Module) -> list[Tensor]:
-    """Return the weight matrices of a perceptron from input to output, each of shape (values out, values in)."""
+    """Return the weight matrices of a perceptron from input to output, each of shape (values out, values in).
+
+    Raises:
+        UserError: If it has parameters that are in no affine map, about which matrices say nothing.
+    """
+    if not isinstance(network, nn.Module):
+        raise UserError(f"The network is {network!r}; a torch.nn.Module is needed.")
+    for name, module in network.named_modules():
+        if module._parameters and not isinstance(module, nn.Linear):
+            raise UserError(
+                f"The layer '{name}' is a {type(module).__name__}; matrices and their bounds are those of perceptrons."
+            )
     return [module.weight.detach() for module in network.modules() if isinstance(module, nn.Linear)]
 
 
@@ -34,26 +53,45 @@ def box_bound(network: nn.Module, bound: float) -> float:
 
     Args:
         network: Affine maps and activations with slopes in [0, 1].
-        bound: c.
+        bound: c, above 0.
+    Raises:
+        UserError: If the bound is not above 0, or as for `weights`.
     Source:
         WGAN lecture, slide on Wasserstein GAN: parameters in a compact set give a Lipschitz critic.
     Example:
         >>> round(box_bound(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), 0.5), 6)
         2.828427
     """
+    as_number(bound, "bound", above=0)
     return math.prod(bound * math.sqrt(matrix.numel()) for matrix in weights(network))
 
 
 def spectral_bound(network: nn.Module) -> float:
-    """Return a Lipschitz constant of one ReLU perceptron: the product of its layers' largest singular values."""
-    return math.prod(float(torch.linalg.matrix_norm(matrix.double(), ord=2)) for matrix in weights(network))
+    """Return a Lipschitz constant of one ReLU perceptron: the product of its layers' largest singular values.
+
+    Raises:
+        UserError: As for `weights`.
+    """
+    # To the CPU first: some devices have no double precision.
+    return math.prod(float(torch.linalg.matrix_norm(matrix.cpu().double(), ord=2)) for matrix in weights(network))
 
 
 def difference_quotients(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Return |f(x) - f(y)| / |x - y| for each pair of rows, shape (N,)."""
+    """Return |f(x) - f(y)| / |x - y| for each pair of rows, shape (N,).
+
+    Raises:
+        UserError: If shapes differ, two points of a pair are the same, or scores are not one for each point.
+    """
+    if as_tensor(x, "x").shape != as_tensor(y, "y").shape or x.dim() != 2:
+        raise UserError(
+            f"The points have shapes {tuple(x.shape)} and {tuple(y.shape)}; pairs of rows are needed, (N, D)."
+        )
+    away = (x - y).norm(dim=1)
+    if not away.all():
+        raise UserError(f"{int((away == 0).sum())} of {len(away)} pairs are one point twice, which has no slope.")
     with torch.no_grad():
-        rise = (network(x) - network(y)).flatten().abs()
-    return rise / (x - y).norm(dim=1)
+        rise = (scores_of(network, x) - scores_of(network, y)).abs()
+    return rise / away
 
 
 def clipped_critic(
@@ -71,7 +109,7 @@ def clipped_critic(
         By name, for each record, in double precision: "at", steps done; "value", the critic's; "bound", its spectral
         bound; "norm", the largest gradient norm on the samples and on segments between them. And "wasserstein", exact.
     """
-    start = torch.Generator().manual_seed(seed)
+    start = seeded_source(seed)
     critic = perceptron((2, 64, 64, 1), rng=start)
     law, other = toy("8 Gaussians"), normal(2)
     y, z = law(points, start).double(), other(points, start).double()
@@ -93,7 +131,7 @@ def clipped_critic(
         constraint=Clip(bound),
         batch=batch,
         seed=seed,
-        record_every=steps // records,
+        record_every=as_count(steps, "steps") // as_count(records, "records", at_most=steps),
         watch=watch,
     )
     return {"at": history.at, **history.watched, "wasserstein": wasserstein(y.numpy(), z.numpy())}
@@ -111,7 +149,7 @@ def pull_between_lines(
         "pull": minus the mean, over 1,000 generated points, of the first component of the critic's gradient; and
         "value" of the critic.
     """
-    critic = perceptron((2, 64, 64, 1), rng=torch.Generator().manual_seed(seed))
+    critic = perceptron((2, 64, 64, 1), rng=seeded_source(seed))
     data, generated = line(0.0), line(separation)
     train_critic(
         critic,
@@ -138,7 +176,7 @@ def constraint_of(kind: str, strength: float) -> Constraint:
         UserError: If the kind is another one.
     """
     kinds: dict[str, type[Clip] | type[GradientPenalty]] = {"clipping": Clip, "penalty": GradientPenalty}
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise UserError(f"A critic is held by 'clipping' or by a 'penalty', not by '{kind}'.")
     return kinds[kind](strength)
 
@@ -171,8 +209,8 @@ def gradients_through_depth(
         input on; "weights", all entries of the matrices; "clamped", the share of them at c or -c, within 1%, right
         after clamping the initial ones, and "edges" after training (both 0 for a penalty).
     """
-    start = torch.Generator().manual_seed(seed)
-    critic = perceptron((2, *[width] * (layers - 1), 1), rng=start)
+    start = seeded_source(seed)
+    critic = perceptron((2, *[width] * (as_count(layers, "layers", at_least=3) - 1), 1), rng=start)
     constraint = constraint_of(kind, strength)
     sampler = toy(law)
     generated = blurred(sampler)
@@ -209,9 +247,13 @@ def layer_norms(critic: nn.Sequential, x: Tensor) -> Floats:
     Returns:
         Shape (number of affine maps,).
     """
-    values = x.detach().double().requires_grad_()
+    if not isinstance(critic, nn.Sequential):
+        raise UserError(f"The critic is {critic!r}; a torch.nn.Sequential of layers is needed.")
+    values = (
+        as_tensor(x, "x").detach().cpu().double().requires_grad_()
+    )  # to the CPU first: some devices have no double precision
     stops = [values]
-    for layer in copy.deepcopy(critic).double():
+    for layer in copy.deepcopy(critic).cpu().double():
         values = layer(values)
         if not isinstance(layer, nn.Linear):
             stops.append(values)
@@ -224,19 +266,34 @@ def factor_per_layer(norms: Floats) -> float:
 
     Args:
         norms: As from `layer_norms`; the input, which has another number of values, is left out.
+    Raises:
+        UserError: If there are fewer than two hidden layers, or a norm is no finite number above 0.
     Example:
         >>> factor_per_layer(np.array([9.0, 4.0, 2.0, 1.0]))
         2.0
     """
-    hidden = norms[1:]
+    hidden = _hidden(norms)
     return float((hidden[0] / hidden[-1]) ** (1 / (len(hidden) - 1)))
 
 
 def straightness(norms: Floats) -> float:
-    """Return R^2 of a straight line through the logarithms of the norms against the number of the hidden layer."""
-    logs = np.log(norms[1:])
+    """Return R^2 of a straight line through the logarithms of the norms against the number of the hidden layer.
+
+    Raises:
+        UserError: As for `factor_per_layer`, or if all norms are the same, so that there is no variance to explain.
+    """
+    logs = np.log(_hidden(norms))
+    if not np.ptp(logs):
+        raise UserError(f"All norms are {norms[1]:g}; R^2 needs some that differ.")
     layer = np.arange(len(logs))
     return float(np.corrcoef(layer, logs)[0, 1] ** 2)
+
+
+def _hidden(norms: ArrayLike) -> Floats:
+    found = as_floats(norms, "The list of norms", shape=("L",))[1:]
+    if len(found) < 2 or (found <= 0).any():
+        raise UserError(f"The norms of the hidden layers are {found.tolist()}; at least two above 0 are needed.")
+    return found
 
 
 def value_surface(
@@ -266,7 +323,7 @@ def value_surface(
     Source:
         WGAN lecture, slide "Wasserstein GAN with Gradient Penalty"; the generator held fixed as in the released code.
     """
-    critic = perceptron((2, width, width, width, 1), rng=torch.Generator().manual_seed(seed))
+    critic = perceptron((2, width, width, width, 1), rng=seeded_source(seed))
     sampler = toy(law)
     train_critic(
         critic,
@@ -287,7 +344,12 @@ def value_surface(
 
 
 def square_grid(side: int, reach: float) -> Tensor:
-    """Return side x side points of [-reach, reach]^2, shape (side^2, 2); the second coordinate changes slowest."""
+    """Return side x side points of [-reach, reach]^2, shape (side^2, 2); the second coordinate changes slowest.
+
+    Raises:
+        UserError: If there is no point, or the reach is not above 0.
+    """
+    as_count(side, "side"), as_number(reach, "reach", above=0)
     ticks = torch.linspace(-reach, reach, side)
     return torch.cartesian_prod(ticks, ticks).flip(1)
 
@@ -295,10 +357,15 @@ def square_grid(side: int, reach: float) -> Tensor:
 def peaks(surface: Floats) -> int:
     """Count the points inside a grid that lie above their eight neighbours.
 
+    Raises:
+        UserError: If the surface is no table of finite numbers with at least 3 rows and columns.
     Example:
         >>> peaks(np.array([[0, 0, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0]]))
         1
     """
+    surface = as_floats(surface, "The surface", shape=("H", "W"))
+    if min(surface.shape) < 3:
+        raise UserError(f"The surface has shape {surface.shape}; a point with eight neighbours needs (3, 3) or more.")
     windows = np.lib.stride_tricks.sliding_window_view(surface, (3, 3)).reshape(-1, 9)
     return int((windows[:, 4] > np.delete(windows, 4, axis=1).max(axis=1)).sum())
 
@@ -308,15 +375,19 @@ def left_by_quadratic(x: NDArray[np.floating], values: NDArray[np.floating]) -> 
 
     Args:
         x: Points of the plane, shape (N, 2).
-        values: Shape (N,).
+        values: Shape (N,), not all the same.
+    Raises:
+        UserError: If shapes are others, a number is not finite, or all values are the same.
     Example:
         >>> x = np.random.default_rng(0).random((50, 2))
         >>> round(left_by_quadratic(x, 3 + x[:, 0] * x[:, 1] - x[:, 1] ** 2), 12)
         0.0
     """
-    first, second = np.asarray(x, dtype=np.float64).T
+    first, second = as_floats(x, "x", shape=("N", 2), empty=False).T
     terms = np.stack([np.ones_like(first), first, second, first**2, first * second, second**2], axis=1)
-    z = np.asarray(values, dtype=np.float64)
+    z = as_floats(values, "The list of values", shape=(len(first),))
+    if not np.ptp(z):
+        raise UserError(f"All values are {z[0]:g}; there is no variance of which something could be left.")
     rest = z - terms @ np.linalg.lstsq(terms, z, rcond=None)[0]
     return float(rest.var() / z.var())
 
@@ -336,6 +407,6 @@ def study(*, name: str, **settings: Any) -> dict[str, Any]:
     Raises:
         UserError: If there is no such training.
     """
-    if name not in STUDIES:
+    if not isinstance(name, str) or name not in STUDIES:
         raise unknown("training", name, STUDIES)
     return STUDIES[name](**settings)

@@ -14,8 +14,9 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import Constraint, GradientPenalty
 from shapeofloss.adversarial.quality import FAIR, frechet_distance, wasserstein
 from shapeofloss.adversarial.toy_runs import adam
-from shapeofloss.adversarial.toys import choices, normal
+from shapeofloss.adversarial.toys import choices, normal, seeded_source
 from shapeofloss.adversarial.training import NON_SATURATING, WASSERSTEIN, Objective, train
+from shapeofloss.arrays import as_count, as_floats
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.digits import load_digits
 from shapeofloss.transport.clouds import Floats, as_cloud
@@ -57,7 +58,7 @@ def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int, batch: 
         seed: Of weights and batches.
         batch: Images of each step.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded_source(seed)
     model = perceptron((images.shape[1], 64, FEATURES, 10), rng=rng)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2, fused=True)
     for _ in range(steps):
@@ -71,13 +72,13 @@ def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int, batch: 
 def features(model: nn.Sequential, images: Tensor) -> Floats:
     """Return the values of a classifier's last hidden layer, after its activation, shape (N, 32)."""
     with torch.no_grad():
-        return model[:-1](images).double().numpy()
+        return model[:-1](images).cpu().double().numpy()  # in this order: some devices have no double precision
 
 
 def predictions(model: nn.Module, images: Tensor) -> np.ndarray:
     """Return the class with the highest score of each image, shape (N,)."""
     with torch.no_grad():
-        return model(images).argmax(dim=1).numpy()
+        return model(images).argmax(dim=1).cpu().numpy()
 
 
 def classes_covered(labels: ArrayLike, *, classes: int = 10) -> int:
@@ -86,11 +87,19 @@ def classes_covered(labels: ArrayLike, *, classes: int = 10) -> int:
     Args:
         labels: Whole numbers from 0 to classes - 1.
         classes: Their number.
+    Raises:
+        UserError: If there is no label, or one is no such number.
     Example:
         >>> classes_covered([0, 0, 0, 1], classes=2), classes_covered([0] * 19 + [1], classes=2)
         (2, 1)
     """
-    counts = np.bincount(np.asarray(labels), minlength=classes)
+    as_count(classes, "classes")
+    found = as_floats(labels, "The list of labels", shape=("N",), empty=False)
+    if (found != found.round()).any() or found.min() < 0 or found.max() >= classes:
+        raise UserError(
+            f"Labels reach from {found.min():g} to {found.max():g}; whole numbers from 0 to {classes - 1} are needed."
+        )
+    counts = np.bincount(found.astype(np.int64), minlength=classes)
     return int((counts >= FAIR * counts.sum() / classes).sum())
 
 
@@ -137,16 +146,16 @@ def digit_run(
     Raises:
         UserError: If there is no such method, or a training leaves the finite numbers.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise unknown("method", method, METHODS)
-    if steps % checkpoints:
+    if as_count(steps, "steps") % as_count(checkpoints, "checkpoints"):
         raise UserError(f"{steps} steps cannot be divided into {checkpoints} equal parts for the checkpoints.")
     objective, kind = METHODS[method]
     constraint: Constraint | None = kind(strength) if kind else None
     images, labels, unseen, classes = digits(train_images, seed)
     judge = classifier(images, labels, steps=classifier_steps, seed=seed)
     aim = features(judge, unseen)
-    start = torch.Generator().manual_seed(seed)
+    start = seeded_source(seed)
     generator = perceptron((latent, width, width, PIXELS), rng=start)
     critic = perceptron((PIXELS, width, width, 1), rng=start)
     prior = normal(latent)
@@ -227,7 +236,7 @@ def intrinsic_dimension(x: ArrayLike, *, neighbours: int = 10) -> float:
     Returns:
         The estimate of m. It comes out too low in many dimensions, where no sample is dense.
     Raises:
-        UserError: If there are too few points, or two are equal.
+        UserError: If there are too few points, two are equal, or all neighbours are equally far.
     Source:
         Levina and Bickel, Maximum likelihood estimation of intrinsic dimension, 2004; averaged as MacKay and Ghahramani
         proposed. The lecture states that images lie near low-dimensional sets, and measures nothing.
@@ -237,11 +246,14 @@ def intrinsic_dimension(x: ArrayLike, *, neighbours: int = 10) -> float:
         1.0
     """
     cloud = as_cloud(x, "x")
-    if neighbours < 2 or len(cloud) <= neighbours:
+    if as_count(neighbours, "neighbours", at_least=2) >= len(cloud):
         raise UserError(
-            f"{len(cloud)} points and {neighbours} neighbours: take at least 2 neighbours, and more points than that."
+            f"{len(cloud)} points are too few for {neighbours} neighbours of each: take more points than neighbours."
         )
     distances = KDTree(cloud).query(cloud, neighbours + 1)[0][:, 1:]
     if not distances.all():
         raise UserError("Two points are equal: leave out repetitions, whose distance 0 has no logarithm.")
-    return float(1 / np.log(distances[:, -1:] / distances[:, :-1]).mean())
+    growth = np.log(distances[:, -1:] / distances[:, :-1]).mean()
+    if not growth > 0:
+        raise UserError("All neighbours are equally far, so that their distances do not grow: take more neighbours.")
+    return float(1 / growth)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
+from shapeofloss.arrays import as_count, as_floats, as_function, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.clouds import Floats
 
@@ -37,6 +38,8 @@ class Divergence:
         at_zero: The limit of f at 0: the charge per unit of p where pi has nothing.
         slope: The limit of f(u) / u at infinity: the charge per unit of pi where p has nothing.
         printed: What the table prints beside the generator, for two histograms (P, Q), with its errata.
+        excess: From masses pi and p, both above 0, to p (f(u) - f(1) - f'(1) (u - 1)) at u = pi / p, none negative, as
+            exactly as floating point allows; taken from f and f' by default.
     """
 
     key: str
@@ -50,6 +53,7 @@ class Divergence:
     at_zero: float
     slope: float
     printed: Callable[[Floats, Floats], float]
+    excess: Callable[[Floats, Floats], Floats] | None = None
 
 
 def _same(v: Floats) -> Floats:
@@ -58,6 +62,24 @@ def _same(v: Floats) -> Floats:
 
 def _softplus(v: Floats) -> Floats:
     return np.logaddexp(0, v)
+
+
+def _kl_excess(pi: Floats, p: Floats) -> Floats:
+    """Return pi log(pi / p) - pi + p without loss of digits where both nearly agree, or where one is tiny."""
+    change = (pi - p) / np.maximum(pi, p)
+    with np.errstate(divide="ignore", invalid="ignore"):  # each form where the other counts
+        near = np.where(change < 0, p * ((1 + change) * np.log1p(change) - change), pi * (-np.log1p(-change) - change))
+    far = xlogy(pi, pi) - xlogy(pi, p) - pi + p
+    return np.where(np.abs(change) < 0.5, near, far).clip(min=0)
+
+
+def _middle_excess(pi: Floats, p: Floats) -> Floats:
+    return _kl_excess(pi, (pi + p) / 2) + _kl_excess(p, (pi + p) / 2)
+
+
+def _pearson_excess(pi: Floats, p: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return (pi - p) * ((pi - p) / p)
 
 
 def _twice_jensen_shannon(p: Floats, q: Floats) -> float:
@@ -76,6 +98,7 @@ KL = Divergence(
     at_zero=0.0,
     slope=np.inf,
     printed=lambda p, q: float(xlogy(p, p / q).sum()),
+    excess=_kl_excess,
 )
 
 REVERSE_KL = Divergence(
@@ -90,6 +113,7 @@ REVERSE_KL = Divergence(
     at_zero=np.inf,
     slope=0.0,
     printed=lambda p, q: float(xlogy(q, q / p).sum()),
+    excess=lambda pi, p: _kl_excess(p, pi),
 )
 
 PEARSON = Divergence(
@@ -105,6 +129,7 @@ PEARSON = Divergence(
     at_zero=1.0,
     slope=np.inf,
     printed=lambda p, q: float(((q - p) ** 2 / p).sum()),
+    excess=_pearson_excess,
 )
 
 HELLINGER = Divergence(
@@ -119,6 +144,7 @@ HELLINGER = Divergence(
     at_zero=1.0,
     slope=1.0,
     printed=lambda p, q: float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum()),
+    excess=lambda pi, p: ((pi - p) / (np.sqrt(pi) + np.sqrt(p))) ** 2,
 )
 
 JENSEN_SHANNON = Divergence(
@@ -133,6 +159,7 @@ JENSEN_SHANNON = Divergence(
     at_zero=LOG_2,
     slope=LOG_2,
     printed=lambda p, q: _twice_jensen_shannon(p, q) / 2,
+    excess=_middle_excess,
 )
 
 GAN = Divergence(
@@ -147,6 +174,7 @@ GAN = Divergence(
     at_zero=0.0,
     slope=0.0,
     printed=lambda p, q: _twice_jensen_shannon(p, q) - 2 * LOG_2,
+    excess=_middle_excess,
 )
 
 TABLE = {row.key: row for row in (KL, REVERSE_KL, PEARSON, HELLINGER, JENSEN_SHANNON, GAN)}
@@ -161,7 +189,7 @@ def row(key: str) -> Divergence:
         >>> row("js").name
         'Jensen-Shannon'
     """
-    if key not in TABLE:
+    if not isinstance(key, str) or key not in TABLE:
         raise unknown("f-divergence", key, TABLE)
     return TABLE[key]
 
@@ -169,18 +197,32 @@ def row(key: str) -> Divergence:
 def as_histogram(masses: ArrayLike, name: str = "pi") -> Floats:
     """Return masses as an array of double precision, shape (K,).
 
+    A sum that differs from 1 by the rounding of single precision, at most 1e-6, is brought to 1.
+
     Raises:
         UserError: If the shape is another one, a mass is negative or not finite, or they do not add up to 1.
     """
-    p = np.asarray(masses, dtype=np.float64)
+    p = as_floats(masses, f"The histogram {name}", finite=False)
     if p.ndim != 1 or not p.size:
         raise UserError(f"The histogram {name} has shape {p.shape}; it needs one mass per bin, (K,), K at least 1.")
-    if not np.isfinite(p).all() or (p < 0).any() or abs(p.sum() - 1) > 1e-9:
-        raise UserError(f"The histogram {name} needs finite masses, none negative, that add up to 1.")
-    return p
+    if not np.isfinite(p).all() or (p < 0).any():
+        raise UserError(f"The histogram {name} needs finite masses, none negative; its least is {p.min():g}.")
+    with np.errstate(over="ignore"):
+        total = float(p.sum())
+    if abs(total - 1) > 1e-6:
+        raise UserError(
+            f"The masses of the histogram {name} add up to {total:.9g}, which differs from 1 by {total - 1:.3g}: "
+            "divide them by their sum."
+        )
+    return p if abs(total - 1) <= 1e-9 else p / total
 
 
-def _pair(pi: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+def as_pair(pi: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+    """Return two histograms on the same bins, each as `as_histogram` does.
+
+    Raises:
+        UserError: If one is no histogram, or the numbers of bins differ.
+    """
     first, second = as_histogram(pi, "pi"), as_histogram(p, "p")
     if first.shape != second.shape:
         raise UserError(f"The histograms have {len(first)} and {len(second)} bins; both need the same bins.")
@@ -200,14 +242,18 @@ def random_pair(
     Returns:
         Two arrays of shape (K,).
     Raises:
-        UserError: If there are fewer than two bins, or a hundred pairs in a row were too near.
+        UserError: If there are fewer than two bins, a number is out of range, or a hundred pairs in a row were too
+            near.
     Example:
         >>> pi, p = random_pair(4, np.random.default_rng(0))
         >>> round(float(pi.sum()), 12), bool((p > 0).all())
         (1.0, True)
     """
-    if bins < 2:
-        raise UserError(f"A histogram of {bins} bins cannot differ from another; take at least 2.")
+    as_count(bins, "bins", at_least=2)
+    as_number(spread, "spread", above=0)
+    as_number(apart, "apart", at_least=0, below=1)
+    if not isinstance(generator, np.random.Generator):
+        raise UserError(f"The generator is {generator!r}; one of NumPy is needed: np.random.default_rng(0).")
     for _ in range(100):
         masses = np.exp(spread * generator.standard_normal((2, bins)))
         pi, p = masses / masses.sum(1, keepdims=True)
@@ -229,7 +275,7 @@ def total_variation(pi: ArrayLike, p: ArrayLike) -> float:
         >>> total_variation([1, 0], [0.5, 0.5])
         0.5
     """
-    pi, p = _pair(pi, p)
+    pi, p = as_pair(pi, p)
     return float(np.abs(pi - p).sum() / 2)
 
 
@@ -239,24 +285,49 @@ def divergence(row: Divergence, pi: ArrayLike, p: ArrayLike) -> float:
     .. math:: D_f(\pi \| p) = \sum_{p_k > 0} p_k\, f(\pi_k / p_k) + \Bigl(\lim_{u \to \infty} \frac{f(u)}{u}\Bigr)
               \sum_{p_k = 0} \pi_k
 
+    As f may be replaced by f(u) - f'(1) (u - 1), which changes nothing in the sum, no term is below the value at equal
+    laws: the sum of the rest is not negative, and exact for laws that nearly agree.
+
     Args:
         row: Of the table, or any other record.
         pi, p: Masses of the same bins, shape (K,); bins may be empty.
     Returns:
-        A number in nats (for Pearson and Hellinger, without unit), which may be infinite.
+        A number in nats (for Pearson and Hellinger, without unit), at least f(1), which may be infinite.
     Raises:
-        UserError: If one is no histogram, or the numbers of bins differ.
+        UserError: If the row is no record, one is no histogram, or the numbers of bins differ.
     Source:
         WGAN lecture, slide on f-divergence, which leaves out the second sum.
     Example:
         >>> round(divergence(KL, [0.5, 0.5], [0.25, 0.75]), 9), divergence(HELLINGER, [1, 0], [0, 1])
         (0.143841036, 2.0)
     """
-    pi, p = _pair(pi, p)
+    _refuse_key(row)
+    pi, p = as_pair(pi, p)
+    one = np.ones(1)
+    least, tilt = float(row.generator(one)[0]), float(row.derivative(one)[0])
     both = (pi > 0) & (p > 0)
-    value = float((p[both] * row.generator(pi[both] / p[both])).sum())
     alone, missed = float(pi[p == 0].sum()), float(p[pi == 0].sum())
-    return value + (alone * row.slope if alone else 0.0) + (missed * row.at_zero if missed else 0.0)
+    value = float((row.excess or _excess_of(row))(pi[both], p[both]).sum())
+    value += alone * (row.slope - tilt) if alone else 0.0
+    value += missed * (row.at_zero - least + tilt) if missed else 0.0
+    return least + value
+
+
+def _refuse_key(row: Divergence) -> None:
+    if not isinstance(row, Divergence):
+        raise UserError(f"The row is {row!r}; a Divergence is needed, such as KL or row('kl').")
+
+
+def _excess_of(row: Divergence) -> Callable[[Floats, Floats], Floats]:
+    def excess(pi: Floats, p: Floats) -> Floats:
+        one = np.ones(1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            u = pi / p
+            found = p * (row.generator(u) - row.generator(one) - row.derivative(one) * (u - 1))
+        # Where the ratio overflows, f has become its slope.
+        return np.where(np.isinf(u), pi * (row.slope - row.derivative(one)), found).clip(min=0)
+
+    return excess
 
 
 def kl(pi: ArrayLike, p: ArrayLike) -> float:
@@ -294,7 +365,7 @@ def jsd(pi: ArrayLike, p: ArrayLike) -> float:
         >>> jsd([0.3, 0.7], [0.3, 0.7]), round(jsd([1, 0], [0, 1]), 6)
         (0.0, 0.693147)
     """
-    return divergence(JENSEN_SHANNON, pi, p) / 2
+    return min(divergence(JENSEN_SHANNON, pi, p) / 2, LOG_2)
 
 
 def bound(row: Divergence, critic: ArrayLike, pi: ArrayLike, p: ArrayLike) -> float:
@@ -307,15 +378,16 @@ def bound(row: Divergence, critic: ArrayLike, pi: ArrayLike, p: ArrayLike) -> fl
         critic: T, one value for each bin, below the end of the conjugate's domain, shape (K,).
         pi, p: Masses, shape (K,).
     Raises:
-        UserError: If one is no histogram, shapes differ, or a value is outside the domain.
+        UserError: If the row is no record, one is no histogram, shapes differ, or a value is outside the domain.
     Source:
         WGAN lecture, slide on the variational f-divergence estimation.
     Example:
         >>> round(bound(KL, KL.derivative(np.array([2.0, 2 / 3])), [0.5, 0.5], [0.25, 0.75]), 9)
         0.143841036
     """
-    pi, p = _pair(pi, p)
-    t = np.asarray(critic, dtype=np.float64)
+    _refuse_key(row)
+    pi, p = as_pair(pi, p)
+    t = as_floats(critic, "The critic", finite=False)
     if t.shape != pi.shape:
         raise UserError(f"The critic has shape {t.shape}; the histograms need one value for each of {len(pi)} bins.")
     if not (np.isfinite(t).all() and (t < row.end).all()):
@@ -332,22 +404,29 @@ def supremum(
         objective: From places, shape (count, points), to values of the same shape; one function for each row.
         low, high: Where to look.
         count: Number of functions.
-        points: Of the grid, whose best point and its two neighbours bound the next grid.
+        points: Of the grid, at least 5, whose best point and its two neighbours bound the next grid.
     Returns:
         Places and values, both of shape (count,). A supremum at an end is not reached, but neared.
+    Raises:
+        UserError: If an end is no finite number, the ends are in another order, or a number is out of range.
     Example:
         >>> place, value = supremum(lambda s: 3 - (s - 0.25) ** 2, -5, 5)
         >>> round(float(place[0]), 6), float(value[0])
         (0.25, 3.0)
     """
+    as_function(objective, "objective", example="lambda s: -((s - 1) ** 2)")
+    as_number(low, "low"), as_number(high, "high", above=float(low))
+    as_count(count, "count", at_least=0), as_count(points, "points", at_least=5)
     left, right = np.full(count, float(low)), np.full(count, float(high))
     rows = np.arange(count)
     rounds = int(np.ceil(np.log(1e-13) / np.log(2 / (points - 1))))
     best_place, best = left, np.full(count, -np.inf)
-    with np.errstate(over="ignore"):  # far from the best place, values may be minus infinity
+    # Far from the best place, values may be minus infinity, or a difference of infinities.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(rounds):
             places = np.linspace(left, right, points, axis=1)
             values = objective(places)
+            values = np.where(np.isnan(values), -np.inf, values)
             k = values.argmax(1)
             better = values[rows, k] > best
             best_place, best = np.where(better, places[rows, k], best_place), np.maximum(best, values[rows, k])
@@ -360,20 +439,42 @@ def numerical_conjugate(generator: Function, t: ArrayLike, *, at_zero: float) ->
 
     Args:
         generator: f at u > 0, convex.
-        t: Any shape.
+        t: Finite, any shape.
         at_zero: f(0).
     Returns:
-        The shape of t; a very large number where the supremum is infinite.
+        The shape of t; infinity where the supremum is infinite, or above 1e280.
+    Raises:
+        UserError: If t is no array of finite numbers, or f(0) no number above minus infinity.
     Source:
         WGAN lecture, slide on the Fenchel conjugate.
     Example:
         >>> numerical_conjugate(PEARSON.generator, [-3.0, 2.0], at_zero=1.0).round(9)
         array([-1.,  3.])
     """
-    t = np.asarray(t, dtype=np.float64)
-    flat = t.reshape(-1, 1)
-    _, value = supremum(lambda s: np.exp(s) * flat - generator(np.exp(s)), -30, 30, count=flat.size)
+    as_function(generator, "generator", example="KL.generator")
+    as_number(at_zero, "at_zero", above=-np.finfo(np.float64).max, finite=False)
+    t = as_floats(t, "t")
+    flat = t.ravel()
+
+    def objective(s: Floats, slopes: Floats) -> Floats:
+        return np.exp(s) * slopes - generator(np.exp(s))
+
+    value, place = _wide_supremum(objective, flat, (-30, 30), (-708, 690))
+    value = np.where((place > 680) | (value > 1e280), np.inf, value)
     return np.maximum(value, -at_zero).reshape(t.shape)
+
+
+def _wide_supremum(
+    objective: Callable[[Floats, Floats], Floats], t: Floats, near: tuple[float, float], far: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """Return suprema and their places for many numbers t, from a wider range where they are not well inside."""
+    place, value = supremum(lambda s: objective(s, t[:, None]), *near, count=len(t))
+    outside = (place < near[0] + 1) | (place > near[1] - 1)
+    if outside.any():
+        beyond, better = supremum(lambda s: objective(s, t[outside, None]), *far, count=int(outside.sum()))
+        place[outside] = np.where(better > value[outside], beyond, place[outside])
+        value[outside] = np.maximum(value[outside], better)
+    return value, place
 
 
 def numerical_biconjugate(conjugate: Function, u: ArrayLike, *, end: float) -> Floats:
@@ -381,23 +482,37 @@ def numerical_biconjugate(conjugate: Function, u: ArrayLike, *, end: float) -> F
 
     Args:
         conjugate: f* at t < end.
-        u: Ratios, at least 0, any shape.
+        u: Ratios, 0 or from 1e-150 to 1e150, any shape.
         end: The upper end of the conjugate's domain, or infinity.
     Returns:
-        The shape of u.
+        The shape of u; infinity where the supremum is infinite.
+    Raises:
+        UserError: If a ratio is outside, or the end is no number.
     Source:
         WGAN lecture, slide on the Fenchel conjugate.
     Example:
         >>> numerical_biconjugate(KL.conjugate, [1.0, np.e], end=np.inf).round(9) + 0.0
         array([0.        , 2.71828183])
     """
-    u = np.asarray(u, dtype=np.float64)
-    flat = u.reshape(-1, 1)
+    as_function(conjugate, "conjugate", example="KL.conjugate")
+    end = as_number(end, "end", finite=False)
+    u = as_floats(u, "u")
+    if not ((u == 0) | ((u >= 1e-150) & (u <= 1e150))).all():
+        raise UserError(f"Ratios reach from {u.min():g} to {u.max():g}; they have to be 0, or from 1e-150 to 1e150.")
+    flat = u.ravel()
 
-    def place(s: Floats) -> Floats:
+    def at(s: Floats) -> Floats:
         return np.sinh(s) if np.isinf(end) else end - np.exp(-s)  # increasing, from far below to the end
 
-    _, value = supremum(
-        lambda s: flat * place(s) - conjugate(place(s)), -12, 12 if np.isinf(end) else 30, count=flat.size
-    )
-    return value.reshape(u.shape)
+    def objective(s: Floats, ratios: Floats) -> Floats:
+        return ratios * at(s) - conjugate(at(s))
+
+    value, place = _wide_supremum(objective, flat, (-12, 12 if np.isinf(end) else 30), (-600, 690))
+    # Only at the ratio 0 may the best slope be at minus infinity. There the supremum is the limit of -f*, and it is
+    # infinite if that still rises by far from slopes of -1e149 to slopes of -1e260.
+    if (far := (flat == 0) & (place < -590)).any():
+        middle = objective(np.full((1, 1), -345.0), np.zeros((1, 1)))[0, 0]
+        value[far & (value > middle + 1)] = np.inf
+    if np.isinf(end):
+        value[place > 680] = np.inf
+    return (value + 0.0).reshape(u.shape)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
-from shapeofloss.adversarial.toys import choices
+from shapeofloss.adversarial.toys import choices, seeded_source
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats, as_cloud, as_weights
 from shapeofloss.transport.programs import TOLERANCES, as_costs
@@ -31,23 +32,25 @@ def lipschitz_program(distance: ArrayLike, pi: ArrayLike, p: ArrayLike, *, slope
     Args:
         distance: d, shape (N, N), a metric, in units of length.
         pi, p: Masses that are brought to a sum of 1, shape (N,).
-        slope: K, above 0.
+        slope: K, above 0 and finite.
     Returns:
         f, shape (N,), in units of K times length.
     Raises:
-        UserError: If distances are not square or masses are none, the slope is not above 0, or the solver gives up.
+        UserError: If distances are not square or negative, masses are none, the slope is no finite number above 0, or
+            the solver gives up.
     Source:
         WGAN lecture, slide "Wasserstein distance", theorem of Kantorovich and Rubinstein.
     Example:
         >>> lipschitz_program([[0.0, 3.0], [3.0, 0.0]], [1, 0], [0, 1]).tolist()
         [3.0, 0.0]
     """
-    d = as_costs(distance)
+    d = as_costs(as_floats(distance, "The table of distances", finite=False))
     count = len(d)
     if d.shape != (count, count):
         raise UserError(f"The distances have shape {d.shape}; a function on N points needs those between all, (N, N).")
-    if not slope > 0:
-        raise UserError(f"A function cannot have a slope of at most {slope}; the bound has to be above 0.")
+    if d.min() < 0:
+        raise UserError(f"The least distance is {d.min():g}; none can be negative.")
+    slope = as_number(slope, "The bound of the slope", above=0)
     pi, p = as_weights(pi, count, "pi"), as_weights(p, count, "p")
     i, j = np.nonzero(~np.eye(count, dtype=bool))
     rows = np.arange(len(i))
@@ -88,12 +91,16 @@ def mixture_1d(count: int, seed: int, *, centres: ArrayLike, deviation: float) -
         seed: Not negative.
         centres: Means, shape (K,).
         deviation: The standard deviation of each, not negative.
+    Raises:
+        UserError: If a number is out of range, or there is no centre.
     Example:
         >>> mixture_1d(3, 0, centres=[-1.0, 1.0], deviation=0.0).ravel()
         array([1., 1., 1.])
     """
-    rng = np.random.default_rng(seed)
-    return (rng.choice(np.asarray(centres), count) + deviation * rng.standard_normal(count))[:, None]
+    centres = as_floats(centres, "The list of centres", shape=("K",), empty=False)
+    as_count(count, "count"), as_number(deviation, "deviation", at_least=0)
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
+    return (rng.choice(centres, count) + deviation * rng.standard_normal(count))[:, None]
 
 
 def fit_critic(
@@ -133,7 +140,7 @@ def fit_critic(
     """
     clouds = [as_cloud(cloud, name) for cloud, name in ((x, "x"), (y, "y"), (places, "places"))]
     dimension = clouds[0].shape[1]
-    critic = perceptron((dimension, hidden, hidden, 1), rng=torch.Generator().manual_seed(seed))
+    critic = perceptron((dimension, hidden, hidden, 1), rng=seeded_source(seed))
     fresh = as_cloud(fresh_x, "fresh_x"), as_cloud(fresh_y, "fresh_y")
     means = [torch.as_tensor(cloud, dtype=torch.float32) for cloud in fresh]
     where = torch.as_tensor(clouds[2], dtype=torch.float32)
@@ -154,7 +161,7 @@ def fit_critic(
         batch=batch,
         cosine=True,
         seed=seed,
-        record_every=every or steps,
+        record_every=as_count(every, "every", at_least=0) or steps,
         watch=watch,
     )
     with torch.no_grad():

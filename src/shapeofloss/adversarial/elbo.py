@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from shapeofloss.adversarial.variational import line, log_density
+from shapeofloss.arrays import as_floats, as_function, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.gaussians import as_gaussian
@@ -44,9 +45,18 @@ class Parts(NamedTuple):
 
 
 def _code_laws(laws: ArrayLike) -> Floats:
-    found = as_gaussian(laws)
-    if found.ndim != 2:
+    found = as_gaussian(as_floats(laws, "The table of code laws", finite=False))
+    if found.ndim != 2 or not len(found):
         raise UserError(f"The code laws have shape {found.shape}; give one row (m, sigma) for each data point.")
+    return found
+
+
+def _known(reconstruction: Reconstruction, z: Floats) -> Floats:
+    """Return log p(x | z), of the shape of the codes; minus infinity is a value."""
+    given = as_function(reconstruction, "reconstruction", example="np.zeros_like")(z)
+    found = as_floats(given, "What reconstruction gives", shape=z.shape, finite=False)
+    if np.isnan(found).any() or (found == np.inf).any():
+        raise UserError("What reconstruction gives holds NaN or infinity; a log-likelihood is needed for every code.")
     return found
 
 
@@ -62,7 +72,7 @@ def mean_elbo(laws: ArrayLike, reconstruction: Reconstruction, prior: ArrayLike)
     Returns:
         Nats.
     Raises:
-        UserError: If a law is no Gaussian.
+        UserError: If a law is no Gaussian, there is none, or reconstruction gives no numbers.
     Source:
         WGAN lecture, slide "ELBO revisiting".
     Example:
@@ -72,7 +82,7 @@ def mean_elbo(laws: ArrayLike, reconstruction: Reconstruction, prior: ArrayLike)
     m, sigma = np.moveaxis(_code_laws(laws), -1, 0)[..., None]
     z = m + sigma * NODES
     log_q = -(NODES**2) / 2 - np.log(sigma * np.sqrt(2 * np.pi))
-    values = reconstruction(z) + log_density(z, prior) - log_q
+    values = _known(reconstruction, z) + log_density(z, prior) - log_q
     weights = np.exp(-(NODES**2) / 2) * (NODES[1] - NODES[0]) / np.sqrt(2 * np.pi)
     return float((values @ weights).mean())
 
@@ -99,12 +109,13 @@ def parts(laws: ArrayLike, reconstruction: Reconstruction, prior: ArrayLike) -> 
     """
     own = _code_laws(laws)
     m, sigma = own[:, :1], own[:, 1:]
-    known = reconstruction(m + sigma * HERMITE) @ HERMITE_WEIGHTS / HERMITE_WEIGHTS.sum()
+    known = _known(reconstruction, m + sigma * HERMITE) @ HERMITE_WEIGHTS / HERMITE_WEIGHTS.sum()
     alone = line(own, own, reach=12.0, count=6001)
     entropy = -alone.integral(np.exp(alone.log_pi) * alone.log_pi)
     information = entropy - float(np.log(sigma * np.sqrt(2 * np.pi * np.e)).mean())
+    information = min(max(information, 0.0), float(np.log(len(own))))  # where it is but for rounding
     both = line(own, prior, reach=12.0, count=8001)
-    marginal = both.integral(np.exp(both.log_pi) * (both.log_pi - both.log_p))
+    marginal = max(both.integral(np.exp(both.log_pi) * (both.log_pi - both.log_p)), 0.0)
     return Parts(float(known.mean()), information, marginal)
 
 
@@ -151,13 +162,33 @@ def gaussian_kl(m: Floats, S: Floats, other_m: Floats, other_S: Floats) -> float
 
     .. math:: \tfrac12 \bigl(\mathrm{tr}(S'^{-1} S) + (m' - m)^T S'^{-1} (m' - m) - d + \log\det S' - \log\det S\bigr)
 
+    Args:
+        m, other_m: Means, shape (d,).
+        S, other_S: Covariances, shape (d, d), symmetric with eigenvalues above 0.
+    Returns:
+        A number from 0.
+    Raises:
+        UserError: If a shape is another one, or a covariance is none.
     Example:
         >>> gaussian_kl(np.zeros(1), np.eye(1), np.ones(1), np.eye(1))
         0.5
     """
+    m = as_floats(m, "m", shape=("d",), empty=False)
+    other_m = as_floats(other_m, "other_m", shape=m.shape)
+    S, other_S = _covariance(S, "S", len(m)), _covariance(other_S, "other_S", len(m))
     shift, inverse = other_m - m, np.linalg.inv(other_S)
     logs = np.linalg.slogdet(other_S)[1] - np.linalg.slogdet(S)[1]
-    return float((np.trace(inverse @ S) + shift @ inverse @ shift - len(m) + logs) / 2)
+    return max(float((np.trace(inverse @ S) + shift @ inverse @ shift - len(m) + logs) / 2), 0.0)
+
+
+def _covariance(S: ArrayLike, name: str, dimension: int) -> Floats:
+    """Return the covariance of a law that has a density."""
+    found = as_floats(S, name, shape=(dimension, dimension))
+    if not np.abs(found - found.T).max() <= 1e-9 * np.abs(found).max() or not np.linalg.eigvalsh(found)[0] > 0:
+        raise UserError(
+            f"{name} is no covariance of a law with a density: it has to be symmetric, eigenvalues above 0."
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +199,18 @@ class LinearGaussian:
         W: Shape (D, d).
         b: Shape (D,).
         sigma: Standard deviation of each coordinate's noise, above 0.
+
+    Raises:
+        UserError: If a shape is another one, or sigma is not above 0.
     """
 
     W: Floats
     b: Floats
     sigma: float
+
+    def __post_init__(self) -> None:
+        W = as_floats(self.W, "W", shape=("D", "d"), empty=False)
+        as_floats(self.b, "b", shape=(len(W),)), as_number(self.sigma, "sigma", above=0)
 
     def evidence(self) -> tuple[Floats, Floats]:
         """Return mean and covariance of x: b and W W^T + sigma^2 I."""

@@ -14,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
+from shapeofloss.adversarial.divergences import as_pair
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.toys import choices, normal
+from shapeofloss.adversarial.toys import choices, normal, seeded_source
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, Objective, train, train_critic
-from shapeofloss.adversarial.variational import line, sampler
+from shapeofloss.adversarial.variational import as_parts, line, sampler
+from shapeofloss.arrays import as_count, as_floats, as_seeds
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.digits import load_digits
-from shapeofloss.transport.gaussians import as_gaussian
 
 Floats = NDArray[np.float64]
 OBJECTIVES: dict[str, Objective] = {"minimax": GAN, "non-saturating": NON_SATURATING}
@@ -30,7 +31,7 @@ REACH = 4.0  # of the bins on the line, whose outermost two have no outer edge
 
 
 def _objective(name: str) -> Objective:
-    if name not in OBJECTIVES:
+    if not isinstance(name, str) or name not in OBJECTIVES:
         raise unknown("objective", name, OBJECTIVES)
     return OBJECTIVES[name]
 
@@ -41,7 +42,7 @@ def _adam(rate: float) -> Any:
 
 def _every(steps: int, records: int) -> int:
     """Return after how many steps to record, so that the last record comes after the last step."""
-    if records < 1 or steps % records:
+    if as_count(steps, "steps") % as_count(records, "records"):
         raise UserError(f"{steps} steps cannot be divided into {records} equal parts for the records.")
     return steps // records
 
@@ -55,9 +56,7 @@ def edges(bins: int) -> Floats:
         >>> edges(4)
         array([-4.,  0.,  4.])
     """
-    if bins < 3:
-        raise UserError(f"{bins} bins cannot tell laws on the line apart; take at least 3.")
-    return np.linspace(-REACH, REACH, bins - 1)
+    return np.linspace(-REACH, REACH, as_count(bins, "bins", at_least=3) - 1)
 
 
 def mixture_masses(law: ArrayLike, bins: int) -> Floats:
@@ -67,24 +66,31 @@ def mixture_masses(law: ArrayLike, bins: int) -> Floats:
         >>> mixture_masses([0.0, 1.0], 4).round(3)
         array([0. , 0.5, 0.5, 0. ])
     """
-    m, sigma = np.moveaxis(np.atleast_2d(as_gaussian(law)), -1, 0)[..., None]
+    m, sigma = np.moveaxis(as_parts(law), -1, 0)[..., None]
     below = ndtr((edges(bins) - m) / sigma).mean(0)
-    return np.diff(below, prepend=0.0, append=1.0)
+    return np.diff(below, prepend=0.0, append=1.0).clip(min=0)
 
 
 def point_masses(x: ArrayLike, bins: int) -> Floats:
-    """Return the share of points in each bin, shape (bins,)."""
-    return np.bincount(np.searchsorted(edges(bins), np.ravel(x)), minlength=bins) / np.size(x)
+    """Return the share of points in each bin, shape (bins,).
+
+    Raises:
+        UserError: If there is no point, one is not finite, or there are fewer than three bins.
+    """
+    points = as_floats(x, "x", empty=False).ravel()
+    return np.bincount(np.searchsorted(edges(bins), points), minlength=bins) / points.size
 
 
 def optimal_value(pi: ArrayLike, p: ArrayLike) -> float:
     """Return V of two histograms at D* = pi / (pi + p), nats; bins that are empty in both count nothing.
 
+    Raises:
+        UserError: If one is no histogram, or the numbers of bins differ.
     Example:
         >>> optimal_value([1.0, 0.0], [0.0, 1.0]), round(optimal_value([0.5, 0.5], [0.5, 0.5]), 6)
         (0.0, -1.386294)
     """
-    pi, p = np.asarray(pi, dtype=np.float64), np.asarray(p, dtype=np.float64)
+    pi, p = as_pair(pi, p)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(pi > 0, pi * np.log(pi / (pi + p)), 0) + np.where(p > 0, p * np.log(p / (pi + p)), 0)
     return float(terms.sum())
@@ -110,7 +116,7 @@ def discriminator_on_line(
     """
     laws = line(data, model, reach=8.0, count=2001)
     nodes = torch.as_tensor(laws.x, dtype=torch.float32)[:, None]
-    critic = perceptron((1, width, width, 1), rng=torch.Generator().manual_seed(seed), activation=nn.SiLU)
+    critic = perceptron((1, width, width, 1), rng=seeded_source(seed), activation=nn.SiLU)
 
     @torch.no_grad()
     def scores() -> Floats:
@@ -180,7 +186,7 @@ def line_game(
         WGAN lecture, slide after the GAN optimality theorem.
     """
     kind = _objective(objective)
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded_source(seed)
     generator = perceptron((1, width, width, 1), rng=rng)
     critic = perceptron((1, width, width, 1), rng=rng)
     laws = line(data, data, reach=8.0, count=2001)
@@ -253,9 +259,10 @@ def saturation(*, width: int, steps: int, batch: int, rate: float, at: list[int]
     Source:
         WGAN lecture, slide "Informal theoretical results".
     """
-    if min(at) < 1 or max(at) > steps:
+    at = as_seeds(at, "at")
+    if min(at) < 1 or max(at) > as_count(steps, "steps"):
         raise UserError(f"Gradients are wanted after {at} steps, of which there are {steps}.")
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded_source(seed)
     critic, moon = perceptron((2, width, width, 1), rng=rng), Moon()
 
     def angles(count: int, rng: torch.Generator) -> Tensor:
@@ -349,7 +356,7 @@ def digit_game(
     from sklearn.svm import SVC
 
     kind = _objective(objective)
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded_source(seed)
     data = load_digits(train=1000, seed=seed)
     x, unseen = (images.flatten(1) for images in (data.train_images, data.test_images))
     low, high = x.min(), x.max()

@@ -12,8 +12,9 @@ from torch.nn.functional import softplus
 from shapeofloss.adversarial.divergences import LOG_2, row
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.toys import Mixture, normal, toy
+from shapeofloss.adversarial.toys import Mixture, normal, seeded_source, toy
 from shapeofloss.adversarial.training import Objective, train
+from shapeofloss.arrays import as_count, as_tensor
 from shapeofloss.errors import UserError
 
 
@@ -37,25 +38,30 @@ _FORMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]
 def reward(key: str, v: Tensor) -> Tensor:
     """Return T = g(v), the critic's value from its raw output: what it gets for data, any shape.
 
+    For `reverse-kl` and `hellinger` it falls as -exp(-v): below v = -88 it is minus infinity in single precision, and a
+    training stops there with a sentence.
+
     Raises:
-        UserError: If there is no such row.
+        UserError: If there is no such row, or v is no tensor.
     Example:
         >>> reward("hellinger", torch.tensor([0.0])).tolist()
         [0.0]
     """
-    return _FORMS[row(key).key][0](v)
+    return _FORMS[row(key).key][0](as_tensor(v, "v"))
 
 
 def charge(key: str, v: Tensor) -> Tensor:
     """Return f*(g(v)), what the critic pays for samples, from its raw output, without overflow inside.
 
+    For `kl` and `hellinger` it grows as exp(v), and is infinite above v = 89 in single precision.
+
     Raises:
-        UserError: If there is no such row.
+        UserError: If there is no such row, or v is no tensor.
     Example:
         >>> charge("gan", torch.tensor([-200.0, 200.0])).tolist()
         [0.0, 200.0]
     """
-    return _FORMS[row(key).key][1](v)
+    return _FORMS[row(key).key][1](as_tensor(v, "v"))
 
 
 def objective(key: str) -> Objective:
@@ -114,8 +120,8 @@ def fit_fgan(
     """
     law = toy("8 Gaussians")
     assert isinstance(law, Mixture)
-    rng = torch.Generator().manual_seed(seed)
-    hidden = [width] * layers
+    rng = seeded_source(seed)
+    hidden = [width] * as_count(layers, "layers", at_least=0)
     generator, critic = perceptron((2, *hidden, 2), rng=rng), perceptron((2, *hidden, 1), rng=rng)
     watcher = torch.Generator().manual_seed(seed + 10_000)
     prior = normal(2)
@@ -150,6 +156,8 @@ def fit_fgan(
         )
         value = history.value
     except UserError as error:  # the last measurement before it counts
+        if not records:
+            raise
         stopped = str(error)
     at, distances, modes = (np.array(column) for column in zip(*records, strict=True))
     return {

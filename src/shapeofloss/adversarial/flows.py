@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.toys import Sampler
+from shapeofloss.adversarial.toys import Sampler, as_source, seeded_source
 from shapeofloss.adversarial.training import stop_if_not_finite
+from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
 from shapeofloss.errors import UserError
 
 LARGEST = 2.0  # a coupling stretches or shrinks a coordinate by a factor of at most e^2
@@ -27,11 +28,14 @@ class Coupling(nn.Module):
         width: Values of each of two hidden layers, with SiLU between, so that densities are smooth.
         rng: Of the initial weights.
         start: Factor of the last layer's initial weights: at 0 the layer begins as the identity.
+    Raises:
+        UserError: If a number is out of range.
     """
 
     def __init__(self, dimension: int, *, first: bool, width: int, rng: torch.Generator, start: float) -> None:
         super().__init__()
-        half = dimension // 2
+        half = as_count(dimension, "dimension", at_least=2) // 2
+        as_number(start, "start")
         self.stay = slice(None, half) if first else slice(half, None)
         self.move = slice(half, None) if first else slice(None, half)
         kept, moved = (half, dimension - half) if first else (dimension - half, half)
@@ -69,7 +73,7 @@ class RealNVP(nn.Module):
         layers: Number of couplings, at least 2, so that every coordinate moves.
         width, rng, start: As for `Coupling`.
     Raises:
-        UserError: If there are fewer than two dimensions or layers.
+        UserError: If there are fewer than two dimensions or layers, or points have another number of coordinates.
     Source:
         WGAN lecture, slide "ELBO with flow-based VAE prior", which leaves the flow open; RealNVP: Dinh et al. (2017).
     Example:
@@ -80,15 +84,17 @@ class RealNVP(nn.Module):
 
     def __init__(self, dimension: int, *, layers: int, width: int, rng: torch.Generator, start: float = 0.1) -> None:
         super().__init__()
-        if min(dimension, layers) < 2:
-            raise UserError(f"A flow with {layers} layers in {dimension} dimensions cannot mix: both need at least 2.")
+        self.dimension = as_count(dimension, "dimension", at_least=2)
+        as_count(layers, "layers", at_least=2)
         self.couplings = nn.ModuleList(
             Coupling(dimension, first=place % 2 == 0, width=width, rng=rng, start=start) for place in range(layers)
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return z* = f(z), shape (N, d), and log |det J_f(z)|, shape (N,), for z of shape (N, d)."""
-        log_det = torch.zeros(len(z), dtype=z.dtype)
+        if as_tensor(z, "z").dim() != 2 or z.shape[1] != self.dimension:
+            raise UserError(f"The points have shape {tuple(z.shape)}; the flow takes (N, {self.dimension}).")
+        log_det = z.new_zeros(len(z))
         for coupling in self.couplings:
             z, own = coupling(z)
             log_det = log_det + own
@@ -114,6 +120,8 @@ def log_standard(z: Tensor) -> Tensor:
         >>> [round(value, 6) for value in log_standard(torch.zeros(1, 2)).tolist()]
         [-1.837877]
     """
+    if as_tensor(z, "z").dim() != 2:
+        raise UserError(f"The points have shape {tuple(z.shape)}; (N, d) is needed.")
     return -z.square().sum(1) / 2 - z.shape[1] / 2 * math.log(2 * math.pi)
 
 
@@ -143,9 +151,15 @@ def fit_flow(
     Returns:
         The mean negative log density of each batch, in nats.
     Raises:
-        UserError: If it is not finite, with the step and the learning rate.
+        UserError: If it is not finite, with the step and the learning rate, or an argument is of another kind or out of
+            range.
     """
-    rng = torch.Generator().manual_seed(seed)
+    if not isinstance(flow, RealNVP):
+        raise UserError(f"The flow is {flow!r}; a RealNVP is needed.")
+    as_function(sampler, "sampler", example="two_moons")
+    as_count(steps, "steps"), as_count(batch, "batch")
+    as_number(learning_rate, "learning_rate", above=0)
+    rng = seeded_source(seed)
     optimizer = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
@@ -162,7 +176,8 @@ def fit_flow(
 
 def two_moons(count: int, rng: torch.Generator) -> Tensor:
     """Return points about two half circles that interlock, noise of deviation 0.15, shape (count, 2); a sampler."""
-    angle, upper = math.pi * torch.rand(count, generator=rng), torch.rand(count, generator=rng) < 0.5
+    as_count(count, "count", at_least=0)
+    angle, upper = math.pi * torch.rand(count, generator=as_source(rng)), torch.rand(count, generator=rng) < 0.5
     x = torch.where(upper, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
     y = torch.where(upper, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
     return torch.stack([x, y], dim=1) + 0.15 * torch.randn(count, 2, generator=rng)

@@ -10,7 +10,9 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, ndtr
 
-from shapeofloss.transport.clouds import Floats
+from shapeofloss.arrays import as_count, as_floats, as_function, as_number
+from shapeofloss.errors import UserError
+from shapeofloss.transport.clouds import Floats, as_cloud
 
 GREYS = 17  # levels of scikit-learn's digits
 TEST = 797
@@ -46,12 +48,24 @@ class Normal:
 
     @classmethod
     def fitted(cls, x: Floats) -> "Normal":
-        """Return the one of largest likelihood for points of shape (N, D), N above D."""
-        covariance = np.asarray(np.cov(x, rowvar=False, bias=True), dtype=np.float64)
-        return cls(x.mean(axis=0), np.asarray(np.linalg.cholesky(covariance), dtype=np.float64))
+        """Return the one of largest likelihood for points of shape (N, D), N above D.
+
+        Raises:
+            UserError: If the points are no cloud, or lie in a plane of fewer dimensions, so that there is no density.
+        """
+        x = as_cloud(x)
+        covariance = np.atleast_2d(np.asarray(np.cov(x, rowvar=False, bias=True), dtype=np.float64))
+        try:
+            return cls(x.mean(axis=0), np.asarray(np.linalg.cholesky(covariance), dtype=np.float64))
+        except np.linalg.LinAlgError:
+            raise UserError(
+                f"The {len(x)} points in {x.shape[1]} dimensions lie in fewer, where no normal law has a density: take "
+                "more points, or leave out what is constant."
+            ) from None
 
     def log_density(self, x: Floats) -> Floats:
         """Return log densities of points (N, D), in nats, shape (N,)."""
+        x = as_floats(x, "x", shape=("N", len(self.mean)))
         whitened = solve_triangular(self.factor, (x - self.mean).T, lower=True)
         size = len(self.mean) * np.log(2 * np.pi) / 2 + np.log(np.diag(self.factor)).sum()
         return -np.square(whitened).sum(axis=0) / 2 - size
@@ -67,15 +81,23 @@ class Kernels:
 
     Attributes:
         points: Shape (N, D).
-        width: Standard deviation of each along each axis.
+        width: Standard deviation of each along each axis, above 0.
+
+    Raises:
+        UserError: If the points are no cloud, or the width is not above 0.
     """
 
     points: Floats
     width: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", as_cloud(self.points, "points"))
+        as_number(self.width, "width", above=0)
+
     def log_density(self, x: Floats) -> Floats:
         """Return log densities of points (M, D), in nats, shape (M,)."""
         count, dimension = self.points.shape
+        x = as_floats(x, "x", shape=("M", dimension))
         exponents = -cdist(x, self.points, "sqeuclidean") / (2 * self.width**2)
         return logsumexp(exponents, axis=1) - np.log(count) - dimension * np.log(2 * np.pi * self.width**2) / 2
 
@@ -86,7 +108,14 @@ class Kernels:
 
 
 def best_kernels(x: Floats, widths: NDArray[np.floating]) -> Kernels:
-    """Return kernels on the first half of points, of the width that gives the second half the largest likelihood."""
+    """Return kernels on all points, of the width with which the first half gives the second the largest likelihood.
+
+    Raises:
+        UserError: If there are fewer than two points, or no width, or one is not above 0.
+    """
+    x, widths = as_cloud(x), as_floats(widths, "widths", shape=("W",), empty=False)
+    if len(x) < 2:
+        raise UserError("There is one point; two halves need at least two.")
     half = len(x) // 2
     scores = [Kernels(x[:half], float(width)).log_density(x[half:]).mean() for width in widths]
     return Kernels(x, float(widths[int(np.argmax(scores))]))
@@ -98,11 +127,17 @@ class TwoModes:
 
     Attributes:
         weight: w, in (0, 1).
-        width: Standard deviation of each part.
+        width: Standard deviation of each part, from 0.02 to 1.5, so that the nodes below resolve and hold it.
+
+    Raises:
+        UserError: If a number is out of range.
     """
 
     weight: float
     width: float
+
+    def __post_init__(self) -> None:
+        as_number(self.weight, "weight", above=0, below=1), as_number(self.width, "width", at_least=0.02, at_most=1.5)
 
     @property
     def nodes(self) -> Floats:
@@ -121,22 +156,44 @@ class TwoModes:
 
 
 def normal_log_density(x: Floats, mean: float, deviation: float) -> Floats:
-    """Return the log density of N(mean, deviation^2) at points of the line, of the shape of x."""
+    """Return the log density of N(mean, deviation^2) at points of the line, of the shape of x.
+
+    Raises:
+        UserError: If the mean is no finite number, or the deviation not above 0.
+    """
+    mean, deviation = as_number(mean, "mean"), as_number(deviation, "deviation", above=0)
     return -np.square((x - mean) / deviation) / 2 - np.log(deviation * np.sqrt(2 * np.pi))
 
 
 def forward_kl(target: TwoModes, mean: float, deviation: float) -> float:
-    """Return KL(target || N(mean, deviation^2)) in nats, by the trapezoidal rule."""
-    x = target.nodes
+    """Return KL(target || N(mean, deviation^2)) in nats, by the trapezoidal rule, from 0.
+
+    Raises:
+        UserError: As for `normal_log_density`.
+    """
+    x = _target(target).nodes
     log_p, log_q = target.log_density(x), normal_log_density(x, mean, deviation)
-    return float(np.trapezoid(np.exp(log_p) * (log_p - log_q), x))
+    return max(float(np.trapezoid(np.exp(log_p) * (log_p - log_q), x)), 0.0)
 
 
 def reverse_kl(target: TwoModes, mean: float, deviation: float) -> float:
-    """Return KL(N(mean, deviation^2) || target) in nats, by the trapezoidal rule."""
-    x = target.nodes
+    """Return KL(N(mean, deviation^2) || target) in nats, by the trapezoidal rule, from 0.
+
+    Raises:
+        UserError: As for `normal_log_density`.
+    """
+    x = _target(target).nodes
+    mean, deviation = as_number(mean, "mean"), as_number(deviation, "deviation", above=0)
+    if not 0.02 <= deviation <= (x[-1] - abs(mean)) / 7:  # the nodes would miss it, or most of it
+        x = mean + deviation * x
     log_p, log_q = target.log_density(x), normal_log_density(x, mean, deviation)
-    return float(np.trapezoid(np.exp(log_q) * (log_q - log_p), x))
+    return max(float(np.trapezoid(np.exp(log_q) * (log_q - log_p), x)), 0.0)
+
+
+def _target(target: TwoModes) -> TwoModes:
+    if not isinstance(target, TwoModes):
+        raise UserError(f"The target is {target!r}; a law TwoModes(weight, width) is needed.")
+    return target
 
 
 Divergence = Callable[[TwoModes, float, float], float]
@@ -153,7 +210,8 @@ def fit_normal(divergence: Divergence, target: TwoModes, seed: int, *, starts: i
     Returns:
         Where each search ended: "mean" and "deviation" of the fit, and its "divergence" in nats, the least one first.
     """
-    rng = np.random.default_rng(seed)
+    as_count(starts, "starts"), as_function(divergence, "divergence", example="forward_kl"), _target(target)
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
     ends = []
     for start in rng.uniform([-1.5, np.log(0.2)], [1.5, 0.0], size=(starts, 2)):
         found = minimize(lambda at: divergence(target, at[0], float(np.exp(at[1]))), start, method="Nelder-Mead")

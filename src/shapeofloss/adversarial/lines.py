@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
-from shapeofloss.adversarial.toys import Sampler
+from shapeofloss.adversarial.toys import Sampler, seeded_source
 from shapeofloss.adversarial.training import (
     GAN,
     NON_SATURATING,
@@ -23,6 +23,7 @@ from shapeofloss.adversarial.training import (
     train,
     train_critic,
 )
+from shapeofloss.arrays import as_count, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.clouds import Floats
 
@@ -44,12 +45,15 @@ def distances(theta: float) -> Distances:
 
     Args:
         theta: Separation, of any sign.
+    Raises:
+        UserError: If it is no finite number.
     Source:
         WGAN lecture, slide "Wasserstein distance vs KL vs JSD".
     Example:
         >>> distances(-0.5)
         Distances(kl_forward=inf, kl_reverse=inf, jsd=0.6931471805599453, w=0.5)
     """
+    theta = as_number(theta, "theta")
     if theta == 0:
         return Distances(0.0, 0.0, 0.0, 0.0)
     return Distances(math.inf, math.inf, math.log(2), abs(theta))
@@ -67,13 +71,12 @@ def thick_distances(theta: float, width: float) -> Distances:
     Returns:
         KL and JSD by the trapezoidal rule on logarithms of densities, W from the quantiles at the same nodes.
     Raises:
-        UserError: If the width is not above 0.
+        UserError: If the separation is no finite number, or the width not above 0.
     Example:
         >>> round(thick_distances(1.0, 0.5).kl_forward, 12)  # theta^2 / (2 width^2)
         2.0
     """
-    if not width > 0:
-        raise UserError(f"Lines cannot be blurred by a Gaussian of width {width}; it has to be above 0.")
+    theta, width = as_number(theta, "theta"), as_number(width, "The width of the blur", above=0)
     weights = np.exp(-(STANDARD**2) / 2)
     weights /= weights.sum()
     # log(pi / p), at nodes that follow pi and at nodes that follow p
@@ -82,9 +85,11 @@ def thick_distances(theta: float, width: float) -> Distances:
     )
     to_middle = [math.log(2) - weights @ np.logaddexp(0, -ratio) for ratio in (under_pi, -under_p)]
     shift = (theta + width * STANDARD) - width * STANDARD
-    return Distances(
-        float(weights @ under_pi), float(-weights @ under_p), float(sum(to_middle) / 2), float(weights @ np.abs(shift))
+    # None of them is negative but for rounding, which counts where the lines are almost one.
+    forward, reverse, jsd = (
+        max(float(value), 0.0) for value in (weights @ under_pi, -weights @ under_p, sum(to_middle) / 2)
     )
+    return Distances(forward, reverse, min(jsd, math.log(2)), float(weights @ np.abs(shift)))
 
 
 def bins(theta: float, *, across: int = 10, along: int = 20, reach: float = 1.0) -> tuple[Floats, Floats]:
@@ -97,12 +102,13 @@ def bins(theta: float, *, across: int = 10, along: int = 20, reach: float = 1.0)
     Returns:
         Centres, shape (across along, 2), and masses, shape (across along,), of sum 1.
     Raises:
-        UserError: If the line is outside the grid.
+        UserError: If the line is outside the grid, or a number is out of range.
     Example:
         >>> bins(0.3, across=2, along=2)[1].tolist()
         [0.0, 0.0, 0.5, 0.5]
     """
-    if not abs(theta) <= reach:
+    as_count(across, "across"), as_count(along, "along"), as_number(reach, "reach", above=0)
+    if not abs(as_number(theta, "theta")) <= reach:
         raise UserError(f"The line at {theta} lies outside the bins, which reach from {-reach} to {reach}.")
     columns = np.linspace(-reach, reach, across + 1)
     x, y = np.meshgrid((columns[1:] + columns[:-1]) / 2, (np.arange(along) + 0.5) / along, indexing="ij")
@@ -114,13 +120,16 @@ def bins(theta: float, *, across: int = 10, along: int = 20, reach: float = 1.0)
 def line(theta: float) -> Sampler:
     """Return the law (theta, U), U uniform on [0, 1], as a sampler.
 
+    Raises:
+        UserError: If theta is no finite number.
     Example:
         >>> line(0.5)(2, torch.Generator().manual_seed(0))[:, 0]
         tensor([0.5000, 0.5000])
     """
+    theta = as_number(theta, "theta")
 
     def sample(count: int, rng: torch.Generator) -> Tensor:
-        return torch.stack([torch.full((count,), float(theta)), torch.rand(count, generator=rng)], dim=1)
+        return torch.stack([torch.full((count,), theta), torch.rand(count, generator=rng)], dim=1)
 
     return sample
 
@@ -130,7 +139,7 @@ class LineGenerator(nn.Module):
 
     def __init__(self, theta: float) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.tensor(float(theta)))
+        self.theta = nn.Parameter(torch.tensor(as_number(theta, "theta")))
 
     def forward(self, u: Tensor) -> Tensor:
         """Return points of the line, shape (N, 2), from u, shape (N, 1)."""
@@ -142,13 +151,13 @@ def _uniform(count: int, rng: torch.Generator) -> Tensor:
 
 
 def _objective(name: str) -> Objective:
-    if name not in OBJECTIVES:
+    if not isinstance(name, str) or name not in OBJECTIVES:
         raise unknown("objective", name, OBJECTIVES)
     return OBJECTIVES[name]
 
 
 def _critic(hidden: int, seed: int) -> nn.Sequential:
-    return perceptron((2, hidden, hidden, 1), rng=torch.Generator().manual_seed(seed))
+    return perceptron((2, hidden, hidden, 1), rng=seeded_source(seed))
 
 
 def _adam(learning_rate: float, critic: bool) -> Any:
@@ -185,7 +194,7 @@ def read_distance(
         `pull`: minus the derivative with respect to theta of the generator's loss: how a step of descent would move it.
         `pull_non_saturating`: of a discriminator, the same for the loss -log D.
     Raises:
-        UserError: If there is no such objective, or as for `train_critic`.
+        UserError: If there is no such objective, the critic stays flat, or as for `train_critic`.
     """
     kind = _objective(objective)
     critic, is_critic = _critic(hidden, seed), kind is WASSERSTEIN
@@ -213,6 +222,8 @@ def read_distance(
         return -torch.autograd.grad(loss.generator_loss(fake), samples.theta, retain_graph=True)[0].item()
 
     result = {"value": value, "slope": slope, "pull": pull(kind)}
+    if is_critic and not slope:
+        raise UserError("The critic is flat after the training, so that it has no slope to divide by: train it longer.")
     if is_critic:
         return {**result, "reading": value / slope}
     return {**result, "reading": float(jensen_shannon(value)), "pull_non_saturating": pull(NON_SATURATING)}
@@ -252,7 +263,8 @@ def close_gap(
     """
     kind = _objective(objective)
     optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    if method not in optimizers:
+    as_count(warm_up, "warm_up", at_least=0)
+    if not isinstance(method, str) or method not in optimizers:
         raise unknown("method", method, optimizers)
     critic, is_critic = _critic(hidden, seed), kind is WASSERSTEIN
     shared: dict[str, Any] = {

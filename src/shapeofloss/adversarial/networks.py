@@ -1,12 +1,14 @@
 """Perceptrons for generators and critics."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from shapeofloss.adversarial.toys import as_source
+from shapeofloss.arrays import as_count, as_function, as_number
 from shapeofloss.errors import UserError
 
 
@@ -25,13 +27,16 @@ def perceptron(
     Returns:
         From shape (N, sizes[0]) to (N, sizes[-1]).
     Raises:
-        UserError: If there are fewer than two sizes, or one is below 1.
+        UserError: If there are fewer than two sizes, one is no whole number from 1, or the source is none of torch.
     Example:
         >>> perceptron((2, 8, 1), rng=torch.Generator().manual_seed(0))(torch.zeros(5, 2)).shape
         torch.Size([5, 1])
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise UserError(f"A perceptron cannot have sizes {tuple(sizes)}: give those of input and output, at least 1.")
+    if not isinstance(sizes, Iterable) or len(sizes := list(sizes)) < 2:
+        raise UserError(f"A perceptron cannot have sizes {sizes!r}: give at least those of input and output, (2, 1).")
+    sizes = [as_count(size, "A size of a perceptron") for size in sizes]
+    as_source(rng)
+    as_function(activation, "activation", example="torch.nn.SiLU")
     layers: list[nn.Module] = []
     for place, (inputs, outputs) in enumerate(pairwise(sizes)):
         affine = nn.Linear(inputs, outputs)
@@ -53,12 +58,16 @@ class Waves(nn.Module):
         count: Number of waves.
         rng: Source of directions, phases and wave numbers.
         longest, shortest: The range of the wave numbers |k|, radians per unit of length, uniform in their logarithm.
+    Raises:
+        UserError: If a number is out of range, or the source is none of torch.
     """
 
     def __init__(
         self, dimension: int, count: int, *, rng: torch.Generator, longest: float = 1.0, shortest: float = 60.0
     ) -> None:
         super().__init__()
+        as_count(dimension, "dimension"), as_count(count, "count"), as_source(rng)
+        as_number(longest, "longest", above=0), as_number(shortest, "shortest", above=0)
         direction = torch.randn(count, dimension, generator=rng)
         exponent = torch.rand(count, 1, generator=rng)
         size = longest * (shortest / longest) ** exponent

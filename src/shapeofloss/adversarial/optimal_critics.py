@@ -7,7 +7,7 @@ import torch
 
 from shapeofloss.adversarial.clipping import left_by_quadratic, square_grid
 from shapeofloss.adversarial.segments import Cones
-from shapeofloss.adversarial.toys import blurred, toy
+from shapeofloss.adversarial.toys import blurred, seeded_source, toy
 from shapeofloss.errors import UserError
 from shapeofloss.transport.exact import cost_matrix
 
@@ -28,7 +28,7 @@ def optimal_surface(*, law: str, points: int, side: int, reach: float, seed: int
     """
     import ot  # slow to import
 
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded_source(seed)
     sampler = toy(law)
     y, z = (own(points, rng).double().numpy() for own in (sampler, blurred(sampler)))
     cost, equal = np.ascontiguousarray(cost_matrix(y, z, p=1)), np.full(points, 1 / points)

@@ -5,10 +5,30 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from shapeofloss.adversarial.toys import as_source
+from shapeofloss.arrays import as_function, as_number, as_tensor
 from shapeofloss.errors import UserError
 from shapeofloss.transport.exact import cost_matrix, optimal_assignment
+
+
+def scores_of(critic: nn.Module, x: Tensor) -> Tensor:
+    """Return a critic's scores of points, shape (N,).
+
+    Raises:
+        UserError: If it gives anything but one number for each point, (N,) or (N, 1): patches or logits, for example.
+    """
+    found = as_tensor(
+        as_function(critic, "critic", example="perceptron((2, 8, 1), rng=rng)")(x), "What the critic gives"
+    )
+    if found.shape not in ((len(x),), (len(x), 1)):
+        raise UserError(
+            f"The critic gives {len(x)} points scores of shape {tuple(found.shape)}; one for each is needed, "
+            f"({len(x)},) or ({len(x)}, 1): take the mean of patches, or one of several logits."
+        )
+    return found.flatten()
 
 
 def input_gradients(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Tensor:
@@ -20,12 +40,18 @@ def input_gradients(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Ten
         graph: Whether the gradients can be differentiated in turn.
     Returns:
         Shape (N, ...).
+    Raises:
+        UserError: If the points are no tensor of real numbers, or scores are not one for each.
     Example:
         >>> input_gradients(nn.Flatten(0), torch.zeros(3, 1)).tolist()
         [[1.0], [1.0], [1.0]]
     """
+    if not as_tensor(x, "x").is_floating_point():
+        raise UserError(f"The points are of type {x.dtype}, which has no gradients: give them in floating point.")
     points = x.detach().requires_grad_()
-    return torch.autograd.grad(critic(points).sum(), points, create_graph=graph)[0]
+    # Attention in its plain form: the fused ones have no second derivative, which a penalty needs.
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        return torch.autograd.grad(scores_of(critic, points).sum(), points, create_graph=graph)[0]
 
 
 def gradient_norms(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Tensor:
@@ -42,10 +68,17 @@ def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     Args:
         real, fake: y and z, both of shape (N, ...).
         rng: Source of t, one for each pair.
+    Raises:
+        UserError: If they differ in shape.
     Source:
         WGAN lecture, slide "Gradient penalty".
     """
-    t = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng)
+    if as_tensor(real, "real").shape != as_tensor(fake, "fake").shape:
+        raise UserError(
+            f"Data have shape {tuple(real.shape)} and samples {tuple(fake.shape)}; pairs need the same of both."
+        )
+    device = as_source(rng).device
+    t = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=device).to(real.device)
     return t * real + (1 - t) * fake
 
 
@@ -55,6 +88,9 @@ class Clip:
 
     Attributes:
         bound: c, above 0.
+
+    Raises:
+        UserError: If the bound is no finite number above 0.
     Source:
         WGAN lecture, slide on Wasserstein GAN, where c = 0.01 is an example.
     """
@@ -62,8 +98,7 @@ class Clip:
     bound: float
 
     def __post_init__(self) -> None:
-        if not self.bound > 0:
-            raise UserError(f"The box for the weights is [-{self.bound}, {self.bound}]; its bound has to be above 0.")
+        object.__setattr__(self, "bound", as_number(self.bound, "The bound of the box for the weights", above=0))
 
     @torch.no_grad()
     def apply(self, critic: nn.Module) -> None:
@@ -83,6 +118,9 @@ class GradientPenalty:
     Attributes:
         weight: lambda. A negative one rewards such norms: the sign that the lecture prints.
         pairs: "independent" takes y and z as they come; "coupled" pairs the two batches by an optimal plan.
+
+    Raises:
+        UserError: If the weight is no finite number, or pairs are made in another way.
     Source:
         WGAN lecture, slide "Gradient penalty".
     """
@@ -91,17 +129,20 @@ class GradientPenalty:
     pairs: Literal["independent", "coupled"] = "independent"
 
     def __post_init__(self) -> None:
-        if self.pairs not in ("independent", "coupled"):
+        object.__setattr__(self, "weight", as_number(self.weight, "The weight of the penalty"))
+        if not isinstance(self.pairs, str) or self.pairs not in ("independent", "coupled"):
             raise UserError(f"Pairs of data and samples can be 'independent' or 'coupled', not '{self.pairs}'.")
 
     def check(self, critic: nn.Module) -> None:
-        """Refuse a critic whose score of a point depends on the rest of the batch.
+        """Refuse a critic with a layer that normalises batches, by its name.
+
+        Whatever else makes a score depend on the other points shows in the first step: see `refuse_mixed_scores`.
 
         Raises:
             UserError: If it has batch normalisation: the gradient at a point would be none of its own score.
         """
         for name, module in critic.named_modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
                 raise UserError(
                     f"The critic's layer '{name}' normalises batches, so that a score depends on other points, and the "
                     "penalty is on the gradient for each point: leave it out, or use layer normalisation."
@@ -110,9 +151,28 @@ class GradientPenalty:
     def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """Return the gradient norm at a random point of each segment, to be differentiated, shape (N,)."""
         if self.pairs == "coupled":
-            cost = cost_matrix(real.flatten(1).numpy(), fake.flatten(1).numpy(), p=1)
-            fake = fake[torch.from_numpy(optimal_assignment(cost))]
+            cost = cost_matrix(real.detach().flatten(1), fake.detach().flatten(1), p=1)
+            fake = fake[torch.from_numpy(optimal_assignment(cost)).to(fake.device)]
         return gradient_norms(critic, between(real, fake, rng), graph=True)
 
 
 Constraint = Clip | GradientPenalty
+
+
+def refuse_mixed_scores(scores: Tensor, points: Tensor, count: int) -> None:
+    """Refuse scores of the first points that depend on the others, whatever in the critic makes them so.
+
+    Args:
+        scores: Of the points, shape (N,), not yet differentiated.
+        points: Shape (N, ...), of which gradients are recorded.
+        count: How many points are the first ones.
+    Raises:
+        UserError: If they do: the gradient at a point would be none of its own score.
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        found = torch.autograd.grad(scores[:count].sum(), points, retain_graph=True, allow_unused=True)[0]
+    if found is not None and found[count:].nan_to_num().any():
+        raise UserError(
+            "The critic's score of a point depends on the other points of its batch, and the penalty is on the "
+            "gradient for each point: leave out what mixes or normalises batches, or use layer normalisation."
+        )

@@ -1,11 +1,11 @@
 """How good samples are, by exact measures: transport to the data, modes covered, distances of features."""
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from shapeofloss.adversarial.toys import Mixture, Sampler
+from shapeofloss.adversarial.toys import Mixture, Sampler, seeded_source
+from shapeofloss.arrays import as_count, as_function
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import as_cloud
 from shapeofloss.transport.exact import cost_matrix, optimal_value
@@ -22,7 +22,7 @@ def wasserstein(x: ArrayLike, y: ArrayLike) -> float:
     Returns:
         In units of length.
     Raises:
-        UserError: If one is no cloud, or the dimensions differ.
+        UserError: If one is no cloud, the dimensions differ, or distances exceed about 1e154.
     Source:
         WGAN lecture, slide "Wasserstein distance (continuous)".
     Example:
@@ -31,7 +31,11 @@ def wasserstein(x: ArrayLike, y: ArrayLike) -> float:
     """
     # For N = M an assignment would do, but the network simplex is quicker: three times on samples of like laws, and ten
     # times where the clouds lie apart.
-    return optimal_value(cost_matrix(x, y, p=1))
+    with np.errstate(over="ignore"):
+        cost = cost_matrix(x, y, p=1)
+    if not np.isfinite(cost).all():
+        raise UserError("The clouds have distances whose squares double precision does not hold: take a larger unit.")
+    return optimal_value(cost)
 
 
 def mode_shares(samples: ArrayLike, law: Mixture) -> NDArray[np.float64]:
@@ -40,8 +44,17 @@ def mode_shares(samples: ArrayLike, law: Mixture) -> NDArray[np.float64]:
     Args:
         samples: Shape (N, D).
         law: The mixture that they should follow.
+    Raises:
+        UserError: If the law is no mixture, the samples are no cloud, or the dimensions differ.
     """
-    near = cdist(as_cloud(samples, "samples"), law.modes) <= RADIUS * law.deviation
+    if not isinstance(law, Mixture):
+        raise UserError(f"The law is {law!r}; a Mixture is needed, whose modes are known, such as eight_gaussians().")
+    x = as_cloud(samples, "samples")
+    if x.shape[1] != law.modes.shape[1]:
+        raise UserError(
+            f"The samples have {x.shape[1]} coordinates and the modes {law.modes.shape[1]}; both need as many."
+        )
+    near = cdist(x, law.modes) <= RADIUS * law.deviation
     return near.mean(axis=0)
 
 
@@ -52,14 +65,16 @@ def modes_covered(samples: ArrayLike, law: Mixture) -> int:
         samples: Shape (N, D), N at least 25 times the number of modes, so that a fifth of a share is five samples.
         law: The mixture that they should follow.
     Raises:
-        UserError: If there are fewer samples.
+        UserError: If there are fewer samples, or as for `mode_shares`.
     """
-    if len(np.asarray(samples)) < 25 * len(law.modes):
+    samples = as_cloud(samples, "samples")
+    shares = mode_shares(samples, law)
+    if len(samples) < 25 * len(law.modes):
         raise UserError(
-            f"{len(np.asarray(samples))} samples are too few to tell which of {len(law.modes)} modes are covered: "
+            f"{len(samples)} samples are too few to tell which of {len(law.modes)} modes are covered: "
             f"take at least {25 * len(law.modes)}."
         )
-    return int((mode_shares(samples, law) >= FAIR / len(law.modes)).sum())
+    return int((shares >= FAIR / len(law.modes)).sum())
 
 
 def sampling_floor(sampler: Sampler, count: int, *, pairs: int, seed: int) -> NDArray[np.float64]:
@@ -72,9 +87,13 @@ def sampling_floor(sampler: Sampler, count: int, *, pairs: int, seed: int) -> ND
         seed: Not negative.
     Returns:
         Shape (pairs,), in units of length.
+    Raises:
+        UserError: If the sampler is no function, or a number is out of range.
     """
-    rng = torch.Generator().manual_seed(seed)
-    return np.array([wasserstein(sampler(count, rng).numpy(), sampler(count, rng).numpy()) for _ in range(pairs)])
+    as_function(sampler, "sampler", example="eight_gaussians()")
+    as_count(count, "count"), as_count(pairs, "pairs")
+    rng = seeded_source(seed)
+    return np.array([wasserstein(sampler(count, rng), sampler(count, rng)) for _ in range(pairs)])
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -13,8 +13,9 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms, input_gradients
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam
-from shapeofloss.adversarial.toys import Mixture, choices
+from shapeofloss.adversarial.toys import Mixture, choices, seeded_source
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.clouds import Floats, as_cloud
 from shapeofloss.transport.exact import cost_matrix, optimal_assignment
@@ -36,7 +37,7 @@ class Cones(nn.Module):
         tips: z_j, shape (M, D).
         heights: h_j, shape (M,), in units of length.
     Raises:
-        UserError: If the heights are not one for each tip.
+        UserError: If the tips are no cloud, or the heights are not one finite number for each.
     Example:
         >>> Cones([[0.0], [3.0]], [0.0, 1.0])(torch.tensor([[1.0], [3.0], [5.0]]).double())
         tensor([1., 1., 3.], dtype=torch.float64)
@@ -44,8 +45,11 @@ class Cones(nn.Module):
 
     def __init__(self, tips: ArrayLike, heights: ArrayLike) -> None:
         super().__init__()
-        self.tips = torch.from_numpy(as_cloud(tips, "tips"))
-        self.heights = torch.as_tensor(np.asarray(heights, dtype=np.float64))
+        # Copies, and buffers, which go with the critic to another device or precision.
+        self.tips: Tensor
+        self.heights: Tensor
+        self.register_buffer("tips", torch.tensor(as_cloud(tips, "tips")))
+        self.register_buffer("heights", torch.tensor(as_floats(heights, "The list of heights")))
         if self.heights.shape != (len(self.tips),):
             raise UserError(
                 f"There are {len(self.tips)} tips and heights of shape {tuple(self.heights.shape)}: give one for each."
@@ -54,21 +58,28 @@ class Cones(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores, shape (N,), of points, shape (N, D)."""
         # By differences: the quicker way by products loses half of the digits of short distances.
-        away = torch.cdist(x, self.tips, compute_mode="donot_use_mm_for_euclid_dist")
+        away = torch.cdist(x.to(self.tips.dtype), self.tips, compute_mode="donot_use_mm_for_euclid_dist")
         return (self.heights + away).amin(dim=1)
 
 
 class Plane(nn.Module):
-    """The critic f(x) = <x, s> / |s|: optimal where the data are the generated points, shifted by s, shape (D,)."""
+    """The critic f(x) = <x, s> / |s|: optimal where the data are the generated points, shifted by s, shape (D,).
+
+    Raises:
+        UserError: If the shift is 0 or holds anything but finite numbers.
+    """
 
     def __init__(self, shift: ArrayLike) -> None:
         super().__init__()
-        vector = torch.as_tensor(np.asarray(shift, dtype=np.float64))
-        self.normal = vector / torch.linalg.vector_norm(vector)
+        vector = torch.tensor(as_floats(shift, "shift", shape=("D",)))
+        if not vector.any():
+            raise UserError("The shift is 0, which has no direction: give another one.")
+        self.normal: Tensor
+        self.register_buffer("normal", vector / torch.linalg.vector_norm(vector))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores, shape (N,), of points, shape (N, D)."""
-        return x @ self.normal
+        return x.to(self.normal.dtype) @ self.normal
 
 
 class Radius(nn.Module):
@@ -76,7 +87,7 @@ class Radius(nn.Module):
 
     def __init__(self, sign: float) -> None:
         super().__init__()
-        self.sign = sign
+        self.sign = as_number(sign, "sign")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores, shape (N,), of points, shape (N, D)."""
@@ -103,19 +114,20 @@ def moved(kind: str, count: int, seed: int) -> Example:
         count: N.
         seed: Of everything.
     Raises:
-        UserError: If there is no such kind.
+        UserError: If there is no such kind, or no point.
     Example:
         >>> moved("outwards", 5, 0).y.shape
         (5, 2)
     """
-    rng = np.random.default_rng(seed)
+    as_count(count, "count")
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
     critic: nn.Module
-    if kind == "shift":
+    if isinstance(kind, str) and kind == "shift":
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 2)
         vector = length * np.array([np.cos(angle), np.sin(angle)])
         z = rng.standard_normal((count, 2))
         y, critic = z + vector, Plane(vector)
-    elif kind in EXAMPLES:
+    elif isinstance(kind, str) and kind in EXAMPLES:
         angles = rng.uniform(0, 2 * np.pi, count)
         ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         small, large = rng.uniform(0.3, 1) * ring, rng.uniform(1.5, 3) * ring
@@ -168,17 +180,24 @@ def along_segments(critic: nn.Module, y: Floats, z: Floats, t: ArrayLike) -> Alo
         y, z: Pairs, row by row, shape (N, D).
         t: In [0, 1], shape (N,).
     Raises:
-        UserError: If some pair does not move at all, so that it has no direction.
+        UserError: If points or places are not those of as many pairs, or a pair does not move at all, so that it has
+            no direction.
     Source:
         WGAN lecture, theorem on the optimal critic.
     """
+    y, z = as_cloud(y, "y"), as_cloud(z, "z")
+    if y.shape != z.shape:
+        raise UserError(f"The points y have shape {y.shape} and the points z {z.shape}; pairs need the same of both.")
+    t = as_floats(t, "The list of places t", shape=(len(y),))
+    if (t < 0).any() or (t > 1).any():
+        raise UserError(f"Places t reach from {t.min():g} to {t.max():g}; on a segment they lie in [0, 1].")
     way = y - z
     length = np.linalg.norm(way, axis=1)
     if not length.all():
         raise UserError(
             f"{(length == 0).sum()} of {len(length)} pairs do not move: a segment without length has no direction."
         )
-    x = z + np.asarray(t)[:, None] * way
+    x = z + t[:, None] * way
     gradient = input_gradients(critic, torch.from_numpy(x)).numpy()
     norm = np.linalg.norm(gradient, axis=1)
     rise = (gradient * way).sum(axis=1)
@@ -196,8 +215,9 @@ def mixture_clouds(count: int, seed: int) -> tuple[Floats, Floats]:
 
     Between these clouds, not between the mixtures, critics are trained and distances taken: then W is known exactly.
     """
-    rng = np.random.default_rng(seed)
-    source = torch.Generator().manual_seed(seed)
+    as_count(count, "count")
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
+    source = seeded_source(seed)
     laws = random_mixture(rng), random_mixture(rng)
     first, second = (law(count, source).double().numpy() for law in laws)
     return first, second
@@ -205,7 +225,8 @@ def mixture_clouds(count: int, seed: int) -> tuple[Floats, Floats]:
 
 def box_grid(y: Floats, z: Floats, side: int) -> Floats:
     """Return a uniform grid over the bounding box of both clouds, shape (side * side, 2), first coordinate slowest."""
-    both = np.concatenate([y, z])
+    as_count(side, "side", at_least=2)
+    both = np.concatenate([as_cloud(y, "y"), as_cloud(z, "z")])
     ticks = [np.linspace(low, high, side) for low, high in zip(both.min(0), both.max(0), strict=True)]
     return np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -247,7 +268,7 @@ def mixture_critic(
     """
     y, z = mixture_clouds(points, seed)
     z = coupled(y, z)
-    critic = perceptron((2, width, width, width, 1), rng=torch.Generator().manual_seed(seed))
+    critic = perceptron((2, width, width, width, 1), rng=seeded_source(seed))
     train_critic(
         critic,
         choices(y),
@@ -302,9 +323,12 @@ def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> PlaneWaves:
     Args:
         seed: Of amplitudes a, wave vectors w and phases.
         waves: K.
-        side: Points of the grid along [-1, 1].
+        side: Points of the grid along [-1, 1], at least 2.
+    Raises:
+        UserError: If a number is out of range.
     """
-    rng = np.random.default_rng(seed)
+    as_count(waves, "waves"), as_count(side, "side", at_least=2)
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
     amplitudes, phases = rng.standard_normal(waves), rng.uniform(0, 2 * np.pi, waves)
     vectors = 3 * rng.standard_normal((waves, 2))
     ticks = np.linspace(-1, 1, side)
@@ -321,6 +345,15 @@ def bounded_waves(seed: int, *, waves: int = 5, side: int = 201) -> PlaneWaves:
 
 
 def quotients(values: NDArray[np.float64], x: Floats, others: NDArray[np.float64], z: Floats) -> Floats:
-    """Return |f(x) - f(z)| / |x - z|, shape (N,), from the values at both, shape (N,), and the points, shape (N, D)."""
-    result: Floats = np.abs(values - others) / np.linalg.norm(x - z, axis=1)
+    """Return |f(x) - f(z)| / |x - z|, shape (N,), from the values at both, shape (N,), and the points, shape (N, D).
+
+    Raises:
+        UserError: If shapes differ, a number is not finite, or two points of a pair are the same.
+    """
+    x, z = as_floats(x, "x", shape=("N", "D")), as_floats(z, "z", shape=np.shape(x))
+    values, others = (as_floats(own, "The list of values", shape=(len(x),)) for own in (values, others))
+    length = np.linalg.norm(x - z, axis=1)
+    if not length.all():
+        raise UserError(f"{(length == 0).sum()} of {len(length)} pairs are one point twice, which has no slope.")
+    result: Floats = np.abs(values - others) / length
     return result

@@ -11,7 +11,8 @@ import numpy as np
 
 from shapeofloss.adversarial.divergences import jsd, kl
 from shapeofloss.adversarial.quantiles import wasserstein_on_line
-from shapeofloss.errors import UserError, unknown
+from shapeofloss.arrays import as_count
+from shapeofloss.errors import unknown
 from shapeofloss.transport.clouds import Floats
 
 
@@ -106,11 +107,9 @@ def sequence(name: str, t: int) -> Pair:
         >>> round(pair.w, 12), round(pair.jsd, 6), pair.kl_forward
         (0.1, 0.069315, inf)
     """
-    if name not in SEQUENCES:
+    if not isinstance(name, str) or name not in SEQUENCES:
         raise unknown("sequence", name, SEQUENCES)
-    if t < (1 if name == "waves" else 2):
-        raise UserError(f"The sequence '{name}' has no t = {t}: t counts from {1 if name == 'waves' else 2}.")
-    return SEQUENCES[name](t)
+    return SEQUENCES[name](as_count(t, f"The place t in the sequence '{name}'", at_least=1 if name == "waves" else 2))
 
 
 def random_laws(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
@@ -121,14 +120,13 @@ def random_laws(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
         bins: At least 2.
         overlap: Whether both may have mass in the same bin. If not, each bin belongs to one of the two.
     Raises:
-        UserError: If there are fewer bins.
+        UserError: If there are fewer bins, or the seed is negative.
     Example:
         >>> round(random_laws(0, overlap=False).jsd, 6)
         0.693147
     """
-    if bins < 2:
-        raise UserError(f"{bins} bins are too few for a pair of laws: take at least 2.")
-    rng = np.random.default_rng(seed)
+    as_count(bins, "bins", at_least=2)
+    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
     middles, _ = _cells(np.linspace(0, 1, bins + 1))
     # Heights of very different size, so that near and far pairs both come up.
     pi, p = rng.exponential(size=(2, bins)) ** rng.uniform(0.1, 4, size=(2, 1))

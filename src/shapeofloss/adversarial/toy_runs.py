@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import Waves, perceptron
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.toys import Mixture, Sampler, normal, toy
+from shapeofloss.adversarial.toys import Mixture, Sampler, normal, seeded_source, toy
 from shapeofloss.adversarial.training import (
     GAN,
     NON_SATURATING,
@@ -22,6 +22,7 @@ from shapeofloss.adversarial.training import (
     train,
     train_critic,
 )
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError, unknown
 
 JUDGED = 8192  # points of each law for the value of a critic
@@ -89,14 +90,14 @@ def toy_run(
     Raises:
         UserError: If there is no such law or method, or a training leaves the finite numbers.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise unknown("method", method, METHODS)
-    if steps % checkpoints:
+    if as_count(steps, "steps") % as_count(checkpoints, "checkpoints"):
         raise UserError(f"{steps} steps cannot be divided into {checkpoints} equal parts for the checkpoints.")
     objective, kind = METHODS[method]
     constraint: Constraint | None = kind(strength) if kind else None
     sampler, prior = toy(law), normal(2)
-    start = torch.Generator().manual_seed(seed)
+    start = seeded_source(seed)
     generator = perceptron((2, width, width, width, 2), rng=start)
     critic = perceptron((2, width, width, width, 1), rng=start)
     data, noise = sampler(samples, start), prior(samples, start)
@@ -176,7 +177,7 @@ def fresh_divergence(
     Returns:
         Nats. In expectation a lower bound: an imperfect discriminator reads less, never more.
     """
-    start = torch.Generator().manual_seed(seed)
+    start = seeded_source(seed)
     discriminator = (
         nn.Sequential(Waves(2, 256, rng=start), perceptron((256, 64, 1), rng=start))
         if waves

@@ -6,15 +6,48 @@ Data, the noise that goes into a generator, and laws that stay fixed are all sam
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_floats, as_function, as_number
 from shapeofloss.errors import UserError, unknown
 
 Sampler = Callable[[int, torch.Generator], Tensor]
+
+
+def as_source(rng: Any) -> torch.Generator:
+    """Return a source of torch's random numbers as it is.
+
+    Raises:
+        UserError: If it is anything else, such as a seed or a generator of NumPy.
+    """
+    if not isinstance(rng, torch.Generator):
+        raise UserError(
+            f"The source of random numbers is {rng!r}; one of torch is needed: torch.Generator().manual_seed(0)."
+        )
+    return rng
+
+
+def seeded_source(seed: Any) -> torch.Generator:
+    """Return a source of torch's random numbers that starts from a whole number from 0.
+
+    Raises:
+        UserError: If the seed is no such number.
+    """
+    return torch.Generator().manual_seed(as_count(seed, "seed", at_least=0, at_most=2**64 - 1))
+
+
+def _single(points: Any, name: str) -> NDArray[np.float32]:
+    """Return a table of numbers, (N, D), in single precision, as samplers give it."""
+    table = as_floats(points, name, shape=("N", "D"), empty=False)
+    largest = np.abs(table).max()
+    if largest > np.finfo(np.float32).max:
+        raise UserError(f"{name} has a number of size {largest:g}; single precision ends at 3.4e38.")
+    return table.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +55,23 @@ class Mixture:
     """Equal parts of round normal laws; a sampler.
 
     Attributes:
-        modes: Their centres, shape (K, D).
-        deviation: The standard deviation of each along each axis, in units of the coordinates.
+        modes: Their centres, shape (K, D), kept in single precision as the points are.
+        deviation: The standard deviation of each along each axis, in units of the coordinates, not negative.
+
+    Raises:
+        UserError: If the modes are no table of finite numbers, or the deviation is none.
     """
 
     modes: NDArray[np.float32]
     deviation: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", _single(self.modes, "The table of modes"))
+        object.__setattr__(self, "deviation", as_number(self.deviation, "The deviation of a mode", at_least=0))
+
     def __call__(self, count: int, rng: torch.Generator) -> Tensor:
         """Return points of the mixture, shape (count, D)."""
-        chosen = torch.randint(len(self.modes), (count,), generator=rng)
+        chosen = torch.randint(len(self.modes), (as_count(count, "count", at_least=0),), generator=as_source(rng))
         centres = torch.from_numpy(self.modes)[chosen]
         return centres + self.deviation * torch.randn(centres.shape, generator=rng)
 
@@ -65,7 +105,7 @@ def swiss_roll(count: int, rng: torch.Generator) -> Tensor:
         Released code of the paper on improved WGAN training: scikit-learn's swiss roll seen from its side, noise of
         deviation 0.25, all divided by 7.5.
     """
-    angle = 1.5 * torch.pi * (1 + 2 * torch.rand(count, generator=rng))
+    angle = 1.5 * torch.pi * (1 + 2 * torch.rand(as_count(count, "count", at_least=0), generator=as_source(rng)))
     spiral = torch.stack([angle * torch.cos(angle), angle * torch.sin(angle)], dim=1)
     return (spiral + 0.25 * torch.randn(count, 2, generator=rng)) / 7.5
 
@@ -86,39 +126,48 @@ def toy(name: str) -> Sampler:
         >>> toy("swiss roll")(3, torch.Generator().manual_seed(0)).shape
         torch.Size([3, 2])
     """
-    if name not in TOYS:
+    if not isinstance(name, str) or name not in TOYS:
         raise unknown("toy law", name, TOYS)
     return TOYS[name]
 
 
 def normal(dimension: int) -> Sampler:
-    """Return the standard normal law in a space of that dimension, as a sampler."""
-    return lambda count, rng: torch.randn(count, dimension, generator=rng)
+    """Return the standard normal law in a space of that dimension, as a sampler.
+
+    Raises:
+        UserError: If the dimension is no whole number from 1.
+    """
+    as_count(dimension, "dimension")
+    return lambda count, rng: torch.randn(as_count(count, "count", at_least=0), dimension, generator=as_source(rng))
 
 
 def blurred(sampler: Sampler, deviation: float = 1.0) -> Sampler:
     """Return a law plus independent normal noise, as a sampler.
 
+    Raises:
+        UserError: If the law is no function, or the deviation no number from 0.
     Source:
         The generator of the lecture's value surfaces is held fixed at the data plus N(0, I).
     """
+    as_function(sampler, "sampler", example="eight_gaussians()")
+    as_number(deviation, "deviation", at_least=0)
 
     def sample(count: int, rng: torch.Generator) -> Tensor:
-        x = sampler(count, rng)
+        x = sampler(count, as_source(rng))
         return x + deviation * torch.randn(x.shape, generator=rng)
 
     return sample
 
 
-def choices(points: NDArray[np.floating]) -> Sampler:
+def choices(points: ArrayLike | Tensor) -> Sampler:
     """Return the law that takes each of finitely many points with equal chance, as a sampler.
 
     Args:
-        points: Shape (N, D), finite.
+        points: Shape (N, D), finite, also in single precision.
     Raises:
-        UserError: If they are no table of finite numbers.
+        UserError: If they are no table of such numbers.
     """
-    rows = torch.as_tensor(points, dtype=torch.float32)
-    if rows.dim() != 2 or not len(rows) or not rows.isfinite().all():
-        raise UserError(f"The points have shape {tuple(rows.shape)}; they need one row of finite numbers per point.")
-    return lambda count, rng: rows[torch.randint(len(rows), (count,), generator=rng)]
+    rows = torch.from_numpy(_single(points, "The table of points"))
+    return lambda count, rng: rows[
+        torch.randint(len(rows), (as_count(count, "count", at_least=0),), generator=as_source(rng))
+    ]

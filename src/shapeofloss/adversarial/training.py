@@ -5,7 +5,8 @@ hold the critic. The three are independent of each other, so that GAN, WGAN, WGA
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty
-from shapeofloss.adversarial.toys import Sampler, normal
+from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, refuse_mixed_scores, scores_of
+from shapeofloss.adversarial.toys import Sampler, as_source, normal
+from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
 from shapeofloss.errors import UserError
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -32,11 +34,18 @@ class Objective:
         critic_loss: Of the scores of data, shape (N,), and of samples, shape (M,): the critic minimises it, and its
             negative is the critic's *value*.
         generator_loss: Of the scores of samples, shape (M,): the generator minimises it.
+
+    Raises:
+        UserError: If a loss is no function.
     """
 
     name: str
     critic_loss: Callable[[Tensor, Tensor], Tensor]
     generator_loss: Callable[[Tensor], Tensor]
+
+    def __post_init__(self) -> None:
+        as_function(self.critic_loss, "critic_loss", example="lambda real, fake: fake.mean() - real.mean()")
+        as_function(self.generator_loss, "generator_loss", example="lambda fake: -fake.mean()")
 
 
 def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -105,12 +114,46 @@ def critic_step(
         real, fake: Data and samples; no gradient goes on into what made them.
         constraint: Weights are clipped after the update, a penalty is part of the loss.
         rng: Source of the places of a penalty.
-        largest_step: Gradients of the parameters are shortened to that norm.
+        largest_step: Gradients of the parameters are shortened to that norm, above 0.
     Returns:
         The critic's value before the update, without penalty, and the mean gradient norm (NaN without a penalty).
+    Raises:
+        UserError: If an argument is of another kind or out of range, points differ in shape, scores are not one for
+            each point, or a penalised critic's score of a point depends on its batch.
     """
-    scores = critic(torch.cat([real, fake.detach()])).flatten()
-    loss = objective.critic_loss(scores[: len(real)], scores[len(real) :])
+    _check_models(critic=critic)
+    _check_settings(objective, constraint, largest_step)
+    return _critic_step(critic, optimizer, objective, real, fake, constraint, as_source(rng), largest_step, first=True)
+
+
+def _critic_step(
+    critic: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    real: Tensor,
+    fake: Tensor,
+    constraint: Constraint | None,
+    rng: torch.Generator,
+    largest_step: float,
+    *,
+    first: bool,
+) -> tuple[float, float]:
+    """Update a critic as `critic_step` does; look only in the first step whether it mixes the points of a batch."""
+    penalised = isinstance(constraint, GradientPenalty)
+    shapes = tuple(as_tensor(real, "real").shape), tuple(as_tensor(fake, "fake").shape)
+    if not all(shapes) or 0 in (shapes[0][0], shapes[1][0]) or shapes[0][penalised ^ 1 :] != shapes[1][penalised ^ 1 :]:
+        raise UserError(
+            f"Data have shape {shapes[0]} and samples {shapes[1]}; a critic needs points of one shape, "
+            f"{'as many of both for a penalty' if penalised else 'and some of both'}."
+        )
+    points = torch.cat([real, fake]).detach()
+    looking = penalised and first and points.is_floating_point()
+    scores = scores_of(critic, points.requires_grad_() if looking else points)
+    if looking:
+        refuse_mixed_scores(scores, points, len(real))
+    loss = _single(
+        objective.critic_loss(scores[: len(real)], scores[len(real) :]), f"The critic's loss of {objective.name}"
+    )
     value, norm = -loss.item(), math.nan
     if isinstance(constraint, GradientPenalty):
         norms = constraint.norms(critic, real, fake.detach(), rng)
@@ -142,14 +185,30 @@ def generator_step(
         largest_step: As for `critic_step`.
     Returns:
         The generator's loss before the update.
+    Raises:
+        UserError: If an argument is of another kind or out of range, or scores are not one for each point.
     """
-    loss = objective.generator_loss(critic(generator(noise)).flatten())
+    _check_models(generator=generator, critic=critic)
+    _check_settings(objective, None, largest_step)
+    made = as_tensor(generator(as_tensor(noise, "noise")), "What the generator gives")
+    loss = _single(objective.generator_loss(scores_of(critic, made)), f"The generator's loss of {objective.name}")
     _update(generator, optimizer, loss, largest_step)
     return loss.item()
 
 
+def _single(loss: Any, name: str) -> Tensor:
+    if as_tensor(loss, name).numel() != 1:
+        raise UserError(f"{name} has shape {tuple(loss.shape)}; a single number is needed, such as the mean.")
+    return loss
+
+
 def _update(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, largest_step: float) -> None:
-    optimizer.zero_grad()
+    if not loss.requires_grad or torch.is_inference_mode_enabled():
+        raise UserError(
+            "The loss has no gradient: call outside of torch.no_grad() and torch.inference_mode(), with parameters "
+            "that require gradients, and detach nothing on the way."
+        )
+    _as_optimizer(optimizer).zero_grad()
     # Of this model only: a generator's loss has gradients in the critic, too.
     loss.backward(inputs=[parameter for parameter in model.parameters() if parameter.requires_grad])
     if largest_step < math.inf:
@@ -184,54 +243,64 @@ def train(
         critic: From points to scores, shape (N,) or (N, 1). It is changed.
         sampler: The data: returns a batch, from its size and a source of random numbers.
         objective: Such as `GAN`, `NON_SATURATING`, `WASSERSTEIN`.
-        steps: Updates of the generator.
+        steps: Updates of the generator, at least 1.
         optimizer: Makes the critic's optimiser from its parameters, for example
             `partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))`.
         generator_optimizer: Makes the generator's; as the critic's by default.
-        critic_steps: Updates of the critic for each of the generator, each on new batches.
-        warm_up: How many updates the critic has more before the generator's first one.
+        critic_steps: Updates of the critic for each of the generator, at least 1, each on new batches.
+        warm_up: How many updates the critic has more before the generator's first one, at least 0.
         constraint: `Clip`, `GradientPenalty` or none.
-        batch: Points of data and of samples in each batch.
+        batch: Points of data and of samples in each batch, at least 1.
         prior: The noise; standard normal in 2 dimensions by default.
         cosine: Whether learning rates fall to zero over the training, along half a cosine.
-        largest_step: Gradients of the parameters are shortened to that norm.
-        seed: Of data, noise and places of the penalty; initial weights have been drawn before.
+        largest_step: Gradients of the parameters are shortened to that norm, above 0.
+        seed: Of data, noise, places of the penalty and dropout; initial weights have been drawn before. Torch's own
+            random state comes back untouched.
         record_every: After how many steps `watch` is asked, also before the first step; 0 for never.
-        watch: From the number of steps done to numbers or arrays by name, always of the same shapes. Random numbers
-            that it needs are its own, so that watching changes nothing.
+        watch: From the number of steps done to numbers or arrays by name, always of the same names and shapes. Random
+            numbers that it needs are its own, so that watching changes nothing.
     Returns:
         What happened.
     Raises:
-        UserError: If a loss or a penalised norm is not finite, with the step and the settings; if a penalised critic
-            normalises batches; or if steps are below 1.
+        UserError: If a loss or a penalised norm is not finite, with the step and the settings; if scores are not one
+            for each point, or a penalised critic's score of a point depends on its batch; if an argument is of another
+            kind or out of range, or one of `record_every` and `watch` is given without the other.
     Source:
         WGAN lecture, slides on Wasserstein GAN.
     """
-    _check(steps, critic_steps, constraint, critic)
-    rng = torch.Generator().manual_seed(seed)
+    _check_models(generator=generator, critic=critic)
+    _check(critic, objective, constraint, largest_step, cosine, steps=steps, critic_steps=critic_steps, batch=batch)
+    as_count(warm_up, "warm_up", at_least=0)
     noise = normal(2) if prior is None else prior
-    first = optimizer(critic.parameters())
-    second = (generator_optimizer or optimizer)(generator.parameters())
-    log = _Log(steps, record_every, watch)
+    first, second = (
+        _made(own, model) for own, model in ((optimizer, critic), (generator_optimizer or optimizer, generator))
+    )
     rates = _rates(first), _rates(second)
     settings = [_setting(objective, constraint, own) for own in rates]
-    for step in range(steps):
-        if cosine:
-            for own, start in zip((first, second), rates, strict=True):
-                _anneal(own, start, step / steps)
-        for _ in range(critic_steps if step else critic_steps + warm_up):
-            with torch.no_grad():
-                fake = generator(noise(batch, rng))
-            real = sampler(batch, rng)
-            log.value[step], log.norm[step] = critic_step(
-                critic, first, objective, real, fake, constraint=constraint, rng=rng, largest_step=largest_step
+    with seeded(seed, generator, critic) as rng:
+        log = _Log(steps, record_every, watch)
+        for step in range(steps):
+            if cosine:
+                for own, start in zip((first, second), rates, strict=True):
+                    _anneal(own, start, step / steps)
+            for turn in range(critic_steps if step else critic_steps + warm_up):
+                with torch.no_grad():
+                    fake = generator(_drawn(noise, batch, rng, generator, "prior"))
+                real = _drawn(sampler, batch, rng, critic, "sampler")
+                log.value[step], log.norm[step] = _critic_step(
+                    critic, first, objective, real, fake, constraint, rng, largest_step, first=step == turn == 0
+                )
+                _check_critic(log, step, constraint, settings[0], real)
+            log.generator_loss[step] = generator_step(
+                generator,
+                critic,
+                second,
+                objective,
+                _drawn(noise, batch, rng, generator, "prior"),
+                largest_step=largest_step,
             )
-            _check_critic(log, step, isinstance(constraint, GradientPenalty), settings[0])
-        log.generator_loss[step] = generator_step(
-            generator, critic, second, objective, noise(batch, rng), largest_step=largest_step
-        )
-        stop_if_not_finite("generator's loss", log.generator_loss[step], step + 1, settings[1])
-        log.record(step + 1)
+            stop_if_not_finite("generator's loss", log.generator_loss[step], step + 1, settings[1])
+            log.record(step + 1)
     return log.history()
 
 
@@ -264,54 +333,175 @@ def train_critic(
     Raises:
         UserError: As for `train`.
     """
-    _check(steps, 1, constraint, critic)
-    rng = torch.Generator().manual_seed(seed)
-    own = optimizer(critic.parameters())
-    log, start = _Log(steps, record_every, watch), _rates(own)
-    for step in range(steps):
-        if cosine:
-            _anneal(own, start, step / steps)
-        real, fake = sampler(batch, rng), samples(batch, rng)
-        log.value[step], log.norm[step] = critic_step(
-            critic, own, objective, real, fake, constraint=constraint, rng=rng, largest_step=largest_step
-        )
-        _check_critic(log, step, isinstance(constraint, GradientPenalty), _setting(objective, constraint, start))
-        log.record(step + 1)
+    _check_models(critic=critic)
+    _check(critic, objective, constraint, largest_step, cosine, steps=steps, batch=batch)
+    own = _made(optimizer, critic)
+    start = _rates(own)
+    with seeded(seed, critic) as rng:
+        log = _Log(steps, record_every, watch)
+        for step in range(steps):
+            if cosine:
+                _anneal(own, start, step / steps)
+            real, fake = (
+                _drawn(law, batch, rng, critic, name) for law, name in ((sampler, "sampler"), (samples, "samples"))
+            )
+            log.value[step], log.norm[step] = _critic_step(
+                critic, own, objective, real, fake, constraint, rng, largest_step, first=step == 0
+            )
+            _check_critic(log, step, constraint, _setting(objective, constraint, start), real)
+            log.record(step + 1)
     return log.history()
+
+
+@contextmanager
+def seeded(seed: int, *models: nn.Module) -> Iterator[torch.Generator]:
+    """Give a source of random numbers, and dropout others, from one seed; then torch's random state as it was.
+
+    Args:
+        seed: A whole number from 0 that torch takes.
+        models: On whose devices dropout acts.
+    Raises:
+        UserError: If the seed is no such number.
+    Example:
+        >>> with seeded(0) as rng:
+        ...     first = torch.rand(1)
+        >>> with seeded(0) as rng:
+        ...     torch.equal(first, torch.rand(1))
+        True
+    """
+    as_count(seed, "seed", at_least=0, at_most=2**64 - 1)
+    # Not the seed itself, from which data and dropout would be drawn alike.
+    other = int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(seed)))
+    devices = {parameter.device for model in models for parameter in model.parameters()}
+    cards = sorted(device.index for device in devices if device.type == "cuda")
+    metal = torch.mps.get_rng_state() if any(device.type == "mps" for device in devices) else None
+    with torch.random.fork_rng(cards, device_type="cuda"):
+        # Not `torch.manual_seed`, which sets devices that are none of ours.
+        torch.default_generator.manual_seed(other)
+        for card in cards:
+            torch.cuda.default_generators[card].manual_seed(other)
+        try:
+            if metal is not None:
+                torch.mps.manual_seed(other)
+            yield torch.Generator().manual_seed(seed)
+        finally:
+            if metal is not None:
+                torch.mps.set_rng_state(metal)
+
+
+def _made(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    """Return an optimiser of a model's parameters."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"The {type(model).__name__} has no parameter that requires gradients: nothing can be trained.")
+    as_function(optimizer, "optimizer", example="partial(torch.optim.Adam, lr=1e-3)")
+    try:
+        return _as_optimizer(optimizer(model.parameters()))
+    except (TypeError, ValueError) as error:  # a learning rate below 0, for example
+        raise UserError(f"The optimiser cannot be made: {error}") from error
+
+
+def _as_optimizer(made: Any) -> torch.optim.Optimizer:
+    if not all(hasattr(made, name) for name in ("step", "zero_grad", "param_groups")):
+        raise UserError(f"The optimiser is {made!r}; one of torch.optim is needed, made of the model's parameters.")
+    optimizer: torch.optim.Optimizer = made
+    return optimizer
+
+
+def _drawn(law: Sampler, batch: int, rng: torch.Generator, model: nn.Module, name: str) -> Tensor:
+    """Return a batch of a law on the device of a model."""
+    points = as_tensor(as_function(law, name, example="eight_gaussians()")(batch, rng), f"What {name} gives")
+    if len(points.shape) < 1 or len(points) != batch:
+        raise UserError(
+            f"What {name} gives for a batch of {batch} has shape {tuple(points.shape)}; ({batch}, ...) is needed."
+        )
+    return points.to(next(model.parameters()).device)
 
 
 class _Log:
     """Collects a history."""
 
     def __init__(self, steps: int, every: int, watch: Callable[[int], Mapping[str, ArrayLike]] | None) -> None:
+        as_count(every, "record_every", at_least=0)
+        if watch is not None:
+            as_function(watch, "watch", example='lambda done: {"done": done}')
+        if (watch is None) != (every == 0):
+            raise UserError(
+                f"record_every is {every}, and there is {'no' if watch is None else 'a'} watch: give both, or neither."
+            )
         self.value, self.norm, self.generator_loss = (np.full(steps, math.nan) for _ in range(3))
-        self.every, self.watch = every if watch else 0, watch
+        self.every, self.watch = every, watch
         self.at: list[int] = []
-        self.rows: list[Mapping[str, ArrayLike]] = []
+        self.rows: list[dict[str, NDArray[Any]]] = []
         self.record(0)
 
     def record(self, done: int) -> None:
         """Ask the watch if it is time."""
         if self.watch and self.every and done % self.every == 0:
+            with torch.random.fork_rng(devices=[]):
+                found = self.watch(done)
+            if not isinstance(found, Mapping):
+                raise UserError(f"The watch gives {found!r}; a dict from names to numbers or arrays is needed.")
+            # Copies, since an array may change as training goes on.
+            row = {
+                name: np.array(own.detach().cpu().numpy() if isinstance(own, Tensor) else own)
+                for name, own in found.items()
+            }
+            if self.rows and _shapes(row) != _shapes(self.rows[0]):
+                raise UserError(
+                    f"The watch gives {_shapes(row)} after {done} steps, and gave {_shapes(self.rows[0])} at first; "
+                    "names and shapes have to stay."
+                )
             self.at.append(done)
-            self.rows.append(self.watch(done))
+            self.rows.append(row)
 
     def history(self) -> History:
         """Return all of it as arrays."""
         names = self.rows[0] if self.rows else ()
-        watched = {name: np.stack([np.asarray(row[name]) for row in self.rows]) for name in names}
+        watched = {name: np.stack([row[name] for row in self.rows]) for name in names}
         return History(self.value, self.norm, self.generator_loss, np.array(self.at, dtype=np.int64), watched)
 
 
-def _check(steps: int, critic_steps: int, constraint: Constraint | None, critic: nn.Module) -> None:
-    if steps < 1 or critic_steps < 1:
-        raise UserError(f"There are {steps} steps with {critic_steps} of the critic in each; both need at least 1.")
+def _shapes(row: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    return {name: values.shape for name, values in row.items()}
+
+
+def _check_models(**models: nn.Module) -> None:
+    for name, model in models.items():
+        if not isinstance(model, nn.Module):
+            raise UserError(f"The {name} is {model!r}; a torch.nn.Module is needed.")
+
+
+def _check_settings(objective: Objective, constraint: Constraint | None, largest_step: float) -> None:
+    if not isinstance(objective, Objective):
+        raise UserError(f"The objective is {objective!r}; an Objective is needed, such as WASSERSTEIN.")
+    if not isinstance(constraint, Clip | GradientPenalty | None):
+        raise UserError(f"The constraint is {constraint!r}; Clip(0.1), GradientPenalty(0.1) or None is needed.")
+    as_number(largest_step, "largest_step", above=0, finite=False)
+
+
+def _check(
+    critic: nn.Module,
+    objective: Objective,
+    constraint: Constraint | None,
+    largest_step: float,
+    cosine: bool,
+    **counts: int,
+) -> None:
+    """Refuse settings of a training that cannot be meant."""
+    for name, count in counts.items():
+        as_count(count, name)
+    _check_settings(objective, constraint, largest_step)
+    if not isinstance(cosine, bool | np.bool_):
+        raise UserError(f"cosine is {cosine!r}; True or False is needed.")
     if isinstance(constraint, GradientPenalty):
         constraint.check(critic)
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:
-    return [group["lr"] for group in optimizer.param_groups]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for rate in rates:
+        as_number(rate, "The learning rate", at_least=0)
+    return rates
 
 
 def _anneal(optimizer: torch.optim.Optimizer, start: list[float], done: float) -> None:
@@ -342,8 +532,12 @@ def _setting(objective: Objective, constraint: Constraint | None, rates: list[fl
     return f"{objective.name} {held} and learning rate {rates[0]:g}"
 
 
-def _check_critic(log: _Log, step: int, penalised: bool, setting: str) -> None:
+def _check_critic(log: _Log, step: int, constraint: Constraint | None, setting: str, real: Tensor) -> None:
     """Stop if the critic's loss is not finite, or a gradient norm, which counts as part of the loss if penalised."""
+    penalised = isinstance(constraint, GradientPenalty)
+    broken = not math.isfinite(log.value[step]) or (penalised and not math.isfinite(log.norm[step]))
+    if broken and not real.isfinite().all():
+        raise UserError(f"The data have values that are not finite, at step {step + 1} of {setting}: leave them out.")
     stop_if_not_finite("critic's loss", log.value[step], step + 1, setting)
     if penalised:
         stop_if_not_finite("norm of the critic's gradient", log.norm[step], step + 1, setting)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.flows import RealNVP, log_standard
 from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.toys import as_source, seeded_source
 from shapeofloss.adversarial.training import stop_if_not_finite
+from shapeofloss.arrays import as_count, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.digits import load_digits
 
@@ -48,10 +50,18 @@ class Codes:
     Attributes:
         m: Means, shape (n, d).
         log_sigma: Logarithms of the standard deviations, shape (n, d).
+
+    Raises:
+        UserError: If they are no two tensors of one such shape.
     """
 
     m: Tensor
     log_sigma: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = tuple(as_tensor(self.m, "m").shape), tuple(as_tensor(self.log_sigma, "log_sigma").shape)
+        if shapes[0] != shapes[1] or len(shapes[0]) != 2:
+            raise UserError(f"The means have shape {shapes[0]} and log sigma {shapes[1]}; both need (n, d).")
 
     def __getitem__(self, rows: Tensor) -> "Codes":
         """Return the laws of some images."""
@@ -59,7 +69,8 @@ class Codes:
 
     def sample(self, rng: torch.Generator) -> Tensor:
         """Return one code of each image, shape (n, d)."""
-        return self.m + self.log_sigma.exp() * torch.randn(self.m.shape, generator=rng, dtype=self.m.dtype)
+        noise = torch.randn(self.m.shape, generator=rng, dtype=self.m.dtype, device=as_source(rng).device)
+        return self.m + self.log_sigma.exp() * noise.to(self.m.device)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z_i | x_i) for one code of each image, shape (n,)."""
@@ -73,7 +84,9 @@ def log_aggregated(z: Tensor, codes: Codes) -> Tensor:
 
     Args:
         z: Shape (N, d).
-        codes: Of n images.
+        codes: Of n images, at least one.
+    Raises:
+        UserError: If there is none, or z has another number of coordinates.
     Source:
         WGAN lecture, slide on priors, "highly expensive".
     Example:
@@ -82,6 +95,14 @@ def log_aggregated(z: Tensor, codes: Codes) -> Tensor:
         [-1.837877]
     """
     # |(z - m) / sigma|^2 is multiplied out, as products of matrices are quick; large terms cancel, hence the precision.
+    if not isinstance(codes, Codes):
+        raise UserError(f"The laws of codes are {codes!r}; Codes are needed.")
+    if as_tensor(z, "z").dim() != 2 or z.shape[1] != codes.m.shape[1] or not len(codes.m):
+        raise UserError(
+            f"Codes have shape {tuple(z.shape)} and their laws {tuple(codes.m.shape)}; (N, d) and (n, d) are needed."
+        )
+    if z.device.type == "mps":  # has no double precision
+        z, codes = z.cpu(), Codes(codes.m.cpu(), codes.log_sigma.cpu())
     z, m, log_sigma = z.double(), codes.m.double(), codes.log_sigma.double()
     weight = (-2 * log_sigma).exp()
     squares = z.square() @ weight.T - 2 * z @ (m * weight).T + (m.square() * weight).sum(1)
@@ -95,12 +116,15 @@ class VAE(nn.Module):
     Args:
         dimension: d, of the codes.
         width: Hidden values of encoder and decoder.
-        dropout: Share of hidden values that are set to 0 in training.
+        dropout: Share of hidden values that are set to 0 in training, from 0 to below 1.
         rng: Of the initial weights.
+    Raises:
+        UserError: If a number is out of range.
     """
 
     def __init__(self, dimension: int, *, width: int, dropout: float, rng: torch.Generator) -> None:
         super().__init__()
+        as_count(dimension, "dimension"), as_count(width, "width"), as_number(dropout, "dropout", at_least=0, below=1)
 
         def layer() -> nn.Module:
             return nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
@@ -119,6 +143,7 @@ class VAE(nn.Module):
         return -nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
 
 
+@torch.random.fork_rng(devices=[])
 def fit_vae(
     *,
     prior: str,
@@ -160,19 +185,20 @@ def fit_vae(
         "many_draws": mean log-likelihood estimates. "images", "rebuilt" and "drawn": shape (shown, 64): test images,
         their reconstructions (chances), and images from codes of the prior.
     Raises:
-        UserError: If there is no such prior, fewer than two draws, steps cannot be divided evenly, or the loss is not
-            finite, with the step and the setting.
+        UserError: If there is no such prior, a number is out of range, steps cannot be divided evenly, or the loss is
+            not finite, with the step and the setting.
     Source:
         WGAN lecture, slides on priors of the VAE.
     """
     if prior not in PRIORS:
         raise unknown("prior", prior, PRIORS)
-    if draws < 2:
-        raise UserError(f"A standard error needs at least 2 draws of each code, not {draws}.")
-    if steps % checkpoints:
+    as_count(draws, "draws", at_least=2)
+    as_count(steps, "steps"), as_count(batch, "batch"), as_number(learning_rate, "learning_rate", above=0)
+    as_count(importance, "importance", at_least=0), as_count(shown, "shown", at_least=0)
+    if steps % as_count(checkpoints, "checkpoints"):
         raise UserError(f"{steps} steps cannot be divided into {checkpoints} equal parts for the checkpoints.")
-    rng = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)  # dropout takes its random numbers from here
+    rng = seeded_source(seed)
+    torch.default_generator.manual_seed(seed)  # dropout takes its random numbers from here
     x, unseen = binary_digits(train=train, seed=seed)
     model = VAE(dimension, width=width, dropout=dropout, rng=rng)
     flow = RealNVP(dimension, layers=flow_layers, width=flow_width, rng=rng)

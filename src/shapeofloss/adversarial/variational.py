@@ -17,8 +17,9 @@ from torch import nn
 from shapeofloss.adversarial.divergences import Divergence, row
 from shapeofloss.adversarial.fgan import charge, objective, reward
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.toys import Sampler, choices
+from shapeofloss.adversarial.toys import Sampler, choices, seeded_source
 from shapeofloss.adversarial.training import train_critic
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.gaussians import as_gaussian
@@ -27,19 +28,21 @@ LEFT = 1e-9  # the share of an integral that may be missing at an end
 
 
 def _kl(m1: float, s1: float, m2: float, s2: float) -> float:
-    return float(np.log(s2 / s1) + (s1**2 + (m1 - m2) ** 2) / (2 * s2**2) - 0.5)
+    wider = (s1 - s2) / s2  # with log1p, no digits are lost where the laws nearly agree
+    return float(max(wider - np.log1p(wider), 0.0) + wider**2 / 2 + ((m1 - m2) / s2) ** 2 / 2)
 
 
 def _pearson(m1: float, s1: float, m2: float, s2: float) -> float:
-    width = 2 * s2**2 - s1**2
-    if width <= 0:
+    lost = (s2 - s1) / s2 * (1 + s1 / s2)  # 1 - (s1 / s2)^2
+    if lost <= -1:
         return np.inf
-    return float(s2**2 / (s1 * np.sqrt(width)) * np.exp((m1 - m2) ** 2 / width) - 1)
+    with np.errstate(over="ignore"):
+        return float(np.expm1(-np.log1p(-(lost**2)) / 2 + ((m1 - m2) / s2) ** 2 / (1 + lost)))
 
 
 def _hellinger(m1: float, s1: float, m2: float, s2: float) -> float:
-    width = s1**2 + s2**2
-    return float(2 - 2 * np.sqrt(2 * s1 * s2 / width) * np.exp(-((m1 - m2) ** 2) / (4 * width)))
+    width = np.hypot(s1, s2)
+    return float(-2 * np.expm1(np.log1p(-(((s1 - s2) / width) ** 2)) / 2 - ((m1 - m2) / width) ** 2 / 4))
 
 
 _CLOSED: dict[str, Callable[[float, float, float, float], float]] = {
@@ -74,27 +77,50 @@ def closed_form(key: str, first: ArrayLike, second: ArrayLike) -> float:
         raise UserError(
             f"The row {row(key).name} has no closed form for normal laws; take quadrature, or {', '.join(_CLOSED)}."
         )
-    (m1, s1), (m2, s2) = as_gaussian(first), as_gaussian(second)
+    laws = tuple(as_gaussian(as_floats(law, "A law", finite=False)) for law in (first, second))
+    if laws[0].shape != (2,) or laws[1].shape != (2,):
+        raise UserError(
+            f"The laws have shapes {laws[0].shape} and {laws[1].shape}; a formula needs (m, sigma) for each."
+        )
+    (m1, s1), (m2, s2) = laws
     return _CLOSED[key](m1, s1, m2, s2)
+
+
+def as_parts(law: ArrayLike) -> Floats:
+    """Return the parts (m, sigma) of a law, shape (K, 2).
+
+    Raises:
+        UserError: If a part is no Gaussian, or there is none.
+    """
+    found = np.atleast_2d(as_gaussian(as_floats(law, "A law", finite=False)))
+    if found.ndim != 2 or not len(found):
+        raise UserError(
+            f"A law has shape {found.shape}; give (m, sigma), or one row of them for each of K parts, (K, 2)."
+        )
+    return found
 
 
 def log_density(x: ArrayLike, law: ArrayLike) -> Floats:
     """Return the logarithm of a law's density at x, the shape of x.
 
     Raises:
-        UserError: If a part of the law is no Gaussian.
+        UserError: If a part of the law is no Gaussian, or x holds anything but finite numbers.
     Example:
         >>> round(float(log_density(0.0, [[0.0, 1.0], [0.0, 1.0]])), 6)
         -0.918939
     """
-    m, sigma = np.moveaxis(np.atleast_2d(as_gaussian(law)), -1, 0)
-    z = (np.asarray(x, dtype=np.float64)[..., None] - m) / sigma
+    m, sigma = np.moveaxis(as_parts(law), -1, 0)
+    z = (as_floats(x, "x")[..., None] - m) / sigma
     return logsumexp(-(z**2) / 2 - np.log(sigma * np.sqrt(2 * np.pi)), axis=-1) - np.log(len(m))
 
 
 def sampler(law: ArrayLike) -> Sampler:
-    """Return a law on the line as a sampler of points of shape (count, 1)."""
-    parts = torch.as_tensor(np.atleast_2d(as_gaussian(law)), dtype=torch.float32)
+    """Return a law on the line as a sampler of points of shape (count, 1).
+
+    Raises:
+        UserError: If a part of the law is no Gaussian.
+    """
+    parts = torch.as_tensor(as_parts(law), dtype=torch.float32)
 
     def sample(count: int, rng: torch.Generator) -> torch.Tensor:
         m, sigma = parts[torch.randint(len(parts), (count,), generator=rng)].split(1, dim=1)
@@ -125,8 +151,9 @@ class Line:
         """Return the integral of values at the nodes.
 
         Raises:
-            UserError: If it is not finite, or has not died out at an end.
+            UserError: If it is not finite, has another shape, or has not died out at an end.
         """
+        values = as_floats(values, "The integrand", shape=self.x.shape, finite=False)
         if not np.isfinite(values).all():
             raise UserError("The integrand is not finite at every node: the two laws are too far from each other.")
         ends = max(abs(values[0]), abs(values[-1])) * len(values)
@@ -138,14 +165,22 @@ class Line:
 def line(pi: ArrayLike, p: ArrayLike, *, reach: float = 12.0, count: int = 4001) -> Line:
     """Return two laws on nodes that go `reach` standard deviations beyond the outermost means.
 
+    Raises:
+        UserError: If a part of a law is no Gaussian, the reach is not above 0, or there are fewer than two nodes.
     Example:
         >>> own = line([0.0, 1.0], [1.0, 2.0])
         >>> round(own.integral(np.exp(own.log_p)), 12)
         1.0
     """
-    parts = np.concatenate([np.atleast_2d(as_gaussian(law)) for law in (pi, p)])
+    as_number(reach, "reach", above=0), as_count(count, "count", at_least=2)
+    parts = np.concatenate([as_parts(law) for law in (pi, p)])
     x = np.linspace((parts[:, 0] - reach * parts[:, 1]).min(), (parts[:, 0] + reach * parts[:, 1]).max(), count)
     return Line(x, log_density(x, pi), log_density(x, p))
+
+
+def _refuse_other(laws: Line) -> None:
+    if not isinstance(laws, Line):
+        raise UserError(f"The laws are {laws!r}; a Line is needed, as line(pi, p) gives it.")
 
 
 def quadrature(row: Divergence, laws: Line) -> float:
@@ -155,9 +190,9 @@ def quadrature(row: Divergence, laws: Line) -> float:
         row: Of the table.
         laws: pi and p on nodes.
     Returns:
-        A number in nats (for Pearson and Hellinger, without unit).
+        A number in nats (for Pearson and Hellinger, without unit), at least f(1).
     Raises:
-        UserError: If the integral may be infinite.
+        UserError: If the row is no record, or the integral may be infinite.
     Source:
         WGAN lecture, slide on f-divergence.
     Example:
@@ -165,8 +200,12 @@ def quadrature(row: Divergence, laws: Line) -> float:
         >>> round(quadrature(KL, line([0.0, 1.0], [1.0, 1.0])), 12)
         0.5
     """
+    if not isinstance(row, Divergence):
+        raise UserError(f"The row is {row!r}; a Divergence is needed, such as KL or row('kl').")
+    _refuse_other(laws)
     with np.errstate(over="ignore", invalid="ignore"):
-        return laws.integral(np.exp(laws.log_p) * row.generator(laws.ratio))
+        found = laws.integral(np.exp(laws.log_p) * row.generator(laws.ratio))
+    return max(found, float(row.generator(np.ones(1))[0]))  # rounding may lead below, the sum itself cannot
 
 
 def critic_bound(key: str, raw: ArrayLike, laws: Line) -> float:
@@ -189,7 +228,8 @@ def critic_bound(key: str, raw: ArrayLike, laws: Line) -> float:
         >>> round(critic_bound("kl", np.log(own.ratio) + 1, own), 12)
         0.5
     """
-    v = torch.as_tensor(np.asarray(raw, dtype=np.float64))
+    _refuse_other(laws)
+    v = torch.from_numpy(as_floats(raw, "The critic"))
     if v.shape != laws.x.shape:
         raise UserError(f"The critic has shape {tuple(v.shape)}; the line needs one value at each of {len(laws.x)}.")
     with np.errstate(over="ignore"):
@@ -232,7 +272,10 @@ def fit_critic(
     Source:
         WGAN lecture, the note that evaluating the bound needs samples only.
     """
-    rng = torch.Generator().manual_seed(seed)
+    as_count(examples, "examples")
+    if points is not None:
+        as_count(points, "points")
+    rng = seeded_source(seed)
     critic = perceptron((1, width, width, 1), rng=rng, activation=nn.SiLU)
     pi, p = sampler(first), sampler(second)
     drawn = None
