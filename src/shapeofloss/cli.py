@@ -21,6 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"shapeofloss: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `... | head` has read enough
+        sys.stderr.close()
+        return 1
+    except OSError as error:  # a full disk, a folder that is not ours
+        print(f"shapeofloss: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nshapeofloss: interrupted.", file=sys.stderr)
         return 130
@@ -52,6 +58,8 @@ def _figures(options: argparse.Namespace) -> int:
     for path in (publish.ledger_path(), publish.index_path()):
         publish.committed(path)  # a damaged file is told now, not after an hour
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
+    if settings.published:
+        publish.check_all_writable()
     if profile == "paper":
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
         gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
@@ -67,6 +75,7 @@ def _figures(options: argparse.Namespace) -> int:
         print(f"\nResults: {settings.folder(chosen[0]).parent}")
     if all(outcome.status == "up to date" for outcome in outcomes):
         print("\nEverything is up to date; --force runs it again.")
+    print(report.failures(outcomes), end="")
     if any(outcome.status == "interrupted" for outcome in outcomes):
         return 130
     return 0 if all(outcome.good for outcome in outcomes) else 1
