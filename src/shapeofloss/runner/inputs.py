@@ -133,6 +133,15 @@ def shown(text: str, length: int = 200) -> str:
     return line if len(line) <= length else line[:length] + "..."
 
 
+def check_script(notebook: Notebook) -> None:
+    """Raise an error if the script cannot be read.
+
+    Raises:
+        UserError: If it is no UTF-8 text or no Python.
+    """
+    _tree(_text(notebook), f"notebooks/{notebook.name}.py")
+
+
 def _text(notebook: Notebook) -> str:
     try:
         return notebook.script.read_text(encoding="utf-8")

@@ -99,14 +99,15 @@ def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
 def _readiness(notebook: Notebook, settings: Settings) -> str:
     if lacking := [need for need in notebook.needs if missing(need)]:
         return f"cannot run: {', '.join(lacking)} missing"
+    folder = settings.folder(notebook)
     try:
+        if not (folder / publish.STAMP).is_file():
+            inputs.check_script(notebook)  # a hash of all that it imports takes long
+            return "to be run"
         state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
     except UserError as error:
         return f"cannot run: {error}"
-    folder = settings.folder(notebook)
-    if publish.up_to_date(notebook, folder, state, published=settings.published):
-        return "up to date"
-    return "changed" if (folder / publish.STAMP).is_file() else "to be run"
+    return "up to date" if publish.up_to_date(notebook, folder, state, published=settings.published) else "changed"
 
 
 def ledger_lines(part: str | None, verdict: str | None) -> str:
