@@ -55,11 +55,11 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError(f"--jobs {options.jobs} runs nothing: give a number from 1.")
     if options.limit is not None and options.limit <= 0:
         raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
-    for path in (publish.ledger_path(), publish.index_path()):
-        publish.committed(path)  # a damaged file is told now, not after an hour
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
-    if settings.published:
+    if settings.published:  # told now, not after an hour; a damaged file, too
         publish.check_all_writable()
+    for path in (publish.ledger_path(), publish.index_path()):
+        publish.committed(path)
     if profile == "paper":
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
         gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)

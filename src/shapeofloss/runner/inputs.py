@@ -36,7 +36,7 @@ def parameters_of(notebook: Notebook) -> dict[str, Any]:
     Raises:
         UserError: If there are two such cells, or one as papermill injects it, or a value is no literal.
     """
-    tagged = [(set(cell.metadata.get("tags", [])), cell.source) for cell in read_script(notebook).cells]
+    tagged = [(cell.metadata.get("tags", []), cell.source) for cell in read_script(notebook).cells]
     if any("injected-parameters" in tags for tags, _ in tagged):
         raise UserError(f"{notebook.name} holds a cell tagged injected-parameters, which the runner adds itself.")
     cells = [source for tags, source in tagged if "parameters" in tags]

@@ -137,12 +137,13 @@ def replaced(files: Mapping[Path, bytes], *, remove: Iterable[Path] = ()) -> Ite
                     _beside(path, "old").replace(path)
                 else:
                     path.unlink(missing_ok=True)
-        _clear(path for path in targets if path not in touched)
+        _clear(targets, "new")
+        _clear((path for path in targets if path not in touched), "old")
         for folder in folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-    _clear(targets)
+    _clear(targets, "old")
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -150,11 +151,10 @@ def _beside(path: Path, what: str) -> Path:
     return path.with_name(f".{path.name}.{what}.tmp")
 
 
-def _clear(targets: Iterable[Path]) -> None:
+def _clear(targets: Iterable[Path], what: str) -> None:
     for path in targets:
-        for what in ("new", "old"):
-            with contextlib.suppress(OSError):  # the next run sweeps it
-                _beside(path, what).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next run sweeps it
+            _beside(path, what).unlink(missing_ok=True)
 
 
 def _new(notebook: Notebook, folder: Path) -> tuple[dict[Path, bytes], list[Path]]:
