@@ -453,6 +453,17 @@ def test_an_override_of_another_kind_is_refused_in_a_short_sentence(checkout, te
     assert len(str(told.value)) < 500
 
 
+def test_sources_differ_wherever_the_inputs_may(checkout):
+    root = checkout()
+    notebook = profiles.load()["01_small"]
+    asked = [("laptop", {}), ("smoke", {}), ("laptop", {"seed": 1}), ("laptop", {"seed": 2})]
+    found = [inputs.sources(notebook, *one) for one in asked]
+    for name in ("pins.txt", "data/claims.toml", "notebooks/profiles.toml", "notebooks/01_small.py"):
+        (root / name).write_text((root / name).read_text() + "# changed\n")
+        found.append(inputs.sources(notebook, "laptop", {}))
+    assert len(set(found)) == 8 and inputs.sources(notebook, "laptop", {}) == found[-1]
+
+
 def test_a_second_cell_of_parameters_is_refused_before_anything_runs(checkout):
     root = checkout({"01_small": '# %% tags=["parameters"]\nsize = 1000\n'})
     result = call(root, "figures", "-p", "seed=7")

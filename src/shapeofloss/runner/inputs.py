@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shapeofloss import workspace
 from shapeofloss.errors import UserError, unknown
+from shapeofloss.files import sha256
 from shapeofloss.hashing import code_of, digest, numerical_pins
 from shapeofloss.ledger import load_claims
 from shapeofloss.profiles import Notebook
@@ -164,6 +168,27 @@ def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dic
     """Return what papermill has to inject: nothing for a laptop run without overrides."""
     numbers = {} if profile == "laptop" else notebook.at(profile)
     return {**numbers, **overrides}
+
+
+def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
+    """Return a hash of the files that `inputs_hash` reads, whatever counts in them: quick, and equal only if they are.
+
+    Raises:
+        UserError: If the script cannot be read.
+    """
+    script = _text(notebook)
+    root = workspace.root()
+    others = [root / "pins.txt", root / "data" / "claims.toml", root / "notebooks" / "profiles.toml"]
+    return digest(script, profile, overrides, _package(), [sha256(path) if path.is_file() else "" for path in others])
+
+
+@cache
+def _package() -> dict[str, str]:
+    place = Path(__file__).parents[1]
+    return {
+        str(path.relative_to(place)): sha256(path)
+        for path in sorted(place.rglob("*.[ch]pp")) + sorted(place.rglob("*.py"))
+    }
 
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:

@@ -41,7 +41,7 @@ def committed(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool) -> None:
+def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool, sources: str = "") -> None:
     """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it.
 
     Either all of it happens or, after an error, committed files are as they were.
@@ -56,18 +56,28 @@ def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, publishe
         files, old = _new(notebook, folder) if published else ({}, [])
         with replaced(files, remove=old):
             # The stamp comes last: a run that was killed before it counts as never run.
-            stamp = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
-            write_atomically(folder / STAMP, json.dumps(stamp))
+            outputs = _outputs(notebook, folder, published=published)
+            write_atomically(folder / STAMP, json.dumps({"inputs": inputs, "outputs": outputs, "sources": sources}))
+
+
+def inputs_of(folder: Path, sources: str) -> str | None:
+    """Return the inputs of the last good run if it had the same sources: they need not be hashed again."""
+    stamp = _stamp(folder)
+    return stamp["inputs"] if stamp.get("sources") == sources else None
+
+
+def _stamp(folder: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # none, or damaged: run again
+        return {}
+    return stamp if isinstance(stamp, dict) and {"inputs", "outputs"} <= stamp.keys() else {}
 
 
 def up_to_date(notebook: Notebook, folder: Path, inputs: str, *, published: bool) -> bool:
     """Tell whether the last good run had the same inputs and its outputs are still as it left them."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or damaged: run again
-        return False
-    expected = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
-    return bool(stamp == expected)
+    stamp = _stamp(folder)
+    return bool(stamp.get("inputs") == inputs and stamp["outputs"] == _outputs(notebook, folder, published=published))
 
 
 def refresh() -> None:

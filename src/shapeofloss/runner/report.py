@@ -104,7 +104,9 @@ def _readiness(notebook: Notebook, settings: Settings) -> str:
         if not (folder / publish.STAMP).is_file():
             inputs.check_script(notebook)  # a hash of all that it imports takes long
             return "to be run"
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        state = publish.inputs_of(
+            folder, inputs.sources(notebook, settings.profile, settings.overrides)
+        ) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
     except UserError as error:
         return f"cannot run: {error}"
     return "up to date" if publish.up_to_date(notebook, folder, state, published=settings.published) else "changed"

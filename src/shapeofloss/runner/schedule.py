@@ -77,6 +77,7 @@ class Task:
     process: NotebookProcess
     guard: FileLock
     inputs: str
+    sources: str
 
     def end(self) -> None:
         """End the process and free the folder."""
@@ -162,14 +163,17 @@ def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outco
     except OSError as error:
         return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
     try:
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        sources = inputs.sources(
+            notebook, settings.profile, settings.overrides
+        )  # before the hash: an edit between the two is then seen
+        state = publish.inputs_of(folder, sources) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
         if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
             guard.release()
             return Outcome(notebook.name, "up to date")
         if settings.published:
             publish.check_writable(publish.place(notebook))
         parameters = inputs.injected(notebook, settings.profile, settings.overrides)
-        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state)
+        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state, sources)
     except Exception as error:  # a script that is no Python, a folder that cannot be written: the others go on
         guard.release()
         return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
@@ -193,7 +197,14 @@ def _ended(task: Task, settings: Settings) -> Outcome | None:
         if status == 0:
             with _undisturbed():
                 seed = {**process.notebook.at(settings.profile), **settings.overrides}.get("seed")
-                publish.finish(process.notebook, process.folder, task.inputs, seed=seed, published=settings.published)
+                publish.finish(
+                    process.notebook,
+                    process.folder,
+                    task.inputs,
+                    seed=seed,
+                    published=settings.published,
+                    sources=task.sources,
+                )
             return task.outcome("done")
         if failure is not None:
             number = failure["cell"] or process.cell
