@@ -36,13 +36,6 @@ def test_addresses_and_the_checkouts_path_are_taken_out():
     assert output.text == "<object at 0x...> in ./notebooks"
 
 
-def test_timing_cells_are_compared_by_the_kind_of_their_outputs():
-    fast, slow = (executed(stream(text), tags=["timing"]) for text in ("1 s", "2 s"))
-    assert prints.comparable(fast) == prints.comparable(slow)
-    assert prints.comparable(fast) != prints.comparable(executed(tags=["timing"]))
-    assert prints.comparable(executed(stream("1"))) != prints.comparable(executed(stream("2")))
-
-
 def test_a_print_is_in_step_only_with_the_same_cells():
     script = v4.new_notebook(cells=[v4.new_markdown_cell("Text."), v4.new_code_cell("x")])
     assert prints.in_sync(script, executed(stream("a")))

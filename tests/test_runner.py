@@ -1,10 +1,13 @@
 """The runner on real notebooks that end well, fail, hang, flood and are killed."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +17,8 @@ import pytest
 from conftest import CLAIM, EMPIRICAL, call, environment
 
 from shapeofloss import profiles
-from shapeofloss.runner import report, schedule
+from shapeofloss.errors import UserError
+from shapeofloss.runner import inputs, process, publish, report, schedule
 
 GOOD = """# %%
 import matplotlib.pyplot as plt
@@ -50,10 +54,10 @@ def committed(root: Path) -> dict[str, bytes]:
 def processes_in(root: Path) -> list[psutil.Process]:
     """Every process that was started for this checkout, kernels included."""
     found = []
-    for process in psutil.process_iter():
+    for one in psutil.process_iter():
         try:
-            if process.environ().get("SHAPEOFLOSS_ROOT") == str(root) and process.pid != os.getpid():
-                found.append(process)
+            if one.environ().get("SHAPEOFLOSS_ROOT") == str(root) and one.pid != os.getpid():
+                found.append(one)
         except (psutil.Error, OSError):
             continue
     return found
@@ -76,11 +80,17 @@ def start(root: Path, *arguments: str) -> subprocess.Popen:
 def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_explained(checkout):
     bodies = {
         **good("01_good"),
-        "02_fails": "# %%\n1 + 1\n\n# %%\nprint('before')\nraise ValueError('the reason')\n",
+        "02_fails": "# %%\n1 + 1\n\n# %%\nprint('before')\nraise ValueError('the reason' + 'x' * 5_000_000)\n",
         "03_hangs": "# %%\nimport subprocess\nsubprocess.Popen(['sleep', '300'])\nsubprocess.run(['sleep', '300'])\n",
         "04_floods": "# %%\nwhile True:\n    print('x' * 100_000)\n",
         "05_killed": "# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
         "06_exits": "# %%\nimport sys\nsys.exit()\n\n# %%\nraise ValueError('never reached')\n",
+        "07_exits_last": "# %%\nimport sys\nprint('before')\nsys.exit(0)\n",
+        "08_quits_last": "# %%\nquit()\n",
+        "09_allows": "# %% tags=[\"raises-exception\"]\nraise ValueError('allowed')\n",
+        "10_group": "# %%\nraise ExceptionGroup('several', [ValueError('one'), ValueError('two')])\n",
+        "11_waits": "# %%\nbreakpoint()\n",
+        "12_twice": '# %% tags=["parameters"]\nsize = 1000\n',
     }
     root = checkout(bodies, claims=claim("01_good"))
     result = call(root, "figures", "--limit", "40", "--jobs", "6")
@@ -91,7 +101,12 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
     assert words["01_good"][1] == "done" and float(words["01_good"][-1]) > 50
     assert words["02_fails"][1] == "failed" and words["03_hangs"][1:3] == ["timed", "out"]
     assert words["04_floods"][1] == "failed" and words["05_killed"][1] in ("failed", "killed")
-    assert words["06_exits"][1] == "failed" and "ended itself" in result.stdout
+    assert all(words[name][1] == "failed" for name in bodies if name > "06"), result.stdout
+    assert "SystemExit: 0" in result.stdout and "The notebook ended itself in cell 3" in result.stdout
+    assert "ValueError: allowed" in result.stdout and "ExceptionGroup: several (2 sub-exceptions)" in result.stdout
+    assert "RuntimeError: breakpoint() waits" in result.stdout and "2 cells tagged parameters" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) < 1000
+    assert result.stdout.splitlines()[-1].startswith("First failure: 02_fails: In cell 4 of 4: ValueError: the reason")
     for text in ("In cell 4 of 4", "ValueError: the reason", "runs/laptop/02_fails/partial.ipynb", "No end after 40 s"):
         assert text in result.stdout
     assert "exceed 20,000,000 characters" in result.stdout and "died" in result.stdout.lower()
@@ -178,19 +193,18 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_gives_the_same_bytes(ch
 
 IN_PUBLISHING = """
 import os, signal
-from shapeofloss import files
-from shapeofloss.runner import publish
-write = files.write_atomically
-def disturbed(path, content):
-    if path.name == "index.json":
-        files.write_atomically = publish.write_atomically = write  # once
+from pathlib import Path
+replace = Path.replace
+def disturbed(path, target):
+    if target.name == "index.json":
+        Path.replace = replace  # once
         {disturbance}
-    write(path, content)
-files.write_atomically = disturbed
+    return replace(path, target)
+Path.replace = disturbed
 from shapeofloss.cli import main
 raise SystemExit(main(["figures"]))
 """
-KILL = "(path.parent / '.index.json.abc.tmp').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
 
 
@@ -198,7 +212,7 @@ def test_a_run_killed_while_publishing_is_completed_by_the_next_one(checkout):
     root = checkout(good("01_good"), claims=claim("01_good"))
     driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=KILL)]
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == -signal.SIGKILL
-    assert (root / "figures/.index.json.abc.tmp").exists() and not (root / "figures/index.json").exists()
+    assert (root / "figures/.index.json.new.tmp").exists() and not (root / "figures/index.json").exists()
     assert " done " in call(root, "figures").stdout
     assert not list(root.rglob("*.tmp")) and len(json.loads((root / "figures/index.json").read_text())) == 1
 
@@ -209,6 +223,251 @@ def test_an_interrupt_while_publishing_waits_until_results_are_in_their_places(c
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == 130
     assert len(json.loads((root / "figures/index.json").read_text())) == 1
     assert "Everything is up to date" in call(root, "figures").stdout
+
+
+DISK = {"count": 0, "fails": lambda number, event: False}
+
+
+def _full_disk(event, details):
+    """Let an operation that changes files fail; an audit hook sees all of them, and stays for the process's life."""
+    if event in ("os.rename", "os.remove", "os.mkdir", "os.chmod") or (
+        event == "open" and isinstance(details[2], int) and details[2] & (os.O_WRONLY | os.O_RDWR)
+    ):
+        DISK["count"] += 1
+        if DISK["fails"](DISK["count"], event):
+            raise OSError(28, "No space left on device")
+
+
+sys.addaudithook(_full_disk)
+
+
+def a_run(root: Path, name: str, value: int, figures: list[str]) -> Path:
+    """What an executed notebook leaves in its run folder."""
+    folder = root / "runs/laptop" / name
+    (folder / "figures").mkdir(parents=True)
+    (folder / f"{name}.ipynb").write_text(f'{{"value": {value}}}')
+    for figure in figures:
+        (folder / "figures" / f"{figure}.svg").write_text(f"{figure} {value}")
+        (folder / "figures" / f"{figure}.csv").write_text(f"y\n{value}\n")
+    rows = [{"notebook": name, "figure": f"{figure}.svg", "value": value} for figure in figures]
+    (folder / "figures.json").write_text(json.dumps(rows))
+    measured = {"id": f"{name}-claim", "notebook": name, "per_seed": [value] * 3, "figure": None, "note": ""}
+    (folder / "ledger.json").write_text(json.dumps([measured]))
+    return folder
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["one operation fails", "the disk stays full"])
+def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(checkout, monkeypatch, tmp_path, lasting):
+    root = checkout(good("01_good"), claims=claim("01_good"))
+    (root / "README.md").write_text("<!-- ledger:begin -->\n<!-- ledger:end -->\n")
+    notebook = profiles.load()["01_good"]
+
+    def state():
+        return committed(root) | {"README.md": (root / "README.md").read_bytes()}
+
+    publish.finish(notebook, a_run(root, "01_good", 0, ["kept", "old"]), "a", seed=0, published=True)
+    shutil.copytree(root, tmp_path / "first")
+    before, outcomes, number = state(), [], 0
+    while not outcomes or DISK["count"] >= number:  # until there is no such operation left
+        number += 1
+        shutil.rmtree(root)
+        shutil.copytree(tmp_path / "first", root)
+        shutil.rmtree(root / "runs")
+        folder = a_run(root, "01_good", 5, ["kept", "new"])
+        DISK["count"] = 0
+        monkeypatch.setitem(
+            DISK,
+            "fails",
+            lambda count, event, first=number: count >= first and event == "open" if lasting else count == first,
+        )
+        try:
+            publish.finish(notebook, folder, "b", seed=0, published=True)
+            outcomes.append({path: content for path, content in state().items() if not path.endswith(".tmp")})
+            assert (folder / publish.STAMP).exists()
+        except OSError:
+            assert state() == before and not (folder / publish.STAMP).exists(), number
+            outcomes.append(before)
+        monkeypatch.undo()
+        monkeypatch.setenv("SHAPEOFLOSS_ROOT", str(root))
+    after = outcomes[-1]
+    assert len(outcomes) > 15 and before in outcomes and all(outcome in (before, after) for outcome in outcomes)
+    assert after.keys() - before.keys() == {"figures/01_good/new.svg", "figures/01_good/new.csv"}
+    assert (
+        before["README.md"] != after["README.md"]
+        and before["data/ledger/laptop.json"] != after["data/ledger/laptop.json"]
+    )
+    assert not list(root.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(checkout):
+    root = checkout(good("01_good"), claims=claim("01_good"))
+    for path, where in (("figures", "figures"), ("data/ledger", "data/ledger")):
+        (root / path).write_text("a file where a folder belongs")
+        result = call(root, "figures")
+        assert result.returncode == 2 and f"The folder {where} cannot be written" in result.stderr, result.stderr
+        assert not (root / "runs/laptop").exists() and call(root, "list").returncode == 0
+        (root / path).unlink()
+    (root / "runs").write_text("a file where a folder belongs")
+    result = call(root, "figures", "--profile", "smoke")
+    assert result.returncode == 1 and "It cannot start: [Errno 20] Not a directory" in result.stdout, result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_a_runtime_folder_is_swept_when_nobody_holds_it_whatever_its_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    held, left, foreign = (tmp_path / name for name in ("sol-999999999-a", f"sol-{os.getpid()}-b", "sol-music-c"))
+    for folder in (held, left, foreign):
+        folder.mkdir()
+    guard = os.open(held, os.O_RDONLY)
+    fcntl.flock(guard, fcntl.LOCK_EX)  # as a runner in another container does, with a number that means nothing here
+    process.end_all_of(tmp_path / "nothing")
+    assert held.exists() and foreign.exists() and not left.exists()
+    os.close(guard)
+    process.end_all_of(tmp_path / "nothing")
+    assert not held.exists()
+
+
+def test_a_temporary_folder_too_long_for_sockets_gives_way_to_a_usual_one(checkout, tmp_path):
+    long = tmp_path / "a_folder_of_a_cluster" / ("x" * 100)
+    long.mkdir(parents=True)
+    body = (
+        "# %%\nfrom multiprocessing.connection import Listener\n"
+        "with Listener(family='AF_UNIX'):\n    print('listens')\n"
+        "# %%\nimport matplotlib\nprint(matplotlib.get_configdir())\n"
+    )
+    root = checkout({"01_small": body})
+    result = call(root, "figures", "--profile", "smoke", TMPDIR=str(long), HOME="/dev/null/nowhere", MPLCONFIGDIR="")
+    assert result.returncode == 0, result.stdout
+    printed = (root / "runs/smoke/01_small/01_small.ipynb").read_text()
+    assert "listens" in printed and "./runs/matplotlib" in printed and str(long) not in printed
+
+
+HEAVY = {"nbformat", "jupytext", "papermill", "jupyter_client", "torch", "rfc3987_syntax", "IPython", "matplotlib"}
+LOADED = """
+import sys
+from shapeofloss.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print(*sorted(name for name in sys.modules if sys.modules[name]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", ["ledger --help", "ledger", "list", "compare smoke smoke", "figures", "figures no"]
+)
+def test_a_command_loads_nothing_of_jupyter_that_it_can_do_without(checkout, arguments):
+    root = checkout()
+    if arguments == "figures":
+        call(root, "figures")  # so that the next one is up to date
+    command = [sys.executable, "-c", LOADED, *arguments.split()]
+    said = subprocess.run(command, env=environment(root), capture_output=True, text=True, check=True).stdout
+    assert HEAVY & set(said.splitlines()[-1].split()) == set()
+
+
+def test_notebooks_are_validated_without_the_grammar_of_addresses():
+    code = (
+        "import shapeofloss.runner, nbformat, sys\nfrom shapeofloss.runner import execute, prints\n"
+        "assert sys.modules['rfc3987_syntax'] is None and 'rfc3987_syntax.syntax_helpers' not in sys.modules\n"
+        "notebook = nbformat.v4.new_notebook()\nnbformat.validate(notebook)\nnotebook.metadata = 3\n"
+        "try:\n    nbformat.validate(notebook)\n"
+        "except nbformat.ValidationError:\n    print('refused')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "refused\n"
+
+
+SCRIPTS = {
+    "no UTF-8": (b"# \xff\n", "is not UTF-8 text: invalid start byte at 2"),
+    "a null character": (b"x = 1\0\n", "is not valid Python"),
+    "too many brackets": (b"x = " + b"(" * 5000 + b"1" + b")" * 5000 + b"\n", "is not valid Python"),
+    "too many signs": (b"x = " + b"-" * 50_000 + b"1\n", "is not valid Python"),
+}
+
+
+@pytest.mark.parametrize("case", SCRIPTS)
+def test_a_script_that_cannot_be_read_is_named_and_the_others_are_listed(checkout, case):
+    content, words = SCRIPTS[case]
+    root = checkout({"01_small": "# %%\n1 + 1\n", "02_odd": "", "03_small": "# %%\n2 + 2\n"})
+    (root / "notebooks/02_odd.py").write_bytes(content)
+    lines = report.catalogue(profiles.load(), schedule.Settings("laptop", 1, {})).splitlines()
+    assert f"cannot run: notebooks/02_odd.py {words}" in lines[2] and len(lines) == 4
+    assert all(line.endswith("to be run") for line in (lines[1], lines[3]))
+    with pytest.raises(UserError, match=words):
+        inputs.inputs_hash(profiles.load()["02_odd"], "laptop", {})
+
+
+HEADERS = {
+    "YAML": "# ---\n# jupyter:\n#   a: [\n# ---\n\n# %%\n1\n",
+    "a tag": "# ---\n# jupyter:\n#   - !!python/x y\n# ---\n\n# %%\n1\n",
+    "a date": "# ---\n# jupyter:\n#   x: 2026-99-99\n# ---\n\n# %%\n1\n",
+    "deep": "# ---\n# jupyter:\n#   x: " + "[" * 5000 + "\n# ---\n\n# %%\n1\n",
+    "a number for a table": "# ---\n# jupyter:\n#   jupytext: 3\n# ---\n\n# %%\n1\n",
+    "a number for tags": "# %% tags=3\n1\n",
+    "no UTF-8": "# \udcff\n",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_that_cannot_be_read_is_a_sentence(checkout, header):
+    root = checkout()
+    (root / "notebooks/01_small.py").write_bytes(HEADERS[header].encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"notebooks/01_small.py (cannot be read as a notebook: .+|is not UTF-8 text)"):
+        inputs.check_overrides(profiles.load()["01_small"], {"seed": 1})
+
+
+LISTS = 'sizes = [1, 2]\nrates = [0.1, 1.0]\npairs = [(1, "a")]\ntable = {"a": 1}\nname = "x"\nempty = []\n'
+
+
+@pytest.mark.parametrize("text", ["sizes=[3]", "sizes=[]", "rates=[1, 2.5]", "table={'b': 2}", "empty=['x']", "name=y"])
+def test_an_override_like_the_parameters_own_value_is_accepted(checkout, text):
+    root = checkout()
+    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}')
+    inputs.check_overrides(profiles.load()["01_small"], dict([inputs.parse_override(text)]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sizes=['3']", r"is a list of int such as \[1, 2\], not \['3'\]"),
+        ("sizes=[1.5]", "list of int"),
+        ("sizes=[True]", "list of int"),
+        ("sizes=[[1]]", "list of int"),
+        ("sizes=(1,)", "list of int"),
+        ("rates=['x']", "list of float"),
+        ("pairs=[(1, 2, 'a'), 3]", "list of tuple"),
+        ("table={'b': 'x'}", "is a dict"),
+        ("sizes=" + "-" * 5000 + "1", "nested too deeply|list of int"),
+        ("sizes=" + "[" * 5000 + "]" * 5000, "nested too deeply|list of int"),
+        ("sizes={[]: 1}", "list of int"),
+        ("name=\udcff", "is a str"),
+        ("size" + "s" * 5000, r"s\.\.\.' is no parameter"),
+    ],
+    ids=range(13),
+)
+def test_an_override_of_another_kind_is_refused_in_a_short_sentence(checkout, text, words):
+    root = checkout()
+    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}')
+    with pytest.raises(UserError, match=words) as told:
+        inputs.check_overrides(profiles.load()["01_small"], dict([inputs.parse_override(text)]))
+    assert len(str(told.value)) < 500
+
+
+def test_sources_differ_wherever_the_inputs_may(checkout):
+    root = checkout()
+    notebook = profiles.load()["01_small"]
+    asked = [("laptop", {}), ("smoke", {}), ("laptop", {"seed": 1}), ("laptop", {"seed": 2})]
+    found = [inputs.sources(notebook, *one) for one in asked]
+    for name in ("pins.txt", "data/claims.toml", "notebooks/profiles.toml", "notebooks/01_small.py"):
+        (root / name).write_text((root / name).read_text() + "# changed\n")
+        found.append(inputs.sources(notebook, "laptop", {}))
+    assert len(set(found)) == 8 and inputs.sources(notebook, "laptop", {}) == found[-1]
+
+
+def test_a_second_cell_of_parameters_is_refused_before_anything_runs(checkout):
+    root = checkout({"01_small": '# %% tags=["parameters"]\nsize = 1000\n'})
+    result = call(root, "figures", "-p", "seed=7")
+    assert result.returncode == 2 and "01_small has 2 cells tagged parameters: join them into one" in result.stderr
 
 
 def test_what_a_killed_run_left_running_cannot_write_into_the_next_one(checkout):
@@ -345,7 +604,8 @@ def test_one_broken_script_or_target_does_not_stop_the_others(checkout):
     result = call(root, "figures")
     assert result.returncode == 1 and "Traceback" not in result.stdout + result.stderr
     assert "02_good.py is not valid Python: line 1" in result.stdout
-    assert "Its results cannot be published" in result.stdout and (root / "figures/01_good/line.svg").exists()
+    assert "figures/03_good cannot be written (Not a directory)" in result.stdout
+    assert not (root / "runs/laptop/03_good").exists() and (root / "figures/01_good/line.svg").exists()
     assert "cannot run: notebooks/02_good.py is not valid Python" in call(root, "list").stdout
 
 

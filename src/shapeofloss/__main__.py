@@ -11,4 +11,8 @@ if sys.version_info < (3, 11):
 
 from shapeofloss.cli import main
 
+for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to stop
+
 sys.exit(main())

@@ -21,6 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"shapeofloss: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `... | head` has read enough
+        sys.stderr.close()
+        return 1
+    except OSError as error:  # a full disk, a folder that is not ours
+        print(f"shapeofloss: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nshapeofloss: interrupted.", file=sys.stderr)
         return 130
@@ -49,9 +55,11 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError(f"--jobs {options.jobs} runs nothing: give a number from 1.")
     if options.limit is not None and options.limit <= 0:
         raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
-    for path in (publish.ledger_path(), publish.index_path()):
-        publish.committed(path)  # a damaged file is told now, not after an hour
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
+    if settings.published:  # told now, not after an hour; a damaged file, too
+        publish.check_all_writable()
+    for path in (publish.ledger_path(), publish.index_path()):
+        publish.committed(path)
     if profile == "paper":
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
         gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
@@ -67,6 +75,7 @@ def _figures(options: argparse.Namespace) -> int:
         print(f"\nResults: {settings.folder(chosen[0]).parent}")
     if all(outcome.status == "up to date" for outcome in outcomes):
         print("\nEverything is up to date; --force runs it again.")
+    print(report.failures(outcomes), end="")
     if any(outcome.status == "interrupted" for outcome in outcomes):
         return 130
     return 0 if all(outcome.good for outcome in outcomes) else 1

@@ -62,11 +62,20 @@ def read_json(path: Path, default: Any = None) -> Any:
         ) from None
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a JSON list with one row per line, so that branches that add rows merge.
+def rows_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a JSON list with one row per line, so that branches that add rows merge.
 
     Raises:
         ValueError: If a number is not finite; JSON has no such number.
     """
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
-    write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n")
+    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as `rows_text` gives them.
+
+    Raises:
+        ValueError: If a number is not finite; JSON has no such number.
+    """
+    write_atomically(path, rows_text(rows))

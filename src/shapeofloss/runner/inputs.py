@@ -1,41 +1,59 @@
 """What a notebook is made from: its script, its parameters, and the hash of everything that its results depend on."""
 
+from __future__ import annotations
+
 import ast
 import json
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import jupytext
-from nbformat import NotebookNode
-
+from shapeofloss import workspace
 from shapeofloss.errors import UserError, unknown
+from shapeofloss.files import sha256
 from shapeofloss.hashing import code_of, digest, numerical_pins
 from shapeofloss.ledger import load_claims
 from shapeofloss.profiles import Notebook
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 
 def read_script(notebook: Notebook) -> NotebookNode:
-    """Return the percent script as a notebook without outputs."""
-    return jupytext.read(notebook.script, fmt="py:percent")
+    """Return the percent script as a notebook without outputs.
+
+    Raises:
+        UserError: If it is not UTF-8 text, or its header or a cell's metadata cannot be read.
+    """
+    import jupytext  # loads half of Jupyter, which most commands do without
+
+    text = _text(notebook)
+    try:
+        return jupytext.reads(text, fmt="py:percent")
+    except Exception as error:  # of YAML, of jupytext, or of the depth of what they read
+        raise UserError(f"notebooks/{notebook.name}.py cannot be read as a notebook: {shown(str(error))}.") from None
 
 
 def parameters_of(notebook: Notebook) -> dict[str, Any]:
     """Return the plain assignments of the cell tagged `parameters`.
 
     Raises:
-        UserError: If a value is no literal.
+        UserError: If there are two such cells, or one as papermill injects it, or a value is no literal.
     """
-    cells = [cell.source for cell in read_script(notebook).cells if "parameters" in cell.metadata.get("tags", [])]
-    try:
-        statements = ast.parse("\n".join(cells)).body
-    except SyntaxError as error:
-        raise UserError(f"The parameters cell of {notebook.name} is not valid Python: {error.msg}.") from None
+    tagged = [(cell.metadata.get("tags", []), cell.source) for cell in read_script(notebook).cells]
+    if any("injected-parameters" in tags for tags, _ in tagged):
+        raise UserError(f"{notebook.name} holds a cell tagged injected-parameters, which the runner adds itself.")
+    cells = [source for tags, source in tagged if "parameters" in tags]
+    if len(cells) > 1:  # the injected cell follows the first, and the others would undo it
+        raise UserError(f"{notebook.name} has {len(cells)} cells tagged parameters: join them into one.")
+    statements = _tree("".join(cells), f"The parameters cell of {notebook.name}").body
     found = {}
     for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
                     found[name] = ast.literal_eval(value)
-                except ValueError:
+                except (ValueError, TypeError, RecursionError):
                     raise UserError(f"In {notebook.name}, parameter {name} must be a plain value.") from None
             case _:
                 raise UserError(f"The parameters cell of {notebook.name} may hold plain assignments only.")
@@ -45,39 +63,105 @@ def parameters_of(notebook: Notebook) -> dict[str, Any]:
 def parse_override(text: str) -> tuple[str, Any]:
     """Parse `name=value` of the command line; a value that is no Python literal is text.
 
+    Raises:
+        UserError: If there is no name, or the value is nested too deeply.
+
     Example:
         >>> parse_override("epochs=3"), parse_override("metric=cosine")
         (('epochs', 3), ('metric', 'cosine'))
     """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise UserError(f"'-p {text}' is no parameter. Write -p name=value, for example -p epochs=3.")
+        raise UserError(f"'-p {shown(text)}' is no parameter. Write -p name=value, for example -p epochs=3.")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         return name, value
+    except (RecursionError, MemoryError):
+        raise UserError(f"The value of '-p {shown(text)}' is nested too deeply: write a plain value.") from None
 
 
 def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
-    """Raise an error if an override is no parameter of the notebook, or of another type than the parameter's value."""
+    """Raise an error if an override is no parameter of the notebook, or of another type than the parameter's value.
+
+    The entries of a list have to be like those of the parameter's own list.
+
+    Raises:
+        UserError: In both cases, with what would be accepted.
+    """
     valid = parameters_of(notebook) if overrides else {}
     for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)
         usual = valid[name]
-        same = type(value) is type(usual) or (isinstance(usual, float) and type(value) is int)
-        if not (same and _is_json(value)):
+        if not (_like(value, usual) and _is_json(value)):
             raise UserError(
-                f"Parameter {name} of {notebook.name} is a {type(usual).__name__} such as {usual!r}, not {value!r}."
+                f"Parameter {name} of {notebook.name} is a {_kind(usual)} such as {usual!r}, not {shown(repr(value))}."
             )
+
+
+def _like(value: Any, usual: Any) -> bool:
+    """Tell whether a value has the type of the usual one, and its entries those of the usual entries."""
+    if type(value) is not type(usual):
+        return isinstance(usual, float) and type(value) is int
+    if isinstance(usual, dict):
+        return _like(list(value), list(usual)) and _like(list(value.values()), list(usual.values()))
+    if isinstance(usual, list | tuple | set):
+        return not usual or all(any(_like(entry, one) for one in usual) for entry in value)
+    return True
+
+
+def _kind(usual: Any) -> str:
+    name = type(usual).__name__
+    if isinstance(usual, list | tuple) and usual:
+        return f"{name} of {' or '.join(dict.fromkeys(type(entry).__name__ for entry in usual))}"
+    return name
 
 
 def _is_json(value: Any) -> bool:
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def shown(text: str, length: int = 200) -> str:
+    r"""Return text for a sentence: its first line, or what there is room for.
+
+    Example:
+        >>> shown("a long story", 8), shown("first\nsecond")
+        ('a long s...', 'first')
+    """
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= length else line[:length] + "..."
+
+
+def check_script(notebook: Notebook) -> None:
+    """Raise an error if the script cannot be read.
+
+    Raises:
+        UserError: If it is no UTF-8 text or no Python.
+    """
+    _tree(_text(notebook), f"notebooks/{notebook.name}.py")
+
+
+def _text(notebook: Notebook) -> str:
+    try:
+        return notebook.script.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"notebooks/{notebook.name}.py is not UTF-8 text: {error.reason} at {error.start}.") from None
+    except OSError as error:
+        raise UserError(f"notebooks/{notebook.name}.py cannot be read: {error.strerror}.") from None
+
+
+def _tree(source: str, what: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise UserError(f"{what} is not valid Python: line {error.lineno}: {shown(error.msg)}.") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a null character, or a thousand brackets
+        raise UserError(f"{what} is not valid Python: {shown(str(error)) or 'it is nested too deeply'}.") from None
 
 
 def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -86,15 +170,36 @@ def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dic
     return {**numbers, **overrides}
 
 
+def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
+    """Return a hash of the files that `inputs_hash` reads, whatever counts in them: quick, and equal only if they are.
+
+    Raises:
+        UserError: If the script cannot be read.
+    """
+    script = _text(notebook)
+    root = workspace.root()
+    others = [root / "pins.txt", root / "data" / "claims.toml", root / "notebooks" / "profiles.toml"]
+    return digest(script, profile, overrides, _package(), [sha256(path) if path.is_file() else "" for path in others])
+
+
+@cache
+def _package() -> dict[str, str]:
+    place = Path(__file__).parents[1]
+    return {
+        str(path.relative_to(place)): sha256(path)
+        for path in sorted(place.rglob("*.[ch]pp")) + sorted(place.rglob("*.py"))
+    }
+
+
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     """Return the hash of script, imported code, numbers, numerical pins and the rules of the notebook's claims."""
-    script = notebook.script.read_text()
+    script = _text(notebook)
     try:
         code = code_of(script)
-    except SyntaxError as error:
-        raise UserError(
-            f"notebooks/{notebook.name}.py is not valid Python: line {error.lineno}: {error.msg}."
-        ) from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        _tree(script, f"notebooks/{notebook.name}.py")  # says where it is, if it is in the script itself
+        reason = shown(str(error)) or type(error).__name__
+        raise UserError(f"What notebooks/{notebook.name}.py imports cannot be read: {reason}.") from None
     rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
     table = {name: vars(number) for name, number in notebook.numbers.items()}
     return digest(script, code, profile, table, overrides, numerical_pins(), rules)

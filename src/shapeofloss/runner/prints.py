@@ -6,9 +6,7 @@ from typing import Any
 from nbformat import NotebookNode, v4
 
 from shapeofloss import workspace
-
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-TIMING = "timing"  # the tag of cells whose outputs hold measured times
+from shapeofloss.runner.process import KERNEL
 
 
 def normalised(executed: NotebookNode) -> NotebookNode:
@@ -31,16 +29,6 @@ def in_sync(script: NotebookNode, executed: NotebookNode) -> bool:
     return [(cell.cell_type, cell.source) for cell in script.cells] == [
         (cell.cell_type, cell.source) for cell in executed.cells
     ]
-
-
-def comparable(executed: NotebookNode) -> list[tuple[str, str, Any]]:
-    """Return what two runs of one notebook must share: outputs of timing cells count by their kind only."""
-    rows = []
-    for cell in executed.cells:
-        outputs = cell.get("outputs", [])
-        timing = TIMING in cell.metadata.get("tags", [])
-        rows.append((cell.cell_type, cell.source, [output.output_type for output in outputs] if timing else outputs))
-    return rows
 
 
 def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:

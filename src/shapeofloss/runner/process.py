@@ -1,6 +1,7 @@
 """One notebook as a process: its environment, what it reports, what it uses, and how it is ended."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -15,11 +16,15 @@ from typing import Any
 import psutil
 
 from shapeofloss import workspace
+from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
 from shapeofloss.profiles import Notebook
-from shapeofloss.runner.prints import KERNEL
 
-RUNTIME = "sol-"  # short: the path of a socket holds about 100 characters
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+PARTIAL = "partial.ipynb"
+FAILURE = "failure.json"
+RUNTIME = "sol-"
+ROOM = 65  # characters of a temporary folder's path: that of a socket below it holds about 100
 
 
 class NotebookProcess:
@@ -43,9 +48,9 @@ class NotebookProcess:
         self._began = time.monotonic()
         self._looked = 0.0
         self._seen: set[psutil.Process] = set()
-        self._runtime = Path(tempfile.mkdtemp(prefix=f"{RUNTIME}{os.getpid()}-"))
-        job = {"name": notebook.name, "script": str(notebook.script), "folder": str(folder), "parameters": parameters}
-        with (folder / "log.txt").open("w") as log:
+        self._runtime, self._guard = _runtime_folder()
+        job = {"name": notebook.name, "folder": str(folder), "parameters": parameters}
+        with (folder / "log.txt").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "shapeofloss.runner.execute", json.dumps(job)],
                 stdin=subprocess.PIPE,  # closes when this runner dies, and the notebook follows
@@ -65,6 +70,9 @@ class NotebookProcess:
             "JUPYTER_PATH": path,
             "JUPYTER_RUNTIME_DIR": str(self._runtime),
             "IPYTHONDIR": str(self._runtime / "ipython"),  # no start-up files of the user's
+            # No settings of the user's, and no warning with a path in the print where there is no home to write to.
+            "MPLCONFIGDIR": str(workspace.runs() / "matplotlib"),
+            "TMPDIR": str(self._runtime.parent),  # short: what runs in parallel has sockets, too
             "PYTHONHASHSEED": "0",
             "SHAPEOFLOSS_DATA": str(workspace.data()),  # made absolute: the kernel stands elsewhere
             workspace.NOTEBOOK: self.notebook.name,
@@ -108,6 +116,8 @@ class NotebookProcess:
             if stream is not None:
                 stream.close()
         shutil.rmtree(self._runtime, ignore_errors=True)
+        with contextlib.suppress(OSError):  # closed before
+            os.close(self._guard)
 
     def _listen(self) -> None:
         """Read the process's reports until it closes its stdout."""
@@ -135,10 +145,45 @@ def end_all_of(folder: Path) -> None:
     for process in _marked(folder):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    for left in Path(tempfile.gettempdir()).glob(f"{RUNTIME}*-*"):
-        owner = left.name.removeprefix(RUNTIME).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+    for left in _temporary().glob(f"{RUNTIME}*-*"):
+        if left.name.removeprefix(RUNTIME).partition("-")[0].isdigit() and (guard := _locked(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
+            os.close(guard)
+
+
+def _temporary() -> Path:
+    """Return the folder for temporary files, or a usual one where its path is too long for sockets."""
+    given = tempfile.gettempdir()
+    for place in (given, "/tmp", "/var/tmp"):
+        if len(os.fsencode(place)) <= ROOM and os.access(place, os.W_OK):
+            return Path(place)
+    raise UserError(f"TMPDIR is too long for sockets: {given}. Set it to a folder of at most {ROOM} characters.")
+
+
+def _runtime_folder() -> tuple[Path, int]:
+    """Make a folder for a kernel's sockets; a lock tells other runners that it is in use, in containers too."""
+    for _ in range(10):  # another runner may sweep it before it is locked
+        folder = Path(tempfile.mkdtemp(prefix=f"{RUNTIME}{os.getpid()}-", dir=_temporary()))
+        guard = _locked(folder)
+        if guard is not None and folder.exists():
+            return folder, guard
+        if guard is not None:
+            os.close(guard)
+    raise UserError(f"{folder} cannot be locked. Set TMPDIR to a folder of a local disk.")
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed; None if it is locked, not ours, or gone."""
+    try:
+        guard = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(guard)
+        return None
+    return guard
 
 
 def _marked(folder: Path) -> list[psutil.Process]:

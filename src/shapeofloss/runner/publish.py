@@ -1,14 +1,17 @@
 """Move what ended well into its committed place, and rebuild the index files from all notebooks."""
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.files import lock, read_json, sha256, write_atomically, write_rows
+from shapeofloss.files import lock, read_json, rows_text, sha256, write_atomically, write_rows
 from shapeofloss.hashing import digest
 from shapeofloss.ledger.rows import rebuilt, summary
 from shapeofloss.profiles import Notebook, load
@@ -38,47 +41,144 @@ def committed(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool) -> None:
-    """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it."""
+def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool, sources: str = "") -> None:
+    """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it.
+
+    Either all of it happens or, after an error, committed files are as they were.
+
+    Raises:
+        OSError: If a file cannot be written, renamed or removed.
+        UserError: If a committed file is damaged.
+    """
     index = folder / "figures.json"
     write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_json(index, [])])
-    if published:
-        with lock(workspace.runs() / "publish.lock"):
-            _publish(notebook, folder)
-    # The stamp comes last: a run that was killed before it counts as never run.
-    stamp = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
-    write_atomically(folder / STAMP, json.dumps(stamp))
+    with lock(workspace.runs() / "publish.lock") if published else contextlib.nullcontext():
+        files, old = _new(notebook, folder) if published else ({}, [])
+        with replaced(files, remove=old):
+            # The stamp comes last: a run that was killed before it counts as never run.
+            outputs = _outputs(notebook, folder, published=published)
+            write_atomically(folder / STAMP, json.dumps({"inputs": inputs, "outputs": outputs, "sources": sources}))
+
+
+def inputs_of(folder: Path, sources: str) -> str | None:
+    """Return the inputs of the last good run if it had the same sources: they need not be hashed again."""
+    stamp = _stamp(folder)
+    return stamp["inputs"] if stamp.get("sources") == sources else None
+
+
+def _stamp(folder: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # none, or damaged: run again
+        return {}
+    return stamp if isinstance(stamp, dict) and {"inputs", "outputs"} <= stamp.keys() else {}
 
 
 def up_to_date(notebook: Notebook, folder: Path, inputs: str, *, published: bool) -> bool:
     """Tell whether the last good run had the same inputs and its outputs are still as it left them."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text())
-    except (OSError, ValueError):  # none, or damaged: run again
-        return False
-    expected = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
-    return bool(stamp == expected)
+    stamp = _stamp(folder)
+    return bool(stamp.get("inputs") == inputs and stamp["outputs"] == _outputs(notebook, folder, published=published))
 
 
 def refresh() -> None:
-    """Rebuild the index of figures, the ledger and the README's tables from what is committed."""
-    with lock(workspace.runs() / "publish.lock"):
-        _rebuild([], [], replaced=None)
+    """Rebuild the index of figures, the ledger and the README's tables from what is committed: all of them, or none.
+
+    Raises:
+        OSError: If a file cannot be written.
+        UserError: If a committed file is damaged.
+    """
+    with lock(workspace.runs() / "publish.lock"), replaced(_rebuilt([], [], without=None)):
+        pass
 
 
-def _publish(notebook: Notebook, folder: Path) -> None:
+def check_writable(*folders: Path) -> None:
+    """See that results can be put into folders, before they are computed; one that is not there yet is passed over.
+
+    Raises:
+        UserError: If one cannot be written, or is no folder.
+    """
+    for folder in folders:
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            where = folder.relative_to(workspace.root())
+            raise UserError(
+                f"{f'The folder {where}' if where.name else 'The checkout'} cannot be written ({error.strerror}): "
+                "a laptop run puts its results there. Make it writable, or choose --profile smoke."
+            ) from None
+
+
+def check_all_writable() -> None:
+    """Call `check_writable` for every folder that all notebooks share."""
+    root = workspace.root()
+    check_writable(root, root / "notebooks", index_path().parent, ledger_path().parent)
+
+
+@contextmanager
+def replaced(files: Mapping[Path, bytes], *, remove: Iterable[Path] = ()) -> Iterator[None]:
+    """Write files and remove others; after an error, in the body too, everything is as it was.
+
+    What needs room on the disk comes first: every new file, and a copy of every old one, under temporary names. Then
+    there are only renames, which the copies can undo. A process that is killed among them leaves whole files, and
+    copies that the next run sweeps.
+    """
+    changed = {path: new for path, new in files.items() if not path.is_file() or path.read_bytes() != new}
+    targets = [*changed, *remove]
+    folders = [path.parent for path in targets if not path.parent.exists()]
+    touched: list[Path] = []
+    try:
+        for path in targets:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path in changed:
+                _beside(path, "new").write_bytes(changed[path])
+            if path.is_file():
+                _beside(path, "old").write_bytes(path.read_bytes())
+        for path in targets:
+            touched.append(path)
+            _beside(path, "new").replace(path) if path in changed else path.unlink()
+        yield
+    except BaseException:
+        for path in touched:
+            with contextlib.suppress(OSError):  # the others are put back all the same
+                if _beside(path, "old").exists():
+                    _beside(path, "old").replace(path)
+                else:
+                    path.unlink(missing_ok=True)
+        _clear(targets, "new")
+        _clear((path for path in targets if path not in touched), "old")
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    _clear(targets, "old")
+
+
+def _beside(path: Path, what: str) -> Path:
+    """Return the temporary name of the new file or of the old one; it is ours alone, since publishing is locked."""
+    return path.with_name(f".{path.name}.{what}.tmp")
+
+
+def _clear(targets: Iterable[Path], what: str) -> None:
+    for path in targets:
+        with contextlib.suppress(OSError):  # the next run sweeps it
+            _beside(path, what).unlink(missing_ok=True)
+
+
+def _new(notebook: Notebook, folder: Path) -> tuple[dict[Path, bytes], list[Path]]:
+    """Return what a run publishes, by place, and what it leaves no longer."""
     _sweep(notebook)
-    write_atomically(notebook.print, (folder / f"{notebook.name}.ipynb").read_bytes())
-    place = _place(notebook)
-    new = _figures(folder)
-    for path in new:
-        write_atomically(place / path.name, path.read_bytes())
-    for old in set(place.glob("*")) - {place / path.name for path in new}:
-        old.unlink()
-    _rebuild(read_json(folder / "figures.json", []), read_json(folder / "ledger.json", []), replaced=notebook.name)
+    files = {notebook.print: (folder / f"{notebook.name}.ipynb").read_bytes()}
+    files |= {place(notebook) / path.name: path.read_bytes() for path in _figures(folder)}
+    old = [path for path in place(notebook).glob("*") if path.is_file() and path not in files]
+    rows = (read_json(folder / name, []) for name in ("figures.json", "ledger.json"))
+    return {**files, **_rebuilt(*rows, without=notebook.name)}, old
 
 
-def _place(notebook: Notebook) -> Path:
+def place(notebook: Notebook) -> Path:
+    """Return the folder of a notebook's committed figures."""
     return workspace.root() / "figures" / notebook.name
 
 
@@ -90,27 +190,26 @@ def _figures(folder: Path) -> list[Path]:
 
 def _sweep(notebook: Notebook) -> None:
     """Remove what a run that was killed while publishing left beside its targets; the lock is ours."""
-    targets = [notebook.print, index_path(), ledger_path(), workspace.root() / "README.md", _place(notebook) / "*"]
+    targets = [notebook.print, index_path(), ledger_path(), workspace.root() / "README.md", place(notebook) / "*"]
     for target in targets:
         for left in target.parent.glob(f".{target.name}.*.tmp"):
             left.unlink()
 
 
-def _rebuild(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, replaced: str | None) -> None:
+def _rebuilt(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, without: str | None) -> dict[Path, bytes]:
+    """Return the index, the ledger and the README with the given rows in place of a notebook's."""
     catalogue = load()
 
     def others(path: Path) -> list[dict[str, Any]]:
-        return [row for row in committed(path) if row["notebook"] in catalogue and row["notebook"] != replaced]
+        return [row for row in committed(path) if row["notebook"] in catalogue and row["notebook"] != without]
 
-    write_rows(index_path(), sorted(others(index_path()) + figures, key=lambda row: (row["notebook"], row["figure"])))
+    index = sorted(others(index_path()) + figures, key=lambda row: (row["notebook"], row["figure"]))
     ledger = rebuilt(others(ledger_path()) + rows)
-    write_rows(ledger_path(), ledger)
+    texts = {index_path(): rows_text(index), ledger_path(): rows_text(ledger)}
     readme = workspace.root() / "README.md"
     if readme.is_file():
-        text = readme.read_text()
-        new = with_tables(text, catalogue, ledger)
-        if new != text:
-            write_atomically(readme, new)
+        texts[readme] = with_tables(readme.read_text(encoding="utf-8"), catalogue, ledger)
+    return {path: text.encode() for path, text in texts.items()}
 
 
 def with_tables(text: str, catalogue: Mapping[str, Notebook], ledger: list[dict[str, Any]]) -> str:
@@ -140,7 +239,7 @@ def _outputs(notebook: Notebook, folder: Path, *, published: bool) -> dict[str, 
     paths = [folder / f"{notebook.name}.ipynb", *figures]
     found = {}
     if published:
-        paths += [notebook.print, *(_place(notebook) / path.name for path in figures)]
+        paths += [notebook.print, *(place(notebook) / path.name for path in figures)]
         for path in (ledger_path(), index_path()):
             found[path.name] = digest([row for row in committed(path) if row["notebook"] == notebook.name])
     for path in paths:

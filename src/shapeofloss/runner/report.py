@@ -62,17 +62,25 @@ class Progress:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Return the closing table, and below it what went wrong and where to look."""
+    """Return the closing table."""
     width = max(len(outcome.notebook) for outcome in outcomes)
     lines = [f"{'notebook':<{width}}  {'status':<11}  {'seconds':>7}  {'peak MB':>7}"]
     for outcome in outcomes:
         lines.append(
             f"{outcome.notebook:<{width}}  {outcome.status:<11}  {outcome.seconds:>7.1f}  {outcome.peak_mb:>7.0f}"
         )
-    for outcome in outcomes:
-        if outcome.detail:
-            lines += ["", f"{outcome.notebook}: {outcome.status}", *(f"  {line}" for line in outcome.detail)]
     return "\n".join(lines)
+
+
+def failures(outcomes: list[Outcome]) -> str:
+    """Return what went wrong and where to look, with the first reason as the last line; empty if all went well."""
+    lines: list[str] = []
+    failed = [outcome for outcome in outcomes if outcome.detail]
+    for outcome in failed:
+        lines += ["", f"{outcome.notebook}: {outcome.status}", *(f"  {line}" for line in outcome.detail)]
+    if failed:
+        lines += ["", f"First failure: {failed[0].notebook}: {failed[0].reason}"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
@@ -91,14 +99,17 @@ def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
 def _readiness(notebook: Notebook, settings: Settings) -> str:
     if lacking := [need for need in notebook.needs if missing(need)]:
         return f"cannot run: {', '.join(lacking)} missing"
+    folder = settings.folder(notebook)
     try:
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        if not (folder / publish.STAMP).is_file():
+            inputs.check_script(notebook)  # a hash of all that it imports takes long
+            return "to be run"
+        state = publish.inputs_of(
+            folder, inputs.sources(notebook, settings.profile, settings.overrides)
+        ) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
     except UserError as error:
         return f"cannot run: {error}"
-    folder = settings.folder(notebook)
-    if publish.up_to_date(notebook, folder, state, published=settings.published):
-        return "up to date"
-    return "changed" if (folder / publish.STAMP).is_file() else "to be run"
+    return "up to date" if publish.up_to_date(notebook, folder, state, published=settings.published) else "changed"
 
 
 def ledger_lines(part: str | None, verdict: str | None) -> str:

@@ -15,9 +15,8 @@ from shapeofloss import workspace
 from shapeofloss.files import lock, read_json
 from shapeofloss.profiles import Notebook
 from shapeofloss.runner import inputs, publish
-from shapeofloss.runner.execute import FAILURE, PARTIAL
 from shapeofloss.runner.needs import missing
-from shapeofloss.runner.process import NotebookProcess
+from shapeofloss.runner.process import FAILURE, PARTIAL, NotebookProcess
 
 POLL = 0.1  # seconds between two looks at the running notebooks
 GOOD = ("done", "up to date")
@@ -38,6 +37,12 @@ class Outcome:
     seconds: float = 0.0
     peak_mb: float = 0.0
     detail: list[str] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """What went wrong in one line: the place and the last line of the error; empty if nothing is known."""
+        lines = [line for line in self.detail if line.strip() and not line.startswith("The partial notebook")]
+        return " ".join(dict.fromkeys(line.strip() for line in (*lines[:1], *lines[-1:])))
 
     @property
     def good(self) -> bool:
@@ -72,6 +77,7 @@ class Task:
     process: NotebookProcess
     guard: FileLock
     inputs: str
+    sources: str
 
     def end(self) -> None:
         """End the process and free the folder."""
@@ -149,21 +155,28 @@ def _may_start(notebook: Notebook, tasks: list[Task], settings: Settings) -> boo
 def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outcome | None:
     """Start a notebook; or return its outcome if there is nothing to do, or None if another run works on it."""
     folder = settings.folder(notebook)
-    guard = lock(folder.with_suffix(".lock"))
     try:
+        guard = lock(folder.with_suffix(".lock"))
         guard.acquire(blocking=False)
     except Timeout:
         return None
+    except OSError as error:
+        return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
     try:
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        sources = inputs.sources(
+            notebook, settings.profile, settings.overrides
+        )  # before the hash: an edit between the two is then seen
+        state = publish.inputs_of(folder, sources) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
         if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
             guard.release()
             return Outcome(notebook.name, "up to date")
+        if settings.published:
+            publish.check_writable(publish.place(notebook))
         parameters = inputs.injected(notebook, settings.profile, settings.overrides)
-        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state)
+        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state, sources)
     except Exception as error:  # a script that is no Python, a folder that cannot be written: the others go on
         guard.release()
-        return Outcome(notebook.name, "failed", detail=[f"It cannot start: {error}"])
+        return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
 
 
 def _ended(task: Task, settings: Settings) -> Outcome | None:
@@ -174,24 +187,38 @@ def _ended(task: Task, settings: Settings) -> Outcome | None:
     status = process.status
     if status is None and process.elapsed < limit:
         return None
-    partial = f"The partial notebook is {_relative(process.folder / PARTIAL)}."
     process.end()  # and whatever the notebook left running, before its results are looked at
+    partial = process.folder / PARTIAL
+    there = [f"The partial notebook is {partial.relative_to(workspace.root())}."] if partial.is_file() else []
     try:
         failure = read_json(process.folder / FAILURE)
         if status is None:
-            return task.outcome("timed out", f"No end after {limit:.0f} s, in {cell}.", partial)
+            return task.outcome("timed out", f"No end after {limit:.0f} s, in {cell}.", *there)
         if status == 0:
             with _undisturbed():
                 seed = {**process.notebook.at(settings.profile), **settings.overrides}.get("seed")
-                publish.finish(process.notebook, process.folder, task.inputs, seed=seed, published=settings.published)
+                publish.finish(
+                    process.notebook,
+                    process.folder,
+                    task.inputs,
+                    seed=seed,
+                    published=settings.published,
+                    sources=task.sources,
+                )
             return task.outcome("done")
         if failure is not None:
-            place = f"In cell {failure['cell'] or process.cell} of {process.cells}:"
-            return task.outcome("failed", place, *failure["error"], partial)
-        log = (process.folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
-        return task.outcome("killed", f"Its process ended with status {status} in {cell}.", *log, partial)
+            number = failure["cell"] or process.cell
+            place = [f"In cell {number} of {process.cells}:"] if number else []  # none if it did not come to cells
+            return task.outcome("failed", *place, *failure["error"], *there)
+        log = (process.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+        return task.outcome(
+            "killed",
+            f"Its process ended with status {status} in {cell}.",
+            *(inputs.shown(line) for line in log),
+            *there,
+        )
     except Exception as error:
-        return task.outcome("failed", f"Its results cannot be published: {error}")
+        return task.outcome("failed", f"Its results cannot be published: {_told(error)}")
     finally:
         task.guard.release()
 
@@ -223,5 +250,6 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _relative(path: Path) -> str:
-    return str(path.relative_to(workspace.root()))
+def _told(error: Exception) -> str:
+    """Return the first line of an error; what is wrong with a file comes with its name."""
+    return inputs.shown(str(error)) or type(error).__name__
