@@ -21,8 +21,9 @@ from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from shapeofloss import workspace
+from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
-from shapeofloss.runner.prints import KERNEL, normalised
+from shapeofloss.runner.prints import KERNEL, normalised, written
 
 OUTPUT_LIMIT = 20_000_000  # characters of output per notebook; beyond, a print cannot be opened
 PROGRESS = re.compile(r"\r\033\[K([^\r\n]*)\r")  # a line that compute.map writes over
@@ -110,7 +111,12 @@ def execute(name: str, script: Path, folder: Path, parameters: dict[str, Any]) -
         # Papermill takes a kernel that exits by itself for a good end.
         fail(folder, skipped[0] - 1, ["The kernel ended itself before this cell was done (sys.exit?)."])
         return 1
-    write_atomically(folder / f"{name}.ipynb", nbformat.writes(normalised(executed)) + "\n")
+    try:
+        text = written(normalised(executed))
+    except UserError as error:
+        fail(folder, None, [str(error)])
+        return 1
+    write_atomically(folder / f"{name}.ipynb", text)
     partial.unlink()
     return 0
 
