@@ -144,10 +144,12 @@ def test_an_animation_of_one_frame_or_too_many_bytes_is_refused(folder, monkeypa
     assert not list((folder / "figures").glob("*.gif"))
 
 
-def smooth(width=300, height=200):
-    """A picture with more colours than a palette holds, as a colour map over a smooth field."""
-    field = np.add.outer(np.linspace(0, 1, height), np.linspace(0, 1, width)) / 2
-    return Image.fromarray((255 * matplotlib.colormaps["viridis"](field)[..., :3]).round().astype("uint8"))
+def smooth():
+    """A picture with more colours than a palette holds: a colour map over a smooth field, and lines that fade to white."""
+    field = np.add.outer(np.linspace(0, 1, 200), np.linspace(0, 1, 300)) / 2
+    white = (np.arange(300) % 12 / 11)[None, :, None] * (np.arange(200) % 40 < 8)[:, None, None]
+    colours = 255 * matplotlib.colormaps["viridis"](field)[..., :3]
+    return Image.fromarray((colours * (1 - white) + 255 * white).round().astype("uint8"))
 
 
 def shown(monkeypatch):
@@ -169,7 +171,7 @@ def test_a_preview_has_few_colours_close_to_the_true_ones_and_the_same_bytes_aga
     small = Image.open(io.BytesIO(first))
     assert small.mode == "P" and len(small.getcolors()) <= 256
     error = np.abs(np.asarray(small.convert("RGB"), int) - np.asarray(true, int))
-    assert error.max() <= 6 and error.mean() < 1.5  # of 255: no bands that an eye could see
+    assert error.max() <= 35 and error.mean() < 0.7  # of 255; median cut alone: 56 and 0.84
 
 
 def test_a_picture_of_few_colours_keeps_them_exactly():
