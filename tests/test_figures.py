@@ -145,7 +145,7 @@ def test_an_animation_of_one_frame_or_too_many_bytes_is_refused(folder, monkeypa
 
 
 def smooth():
-    """A picture with more colours than a palette holds: a colour map over a smooth field, and lines that fade to white."""
+    """A picture of too many colours for a palette: a colour map over a field, with stripes that fade to white."""
     field = np.add.outer(np.linspace(0, 1, 200), np.linspace(0, 1, 300)) / 2
     white = (np.arange(300) % 12 / 11)[None, :, None] * (np.arange(200) % 40 < 8)[:, None, None]
     colours = 255 * matplotlib.colormaps["viridis"](field)[..., :3]
