@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Start here: what is the shape of a loss?
 #
+# [Script](00_start_here.py) · [executed print](00_start_here.ipynb) · [course map](../README.md)
+#
 # **Question.** Training means walking downhill on a loss. Why does the *shape* of that hill decide so much?
 #
 # **Sources.** All four of this course (listed below); nothing in this notebook is taken from one of them alone.

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Jump and retrain: a landscape seen along the paths of training
 #
+# [Script](11_jump_and_retrain.py) · [executed print](11_jump_and_retrain.ipynb) · [course map](../README.md)
+#
 # **Question.** What does the loss look like around a minimum, if we look only where training would go?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 3 to

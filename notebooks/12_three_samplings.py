@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Three ways to sample a landscape
 #
+# [Script](12_three_samplings.py) · [executed print](12_three_samplings.ipynb) · [course map](../README.md)
+#
 # **Question.** What does each way of sampling show of the same minimum?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 1, 3.1,

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # PHATE beside the others
 #
+# [Script](13_phate_beside_the_others.py) · [executed print](13_phate_beside_the_others.ipynb) · [course map](../README.md)
+#
 # **Question.** How does PHATE make a picture, and does that picture keep the paths of training better than those of
 # PCA, t-SNE and UMAP?
 #
@@ -72,9 +74,9 @@ run = workspace.begin("13_phate_beside_the_others")
 figures.use_house_style()
 
 # %% [markdown]
-# # 1 PHATE, step by step
+# ## PHATE, step by step
 #
-# ## The points
+# ### The points
 #
 # A spiral, a circle and a star with three arms, each with a little noise. Of every point we know where it lies along
 # the curve, which PHATE is not told. The spiral is our guide: two points on neighbouring turns are near each other in
@@ -112,7 +114,7 @@ for name, D in distances.items():
     library[name] = own, own.fit_transform(D)
 
 # %% [markdown]
-# ## Step 1: from distances to similarities
+# ### Step 1: from distances to similarities
 #
 # Let $D_{ij}$ be the distance between points $i$ and $j$. A *kernel* turns a distance into a similarity between 0 and
 # 1. PHATE gives each point a width of its own, $\sigma_i$, the distance to its fifth nearest neighbour, so that points
@@ -171,7 +173,7 @@ figures.save(
 # similar. Most of what the distances knew was thrown away, on purpose: the method trusts small distances only, and puts
 # everything else together from small steps.
 #
-# ## Step 2: a random walk
+# ### Step 2: a random walk
 #
 # Divide every row of $A$ by its sum: $P_{ij} = A_{ij} / \sum_k A_{ik}$. Row $i$ now holds the probabilities of going from
 # point $i$ to each point in one step of a random walk (staying put is allowed, since $A_{ii} = 1$). A matrix without
@@ -188,7 +190,7 @@ ledger.record("landscape-phate-row-stochastic", off)
 ledger.record("landscape-phate-operator", [np.abs(P[name] - op).max() for name, op in operators.items()], figure="walk")
 
 # %% [markdown]
-# ## Step 3: how many steps?
+# ### Step 3: how many steps?
 #
 # After a few steps the walk knows the neighbourhood; after very many it forgets where it began. PHATE asks how much is
 # left to forget. Let $s_1 \ge s_2 \ge \dots \ge s_n$ be the singular values of $P$, and
@@ -261,7 +263,7 @@ figures.save(
 # entropy comes from, singular values and eigenvalues have the same sizes. $P$ is not symmetric, and the library takes
 # singular values.
 #
-# ## Step 4: from probabilities to potential distances
+# ### Step 4: from probabilities to potential distances
 #
 # Two points are close if walkers from there end up in the same places. How to compare two rows of $P^t$? By their
 # logarithms, says PHATE: whether a place is reached with probability 0.01 or 0.0001 then counts as much as 0.1 against
@@ -312,7 +314,7 @@ figures.save(
 # nearer than the middle: from an end fewer places are reached, so that there are fewer places to differ in.) Potential
 # distances know near and far, not far and further.
 #
-# ## Step 5: from distances to a picture
+# ### Step 5: from distances to a picture
 #
 # *Metric multidimensional scaling* looks for points $y_i$ in the plane with the right distances between them: it
 # minimises the *stress* $\sum_{i<j} (V_{ij} - \lVert y_i - y_j\rVert)^2$. The algorithm SMACOF lowers it step by step
@@ -397,7 +399,7 @@ figures.save(
 # and $V$ by the cosine distance between two rows of $U$. We call it *cosine PHATE*, and what we just built *Euclidean
 # PHATE*.
 #
-# # 2 The comparison
+# ## The comparison
 #
 # **What the source claims.** On jump-and-retrain samples (Fig. 1A) some structure of trajectories is visible in all
 # pictures, but only PHATE captures the variation within a trajectory and the relations between trajectories, while t-SNE and
@@ -430,7 +432,7 @@ names = dict(zip(grids, ("cosine PHATE", "Euclidean PHATE", "PCA", "t-SNE", "UMA
 assert len({len(grid) for grid in grids.values()}) == 1
 
 # %% [markdown]
-# ## The samples and the trees
+# ### The samples and the trees
 #
 # Networks are trained and sampled as in the notebook on jump and retrain, with five directions instead of four: 5
 # directions × 4 steps × 40 states make 800 points around each network. (Fig. 1A has five seeds, too.)
@@ -480,7 +482,7 @@ for label, points in (("noise-free", trees[tuning_seed].points), ("noisy", noisy
 # (That is Spearman's rank correlation, over all pairs: 1 if both put the pairs in the same order. Even with the noise the
 # straight distances in 100 dimensions know the tree well. It is the step to two dimensions that loses it.)
 #
-# ## What a picture may keep
+# ### What a picture may keep
 #
 # | score | what it is |
 # |---|---|
@@ -499,7 +501,7 @@ for label, points in (("noise-free", trees[tuning_seed].points), ("noisy", noisy
 # reading we add one that it does not have: *room*, the share of a picture's variance that is movement within
 # trajectories.
 #
-# ## Choosing the settings
+# ### Choosing the settings
 
 
 # %%
@@ -525,7 +527,7 @@ chosen = pd.DataFrame({"chosen": setting, "its criterion": best.score, "lowest o
 chosen.round(3).rename(index=names)
 
 # %% [markdown]
-# ## The pictures that are judged
+# ### The pictures that are judged
 #
 # The chosen settings now meet networks and trees that they have not seen. PHATE's default (five neighbours, angles from
 # the mean, as in the released code) comes along without being judged: it is what the source used.
@@ -579,7 +581,7 @@ figures.save(
 )
 
 # %% [markdown]
-# ## The scores
+# ### The scores
 #
 # Three controls help to read them. *All dimensions* is no picture at all: the points themselves, with all their distances,
 # scored as if they were one. It says what there is to be kept, and for some scores this is not the largest value. *Ruled
@@ -784,7 +786,7 @@ print(f"{len(torn)} trajectories are not whole; the first piece of each has {sor
 # **What surprised us.** How much the settings matter: within the six of one method the criterion goes from 0.45 to 0.76 for cosine
 # PHATE, more than between the best settings of any two methods. A comparison of pictures at one setting each says little.
 #
-# # 3 Trees with known branches
+# ## Trees with known branches
 
 # %%
 figure, axes = plt.subplots(2, 3, figsize=(9, 6))
@@ -840,7 +842,7 @@ claims = {
 record_all(claims, "pieces", tree_scores, figure="tree_scores")
 
 # %% [markdown]
-# ## What noise does
+# ### What noise does
 #
 # The same trees without noise, drawn with the same settings. The disparity compares a picture with and without noise. Noise
 # can also do something that a disparity hardly counts: blur. So we count *strangers*, the share of points whose nearest
@@ -924,7 +926,7 @@ figures.save(
 # on one tree need not be so on the next: with the forty neighbours that won on the tuning tree, cosine PHATE goes from 0.93 on
 # one judged tree to 0.66 on another, a wider range than that of any other method.
 #
-# ## A letter
+# ### A letter
 #
 # The text discusses the trees as panel C of Fig. 1. The figure has two panels, and its caption calls the trees B.
 

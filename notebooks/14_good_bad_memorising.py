@@ -9,6 +9,8 @@
 # %% [markdown]
 # # A good minimum, a bad one, and one that memorised
 #
+# [Script](14_good_bad_memorising.py) · [executed print](14_good_bad_memorising.ipynb) · [course map](../README.md)
+#
 # **Question.** Can you tell from the surroundings of a minimum whether the network has learned anything?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 4.1 and

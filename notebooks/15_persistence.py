@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Hills and valleys, counted: persistence
 #
+# [Script](15_persistence.py) · [executed print](15_persistence.ipynb) · [course map](../README.md)
+#
 # **Question.** Does the topology of the loss around a minimum tell how well a network generalises?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, sections 2.2, 3.3 and

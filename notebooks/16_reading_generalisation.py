@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Reading a network from the losses around it
 #
+# [Script](16_reading_generalisation.py) · [executed print](16_reading_generalisation.ipynb) · [course map](../README.md)
+#
 # **Question.** What can be read of a network from the losses around its minimum, and what gives it away?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, section 4.2 and

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Any network: the landscape around your own minimum
 #
+# [Script](17_any_network.py) · [executed print](17_any_network.ipynb) · [course map](../README.md)
+#
 # **Question.** What does it take to look around the minimum of a network that nobody here has ever seen?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, section 3.1, whose

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Counting wrong directions
 #
+# [Script](21_directional_signs.py) · [executed print](21_directional_signs.ipynb) · [course map](../README.md)
+#
 # **Question.** Can a count of wrong directions be turned into a loss, and what does it cost?
 #
 # **Source.** Dam et al., *Directional sign loss*, sections 2.1.2, 3.1 and 3.2, Algorithm 1, Fig. 1. **Time on a

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # What a wave becomes when only its direction counts
 #
+# [Script](22_waves.py) · [executed print](22_waves.ipynb) · [course map](../README.md)
+#
 # **Question.** What does an autoencoder learn that is told only which way to go?
 #
 # **Source.** Dam et al., *Directional sign loss*, section 3.3, Table 1, Fig. 2. **Time on a laptop.** Four minutes.

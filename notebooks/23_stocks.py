@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Up or down: prices of a stock
 #
+# [Script](23_stocks.py) · [executed print](23_stocks.ipynb) · [course map](../README.md)
+#
 # **Question.** Can an autoencoder keep the direction of prices, which nobody can predict?
 #
 # **Source.** Dam et al., *Directional sign loss*, section 4.1, Table 2, Fig. 3. **Time on a laptop.** Three minutes.

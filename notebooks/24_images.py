@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Photographs, and what a bit buys
 #
+# [Script](24_images.py) · [executed print](24_images.ipynb) · [course map](../README.md)
+#
 # **Question.** Does direction help to compress photographs, once the bits are counted?
 #
 # **Source.** Dam et al., *Directional sign loss*, section 4.2, Table 3, Fig. 4. **Time on a laptop.** Five minutes.

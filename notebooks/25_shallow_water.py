@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Waves in a basin, and blocks of four
 #
+# [Script](25_shallow_water.py) · [executed print](25_shallow_water.ipynb) · [course map](../README.md)
+#
 # **Question.** How much direction does a loss need to keep the waves of a simulation, and what does it do to them?
 #
 # **Source.** Dam et al., *Directional sign loss*, section 4.3, Figs. 5, 6 and 7. **Time on a laptop.** Five minutes.

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Diagrams as a yardstick
 #
+# [Script](26_persistence_as_a_yardstick.py) · [executed print](26_persistence_as_a_yardstick.ipynb) · [course map](../README.md)
+#
 # **Question.** What does the distance between persistence diagrams measure, and can directions stand in for it?
 #
 # **Source.** Dam et al., *Directional sign loss*, appendices 5.1 and 5.3, Algorithm 2; the claim of the abstract that

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Matrices that are never written down
 #
+# [Script](31_symbolic_matrices.py) · [executed print](31_symbolic_matrices.ipynb) · [course map](../README.md)
+#
 # **Question.** How can a laptop work with a matrix that does not fit into its memory?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "How to code a N-body simulation?" to

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # What transport is
 #
+# [Script](32_what_transport_is.py) · [executed print](32_what_transport_is.ipynb) · [course map](../README.md)
+#
 # **Question.** What does it mean to sort points that do not lie on a line?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), "Optimal transport generalizes sorting", the

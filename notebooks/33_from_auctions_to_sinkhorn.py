@@ -9,6 +9,8 @@
 # %% [markdown]
 # # From auctions to Sinkhorn
 #
+# [Script](33_from_auctions_to_sinkhorn.py) · [executed print](33_from_auctions_to_sinkhorn.ipynb) · [course map](../README.md)
+#
 # **Question.** How do $N$ buyers and $N$ objects find the cheapest pairing by haggling, and what does blur add?
 #
 # **Source.** Feydy, *Computational optimal transport*, 2024, slides "Being too greedy... doesn't work!", "The auction

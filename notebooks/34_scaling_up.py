@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Up the ladder
 #
+# [Script](34_scaling_up.py) · [executed print](34_scaling_up.ipynb) · [course map](../README.md)
+#
 # **Question.** Which of the ideas of eighty years makes transport fast, and from which size on?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), "Remark 2: eps-scaling", "Key dates",

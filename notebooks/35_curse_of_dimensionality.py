@@ -9,6 +9,8 @@
 # %% [markdown]
 # # The curse of dimensionality
 #
+# [Script](35_curse_of_dimensionality.py) · [executed print](35_curse_of_dimensionality.ipynb) · [course map](../README.md)
+#
 # **Question.** What is left of optimal transport when points have fifty coordinates?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), "Remark 3: the curse of dimensionality". **Time

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Where did this fork go?
 #
+# [Script](36_registration.py) · [executed print](36_registration.ipynb) · [course map](../README.md)
+#
 # **Question.** Two scans of one breathing lung: can transport say which point went where, to a millimetre, and when
 # is it better than walking to the closest point?
 #

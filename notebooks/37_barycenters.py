@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Barycenters
 #
+# [Script](37_barycenters.py) · [executed print](37_barycenters.ipynb) · [course map](../README.md)
+#
 # **Question.** What is the mean of images, of volumes, of textures, if mass may move?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), "Wasserstein barycenters". **Time on a

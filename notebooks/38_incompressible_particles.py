@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Incompressible particles
 #
+# [Script](38_incompressible_particles.py) · [executed print](38_incompressible_particles.ipynb) · [course map](../README.md)
+#
 # **Question.** How does a crowd of particles keep its volume, and what can be built on that?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "Original motivation: the N-body

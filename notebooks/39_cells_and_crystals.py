@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Cells and crystals
 #
+# [Script](39_cells_and_crystals.py) · [executed print](39_cells_and_crystals.ipynb) · [course map](../README.md)
+#
 # **Question.** What can be modelled by transport once its cost is free to choose?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "Ellipsoids" to "Surface tension -

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Learning without a likelihood
 #
+# [Script](41_likelihood_free.py) · [executed print](41_likelihood_free.ipynb) · [course map](../README.md)
+#
 # **Question.** What does a model with a likelihood pay for it, and what does a model that only fools a classifier
 # gain and lose?
 #

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Two parallel lines
 #
+# [Script](42_two_lines.py) · [executed print](42_two_lines.ipynb) · [course map](../README.md)
+#
 # **Question.** What do KL, JSD and the earth mover's distance say about two laws that have no point in common?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides from "Informal theoretical results" to

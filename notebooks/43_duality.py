@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Duality
 #
+# [Script](43_duality.py) · [executed print](43_duality.ipynb) · [course map](../README.md)
+#
 # **Question.** How can a function of one point measure the cost of moving mass between two laws?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein distance (discrete)",

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # Weights in a box
 #
+# [Script](44_weight_clipping.py) · [executed print](44_weight_clipping.ipynb) · [course map](../README.md)
+#
 # **Question.** What becomes of a critic whose weights are kept in a box?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein GAN", "Weight clipping

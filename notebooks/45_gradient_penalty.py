@@ -9,6 +9,8 @@
 # %% [markdown]
 # # A price on slopes other than 1
 #
+# [Script](45_gradient_penalty.py) · [executed print](45_gradient_penalty.ipynb) · [course map](../README.md)
+#
 # **Question.** What does an optimal critic's gradient look like, and is it enough to ask for its norm on a few
 # lines?
 #

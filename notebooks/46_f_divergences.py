@@ -9,6 +9,8 @@
 # %% [markdown]
 # # f-divergences
 #
+# [Script](46_f_divergences.py) · [executed print](46_f_divergences.ipynb) · [course map](../README.md)
+#
 # **Question.** What do maximum likelihood, variational inference and the GAN have in common, and can each of their
 # divergences be measured, and lowered, from samples alone?
 #

@@ -1,5 +1,8 @@
 """Figures: same bytes, right format, alternative text, numbers beside the image."""
 
+import base64
+import html
+import io
 import json
 import re
 
@@ -7,6 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from shapeofloss import figures, workspace
 from shapeofloss.errors import UserError
@@ -111,8 +115,6 @@ def test_the_palette_can_be_told_apart_without_colour():
 
 
 def test_an_animation_shows_every_frame_and_has_the_same_bytes_again(folder):
-    from PIL import Image
-
     def frames():
         for end in (1, 3, 5):
             yield line(end)
@@ -140,3 +142,82 @@ def test_an_animation_of_one_frame_or_too_many_bytes_is_refused(folder, monkeypa
     with pytest.raises(UserError, match="fewer or smaller"):
         figures.save_animation([line(), line(3)], "large", alt=ALT, data={"y": [1]})
     assert not list((folder / "figures").glob("*.gif"))
+
+
+def smooth():
+    """A picture of too many colours for a palette: a colour map over a field, with stripes that fade to white."""
+    field = np.add.outer(np.linspace(0, 1, 200), np.linspace(0, 1, 300)) / 2
+    white = (np.arange(300) % 12 / 11)[None, :, None] * (np.arange(200) % 40 < 8)[:, None, None]
+    colours = 255 * matplotlib.colormaps["viridis"](field)[..., :3]
+    return Image.fromarray((colours * (1 - white) + 255 * white).round().astype("uint8"))
+
+
+def shown(monkeypatch):
+    """Let figures believe that this is a notebook; return the list that gets what they show."""
+    caught = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: object())
+    monkeypatch.setattr("IPython.display.display", lambda data, *, raw, metadata: caught.append((data, metadata)))
+    return caught
+
+
+def picture_in(bundle):
+    return Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+
+
+def test_a_preview_has_few_colours_close_to_the_true_ones_and_the_same_bytes_again():
+    true = smooth()
+    first, second = figures.preview(true), figures.preview(true)
+    assert first == second
+    small = Image.open(io.BytesIO(first))
+    assert small.mode == "P" and len(small.getcolors()) <= 256
+    error = np.abs(np.asarray(small.convert("RGB"), int) - np.asarray(true, int))
+    assert error.max() <= 35 and error.mean() < 0.7  # of 255; median cut alone: 56 and 0.84
+
+
+def test_a_picture_of_few_colours_keeps_them_exactly():
+    few = Image.fromarray(np.random.default_rng(0).choice([0, 60, 255], size=(40, 50, 3)).astype("uint8"))
+    small = Image.open(io.BytesIO(figures.preview(few)))
+    assert np.array_equal(np.asarray(small.convert("RGB")), np.asarray(few))
+
+
+@pytest.mark.parametrize("points", [5, 5000])
+def test_a_notebook_shows_a_png_and_below_it_the_description_whatever_the_file_is(folder, monkeypatch, points):
+    caught = shown(monkeypatch)
+    alt = "Two curves: a < b & b > c, which a page must not take for a tag; the rest is here only to be long enough."
+    figures.save(line(points), "line", alt=alt, data={"y": range(points)})
+    (image, about), (words, _) = caught
+    assert set(image) == {"image/png", "text/plain"} and set(words) == {"text/html", "text/plain"}
+    assert about["image/png"] == {"alt": alt, "width": 320} and image["text/plain"] == f"Figure line: {alt}"
+    assert abs(picture_in(image).width - 1.2 * 320) <= 1
+    summary, _, rest = words["text/html"].partition("</summary>")
+    assert summary.startswith("<details><summary>") and html.unescape(rest).strip().startswith(alt)
+    assert "<img" not in words["text/html"] and "a &lt; b &amp;" in rest
+    links = re.findall(r'href="([^"]+)"', rest)
+    place = folder.parents[2] / "notebooks"  # where the script is open
+    assert len(links) == 2 and all((place / link).resolve().is_file() for link in links)
+
+
+def test_a_notebook_shows_the_first_frame_of_an_animation_and_a_link_to_it(folder, monkeypatch):
+    caught = shown(monkeypatch)
+    figures.save_animation((line(end) for end in (1, 3)), "moving", alt=ALT, data={"y": [1]})
+    (image, _), (words, _) = caught
+    with Image.open(folder / "figures" / "moving.gif") as moving:
+        first = np.asarray(moving.convert("RGB"), int)
+        moving.seek(1)
+        second = np.asarray(moving.convert("RGB"), int)
+    seen = np.asarray(picture_in(image).convert("RGB"), int)
+    assert "image/gif" not in image and 2 * np.abs(seen - first).mean() < np.abs(seen - second).mean()
+    before, _, _ = words["text/html"].partition("<details>")
+    (link,) = re.findall(r'href="([^"]+)"', before)
+    assert (folder.parents[2] / "notebooks" / link).resolve() == (folder / "figures" / "moving.gif").resolve()
+
+
+@pytest.mark.parametrize(
+    ("profile", "place"), [("laptop", "../figures/01_small"), ("smoke", "figures"), ("laptop-overridden", "figures")]
+)
+def test_links_fit_the_place_where_the_print_will_be_read(folder, monkeypatch, profile, place):
+    caught = shown(monkeypatch)
+    monkeypatch.setenv("SHAPEOFLOSS_PROFILE", profile)
+    monkeypatch.setenv("SHAPEOFLOSS_FOLDER", str(folder))
+    figures.save(line(), "line", alt=ALT, data={"y": [1]})
+    assert re.findall(r'href="([^"]+)"', caught[1][0]["text/html"]) == [f"{place}/line.svg", f"{place}/line.csv"]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -145,8 +146,11 @@ def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
     executed = nbformat.reads(text, as_version=4)
     assert [cell.id for cell in executed.cells] == [f"cell-{n:03d}" for n in range(len(executed.cells))]
     assert str(root) not in text and "papermill" not in text and "iopub" not in text
-    picture = executed.cells[3].outputs[0]
-    assert picture.metadata["image/svg+xml"]["alt"].startswith("A line") and "<svg" in picture.data["image/svg+xml"]
+    picture, words = executed.cells[3].outputs
+    assert picture.metadata["image/png"]["alt"].startswith("A line")
+    assert set(picture.data) == {"image/png", "text/plain"}
+    (link, _) = re.findall('href="([^"]+)"', words.data["text/html"])
+    assert (root / "notebooks" / link).resolve() == root / "figures/01_good/line.svg"
     (entry,) = json.loads((root / "figures/index.json").read_text())
     assert (
         entry["notebook"] == "01_good"

@@ -1,16 +1,18 @@
 """The look of figures, and the only writer of images.
 
-Every figure is saved with its alternative text and with the plotted numbers as CSV beside it, so that two runs can be
-compared by value. The same figure gives the same bytes on every run.
+Every figure is saved with its description and with the plotted numbers as CSV beside it, so that two runs can be
+compared by value. The same figure gives the same bytes on every run. A notebook shows a small PNG of it, the one kind
+of image that every viewer of notebooks shows, also one that does not trust the notebook.
 """
 
 import base64
+import html
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -26,6 +28,9 @@ from shapeofloss import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_json, sha256, write_atomically, write_rows
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 # One colour for one role everywhere; the palette is told apart by colour-blind readers.
 PALETTE = sns.color_palette("colorblind")
 SOURCE, TARGET = PALETTE[0], PALETTE[1]
@@ -33,6 +38,8 @@ FIELD = "viridis"  # perceptually uniform: loss values, densities
 
 PNG_POINTS = 4000  # a drawing with more marks than this is smaller, and quicker to open, as PNG
 DOTS_PER_INCH = 160
+PREVIEW_DOTS_PER_INCH = 120  # of what a notebook shows
+SHOWN_DOTS_PER_INCH = 100  # at which width it shows it
 ANIMATION_DOTS_PER_INCH = 80
 LARGEST_ANIMATION = 1_000_000  # bytes
 NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
@@ -69,7 +76,7 @@ def save(
     answers: str = "",
     timing: bool = False,
 ) -> None:
-    """Write a figure, its numbers and its entry for the index into the present run, and show it.
+    """Write a figure, its numbers and its entry for the index into the present run, and show a preview.
 
     The format follows a fixed rule: SVG, or PNG where the figure holds an image or more than 4,000 marks.
 
@@ -86,9 +93,10 @@ def save(
     table = _checked(name, alt, data)
     kind = "png" if _marks(figure) > PNG_POINTS else "svg"
     image = render(figure, kind)
+    small = _opened(render(figure, "png", PREVIEW_DOTS_PER_INCH))
     plt.close(figure)
     _write(image, f"{name}.{kind}", alt=alt, table=table, answers=answers, timing=timing)
-    _show(image, kind, " ".join(alt.split()), width=round(figure.get_figwidth() * 100))
+    _show(small, f"{name}.{kind}", alt, width=round(figure.get_figwidth() * SHOWN_DOTS_PER_INCH))
 
 
 def save_animation(
@@ -100,7 +108,9 @@ def save_animation(
     answers: str = "",
     milliseconds: int = 80,
 ) -> None:
-    """Write figures of one size as a GIF that repeats itself, with what `save` writes beside an image, and show it.
+    """Write figures of one size as a GIF that repeats itself, with what `save` writes beside an image.
+
+    A notebook shows the first frame and a link to the GIF, which some viewers of notebooks would leave out.
 
     All frames share the colours of the first, the middle and the last one, 128 at most, so that only what moves takes
     room.
@@ -121,7 +131,7 @@ def save_animation(
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=ANIMATION_DOTS_PER_INCH)
         plt.close(figure)
-        drawn.append(Image.open(buffer).convert("RGB"))
+        drawn.append(_opened(buffer.getvalue()))
     if len(drawn) < 2 or len({own.size for own in drawn}) > 1:
         sizes = sorted({own.size for own in drawn})
         raise UserError(f"Animation {name} needs at least two frames of one size, not {len(drawn)} of sizes {sizes}.")
@@ -140,7 +150,7 @@ def save_animation(
             "draw fewer or smaller frames."
         )
     _write(image, f"{name}.gif", alt=alt, table=table, answers=answers, timing=False)
-    _show(image, "gif", " ".join(alt.split()), width=width)
+    _show(drawn[0], f"{name}.gif", alt, width=width)
 
 
 def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
@@ -186,13 +196,13 @@ def _version(package: str) -> str:
         return ""
 
 
-def render(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     """Return the bytes of a figure as `svg` or `png`: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     dated = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     fixed = {name: value for name, value in mpl.rcParamsDefault.items() if name.startswith(("savefig.", "svg."))}
     with mpl.rc_context({**fixed, "svg.hashsalt": LOOK["svg.hashsalt"]}):
-        figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=dated)
+        figure.savefig(buffer, format=kind, dpi=dots_per_inch, metadata=dated)
     return buffer.getvalue()
 
 
@@ -212,17 +222,61 @@ def _marks(figure: Figure) -> float:
     return total
 
 
-def _show(image: bytes, kind: str, alt: str, *, width: int) -> None:
-    """Show the written image in a notebook, with its alternative text."""
+def _opened(image: bytes) -> "Image":
+    from PIL import Image
+
+    return Image.open(io.BytesIO(image)).convert("RGB")
+
+
+def preview(picture: "Image") -> bytes:
+    """Return a picture as PNG of at most 256 colours, a third to a half of the size that all its colours would take.
+
+    Median cut alone draws bands into colour maps; k-means after it halves the largest errors and needs no dithering.
+    """
+    buffer = io.BytesIO()
+    picture.quantize(256, kmeans=1).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def bundles(picture: "Image", file: str, alt: str, *, width: int, place: str) -> list[tuple[dict[str, str], Any]]:
+    """Return what a notebook shows of a figure: MIME bundles with their metadata.
+
+    The image and its description are two bundles: HTML in the first would be shown instead of the image.
+
+    Args:
+        picture: The figure, or the first frame of an animation.
+        file: Name of its file in `place`, beside which its numbers lie as CSV.
+        alt: Its description.
+        width: How wide it is shown, in pixels.
+        place: Relative address of the folder with the file, for a reader of the notebook.
+    """
+    alt = " ".join(alt.split())
+    image = {"image/png": base64.b64encode(preview(picture)).decode(), "text/plain": f"Figure {Path(file).stem}: {alt}"}
+    link = f"{place}/{file}"
+    play = f'<a href="{link}">Play the animation</a>; the image is its first frame.\n' if file.endswith(".gif") else ""
+    numbers = Path(file).with_suffix(".csv")
+    words = (
+        f"{play}<details><summary>Description and files</summary>\n{html.escape(alt)}\n"
+        f'<a href="{link}">{file}</a>, <a href="{place}/{numbers}">{numbers}</a></details>'
+    )
+    return [
+        (image, {"image/png": {"alt": alt, "width": width}}),
+        ({"text/html": words, "text/plain": f"Files: {link}, {place}/{numbers}"}, {}),
+    ]
+
+
+def _show(picture: "Image", file: str, alt: str, *, width: int) -> None:
+    """Show a figure in a notebook, if this is one."""
     from IPython import get_ipython
     from IPython.display import display
 
     if get_ipython() is None:
         return
-    mime = "image/svg+xml" if kind == "svg" else f"image/{kind}"
-    content = image.decode() if kind == "svg" else base64.b64encode(image).decode()
-    bundle: dict[str, Any] = {mime: content, "text/plain": f"Figure: {alt}"}
-    display(bundle, raw=True, metadata={mime: {"alt": alt, "width": width}})
+    run = workspace.current()
+    # The print of a laptop run moves to notebooks/, where scripts are opened too; other prints stay in the run folder.
+    homes = {"laptop": f"../figures/{run.notebook}", "interactive": f"../runs/interactive/{run.notebook}/figures"}
+    for bundle, about in bundles(picture, file, alt, width=width, place=homes.get(run.profile, "figures")):
+        display(bundle, raw=True, metadata=about)
 
 
 def panels(columns: int, *, height: float = 3.2, width: float = 3.2) -> tuple[Figure, Sequence[Any]]:

@@ -24,7 +24,7 @@ from shapeofloss import profiles, workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
 from shapeofloss.runner.inputs import parameters_of, read_script
-from shapeofloss.runner.prints import normalised
+from shapeofloss.runner.prints import normalised, written
 from shapeofloss.runner.process import FAILURE, KERNEL, PARTIAL
 
 OUTPUT_LIMIT = 20_000_000  # characters of output per notebook; beyond, a print cannot be opened
@@ -141,7 +141,12 @@ def execute(name: str, folder: Path, parameters: dict[str, Any]) -> int:
         if cell.execution_count is None:
             fail(folder, number - 1, ["The kernel ended itself before the next cell was done (sys.exit?)."])
             return 1
-    write_atomically(folder / f"{name}.ipynb", nbformat.writes(normalised(executed)) + "\n")
+    try:
+        text = written(normalised(executed))
+    except UserError as error:
+        fail(folder, None, [str(error)])
+        return 1
+    write_atomically(folder / f"{name}.ipynb", text)
     partial.unlink()
     return 0
 

@@ -3,10 +3,14 @@
 import re
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode, v4
 
 from shapeofloss import workspace
+from shapeofloss.errors import UserError
 from shapeofloss.runner.process import KERNEL
+
+LARGEST = 1_500_000  # bytes of a print; hosts stop to show notebooks at about 2 MB
 
 
 def normalised(executed: NotebookNode) -> NotebookNode:
@@ -22,6 +26,28 @@ def normalised(executed: NotebookNode) -> NotebookNode:
         cells.append(copy)
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def written(executed: NotebookNode) -> str:
+    """Return a print as the text of its file.
+
+    Raises:
+        UserError: If it would be larger than 1.5 MB.
+    """
+    text = str(nbformat.writes(executed)) + "\n"
+    if (total := len(text.encode())) > LARGEST:
+        parts = []
+        for number, cell in enumerate(executed.cells, 1):
+            parts.append((len(cell.source.encode()), number, cell.source))
+            for output in cell.get("outputs", []):
+                words = output.get("text") or output.get("data", {}).get("text/plain", output.output_type)
+                parts.append((len(str(output).encode()), number, words))
+        size, number, words = max(parts)
+        raise UserError(
+            f"The print would take {total / 1e6:.1f} MB; {LARGEST / 1e6:g} MB are allowed, so that viewers open it. "
+            f"Its largest part, {size / 1e6:.1f} MB, is in cell {number}: {words[:60]!r}. Show less, or smaller."
+        )
+    return text
 
 
 def in_sync(script: NotebookNode, executed: NotebookNode) -> bool:
