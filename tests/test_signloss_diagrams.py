@@ -109,7 +109,7 @@ def test_a_distance_is_symmetric_and_scales():
         (lambda: persistence_diagram([]), "1, 2 or 3 dimensions"),
         (lambda: persistence_diagram([1.0, math.nan]), "not finite"),
         (lambda: persistence_diagram([1.0], neighbours="al"), "Did you mean 'all'"),
-        (lambda: wasserstein([[0, 1]], [[0, 1]], order=0.5), "at least 1"),
+        (lambda: wasserstein([[0, 1]], [[0, 1]], order=0.5), "order is 0.5; a number from 1"),
         (lambda: wasserstein([[0, 1]], [[0, 1]], order=math.inf), "infinity norm"),
         (lambda: wasserstein([[0, 1]], [[0, 1]], essential="dropp"), "Did you mean 'drop'"),
         (lambda: union_find.diagram([1.0, math.inf]), "not finite"),
