@@ -126,8 +126,8 @@ def _upward(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[ND
     if below.any() and (both[:, 1] > both[:, 0]).any():
         birth, death = both[below.argmax()]
         raise UserError(
-            f"The point ({birth:g}, {death:g}) dies below its birth, and others above; diagrams of sublevel sets, or of "
-            "superlevel sets, are compared with their like."
+            f"The point ({birth:g}, {death:g}) dies below its birth, and others above; diagrams of sublevel sets, or "
+            "of superlevel sets, are compared with their like."
         )
     return (first[:, ::-1], second[:, ::-1]) if below.any() else (first, second)
 
@@ -193,7 +193,10 @@ def _bottleneck(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def _ways(
     a: NDArray[np.float64], b: NDArray[np.float64], q: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
-    """Return distances between points, of the smaller and of the larger diagram's to the diagonal; all over 2^exponent."""
+    """Return distances of points to each other, and of the smaller and the larger diagram's to the diagonal.
+
+    All are over 2 to the exponent that comes last.
+    """
     a, b = sorted((a, b), key=len)
     exponent = int(np.frexp(np.abs(np.vstack([a, b])).max(initial=0))[1])
     a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)

@@ -43,7 +43,7 @@ class Mismatch(torch.autograd.Function):
                 kept = run(own, other, ctx.sharpness, ctx.factors, wanted=True)[1]
             if needed and kept is not None:
                 scale = outer[0].reshape(-1, *[1] * (own.dim() - 1))
-                if not eager.readable(scale):  # a batch of gradients asked for at once: each scales the one that is kept
+                if not eager.readable(scale):  # of a batch of gradients, each scales the one that is kept
                     kept = kept * scale
                 elif not bool((scale == 1).all()):
                     kept.mul_(scale)

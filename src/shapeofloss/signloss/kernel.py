@@ -79,7 +79,9 @@ def _compare(
         gap = abs(side * (sign - a * q * inverse))  # exactly zero where both agree
         total += gap if counts[j] > zero else zero
         slope = one - sign * sign
-        change[j] = factor * side * (zero if inner != u and u == u else slope)  # rounding leaves a slope beyond the bound
+        change[j] = (
+            factor * side * (zero if inner != u and u == u else slope)
+        )  # rounding leaves a slope beyond the bound
     return total
 
 

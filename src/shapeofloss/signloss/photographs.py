@@ -93,7 +93,9 @@ def _read(file: Path) -> NDArray[np.uint8]:
     except Exception as error:  # Pillow's plugins raise whatever their parsers meet
         unsaid = isinstance(error, UnidentifiedImageError) or (isinstance(error, OSError) and error.filename)
         told = "" if unsaid else f" ({type(error).__name__}: {str(error).rstrip('.')})"
-        raise UserError(f"{file.name} cannot be read as an image{told}; mend it or take it out of its folder.") from None
+        raise UserError(
+            f"{file.name} cannot be read as an image{told}; mend it or take it out of its folder."
+        ) from None
     raise UserError(
         f"{file.name} holds grey values of {'floats' if image.mode == 'F' else '32 bits'}, whose white is not known; "
         "save it with 8 or 16 bits."

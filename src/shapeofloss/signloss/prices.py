@@ -101,7 +101,9 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     ):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise UserError(f"Row {lines[row]} of {path.name} has '{table[name].iloc[row]}' in {name}, which is not {wanted}.")
+            raise UserError(
+                f"Row {lines[row]} of {path.name} has '{table[name].iloc[row]}' in {name}, which is not {wanted}."
+            )
     apart = moments.diff().dt.total_seconds().to_numpy()[1:] / 60
     if (apart <= 0).any():
         row = int(np.flatnonzero(apart <= 0)[0])
