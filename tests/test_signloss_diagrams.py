@@ -112,6 +112,13 @@ def test_a_distance_is_symmetric_and_scales():
         (lambda: wasserstein([[0, 1]], [[0, 1]], order=0.5), "order is 0.5; a number from 1"),
         (lambda: wasserstein([[0, 1]], [[0, 1]], order=math.inf), "infinity norm"),
         (lambda: wasserstein([[0, 1]], [[0, 1]], essential="dropp"), "Did you mean 'drop'"),
+        (lambda: wasserstein([[0, 1, 0]], []), r"\(n, 2\) is needed"),
+        (lambda: wasserstein([[0, math.nan]], []), "NaN"),
+        (lambda: wasserstein([[0, 1]], [[1, 0]]), "dies below its birth"),
+        (lambda: persistence_diagram(np.ma.masked_less([1.0, 2.0], 1.5)), "masked values"),
+        (lambda: union_find.hungarian([[math.nan]]), "not finite"),
+        (lambda: union_find.hungarian(np.zeros((2, 3))), "square"),
+        (lambda: union_find.by_assignment([[0, 1]], [], order=math.inf), "order is inf"),
         (lambda: union_find.diagram([1.0, math.inf]), "not finite"),
     ],
 )

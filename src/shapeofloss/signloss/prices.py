@@ -60,15 +60,14 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     Args:
         path: A table, with commas, with one column of times (`timestamp`, `datetime`, `time` or `date`), each with its
             date, year first (2025-01-06 09:30, seconds and offset as you like), and one of prices (`close` or
-            `price`); other columns, blank lines, and commas at the end of a row are ignored. One row a minute, oldest first; nights, weekends and missing minutes
-            are left as they are, so that some windows lead across them.
+            `price`); other columns, blank lines, and commas at the end of a row are ignored. One row a minute, oldest
+            first; nights, weekends and missing minutes are left as they are, so that some windows lead across them.
     Returns:
         Shape (rows,), in the file's currency.
     Raises:
         UserError: If the file is no table of UTF-8 text; a row is longer than the heading; a column is missing, there
-            twice, or cannot be read; times are not rising or are far from a
-            minute apart, there is a gap of more than a week, or prices are missing or not positive, or too few. It names
-            the row by its line in the file.
+            twice, or cannot be read; times are not rising or are far from a minute apart, there is a gap of more than
+            a week, or prices are missing or not positive, or too few. It names the row by its line in the file.
     """
     import pandas as pd
 
