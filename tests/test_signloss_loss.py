@@ -288,7 +288,7 @@ def test_beyond_saturation_and_at_infinity_the_loss_is_that_of_plain_operations(
     assert not torch.autograd.grad(directional_sign_loss(u, -u.detach(), sharpness=1e6), u)[0].any()
     for end, other, s in ((1e30, 2e30, 1e30), (math.inf, math.inf, 1.0)):
         x, y = (torch.tensor([[0.0, t]], dtype=dtype) for t in (end, other))
-        assert float(directional_sign_loss(x, y, sharpness=s)) == 0
+        assert abs(float(directional_sign_loss(x, y, sharpness=s))) < 1e-15
     with pytest.raises(UserError, match="can be computed"):
         directional_sign_loss(u.float(), u.float(), sharpness=1e39)
 
@@ -305,7 +305,7 @@ def test_batched_gradients_traced_graphs_and_negated_views_are_those_of_plain_op
 
     plain = jacobian(lambda t: each(t, torch.tanh), x)
     assert torch.allclose(jacobian(each, x, vectorize=True), plain)
-    assert torch.allclose(make_fx(each)(y * 2)(x), each(x))
+    assert torch.allclose(make_fx(lambda t: each(t))(y * 2)(x), each(x))
     assert torch.allclose(each(torch._neg_view(x)), each(-x))
     with FakeTensorMode():
         assert directional_sign_loss(torch.randn(2, 5), torch.randn(2, 5), sharpness=2.0).shape == ()
