@@ -200,7 +200,7 @@ def _ways(
     a, b = sorted((a, b), key=len)
     exponent = int(np.frexp(np.abs(np.vstack([a, b])).max(initial=0))[1])
     a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)
-    joint = _ground(*(np.abs(a[:, None, i] - b[None, :, i]) for i in (0, 1)), q)
+    joint = _ground(np.abs(a[:, :1] - b[:, 0]), np.abs(a[:, 1:] - b[:, 1]), q)
     mine, yours = (2 ** (1 / q - 1) * np.diff(points)[:, 0] for points in (a, b))
     return joint, mine, yours, exponent
 
@@ -209,7 +209,7 @@ def _ground(across: NDArray[np.float64], along: NDArray[np.float64], q: float) -
     """Return the q-norm of differences, without powers of small numbers."""
     high, low = np.maximum(across, along), np.minimum(across, along)
     ratio = np.divide(low, high, out=np.zeros_like(high), where=high > 0)
-    return high * (1 + ratio**q) ** (1 / q)  # type: ignore[no-any-return]
+    return high * (1 + ratio**q) ** (1 / q)
 
 
 def _norm(distances: NDArray[np.float64], p: float) -> float:
