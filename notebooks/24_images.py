@@ -382,7 +382,7 @@ written.round({"claimed bytes": 1, "excess": 5})
 
 # %% [markdown]
 # Within a thousandth of the promise, and the image that comes out is the decoder's own reconstruction, bit by bit.
-# (The header, eight bytes for size and $\lambda$, is left out. A coder of this kind demands that encoder and decoder
+# (The header, twelve bytes for size, $\lambda$ and a checksum, is left out. A coder of this kind demands that encoder and decoder
 # compute *exactly* the same probabilities: on another machine, with other rounding, the bytes may not be readable.
 # Real formats compute them in whole numbers for this reason.)
 #

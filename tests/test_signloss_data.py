@@ -108,7 +108,7 @@ def spoiled(table, kind):
         ("columns", "has the columns timestamp, open; one of .* and one of close, price are needed"),
         ("no time", "one of timestamp, datetime, time, date"),
         ("few", "has 500 rows; at least 1000"),
-        ("missing", "Row 9 of prices.csv has 'nan' in close, which is not a positive price"),
+        ("missing", "Row 9 of prices.csv has '' in close, which is not a positive price"),
         ("words", r"Row 9 of prices.csv has 'n/a\?' in close"),
         ("negative", "Row 9 of prices.csv has '-1.0' in close"),
         ("unreadable", "Row 9 of prices.csv has 'yesterday' in timestamp, which is not a time"),

@@ -237,14 +237,14 @@ def test_not_a_number_stays_in_its_example(way):
         ({"y": torch.zeros(2, 3, dtype=torch.float64)}, "they have to be alike"),
         ({"x": torch.zeros(2, 3).long(), "y": torch.zeros(2, 3).long()}, r"Convert them, with x.float\(\)"),
         ({"x": torch.zeros(2, 3).cfloat(), "y": torch.zeros(2, 3).cfloat()}, "complex numbers have no order"),
-        ({"sharpness": 0.0}, "sharpness is 0.0; it has to be positive"),
-        ({"sharpness": -1.0}, "it has to be positive"),
-        ({"sharpness": math.nan}, "it has to be positive"),
+        ({"sharpness": 0.0}, "sharpness is 0.0; a finite number above 0"),
+        ({"sharpness": -1.0}, "above 0"),
+        ({"sharpness": math.nan}, "sharpness is nan"),
         ({"sign_like": "tahn"}, "Did you mean 'tanh'"),
         ({"average": "comparison"}, "Did you mean 'comparisons'"),
         ({"reduction": "avg"}, "There is no reduction 'avg'"),
         ({"weights": [1, 1]}, "There are 2 weights"),
-        ({"weights": [-1]}, "at least 0"),
+        ({"weights": [-1]}, "A weight is -1; a finite number from 0"),
         ({"weights": [0]}, "nothing to compare"),
         ({"x": torch.zeros(2, 1), "y": torch.zeros(2, 1)}, "nothing to compare"),
         ({"x": torch.zeros(3), "y": torch.zeros(3)}, r"give x\[None\]"),
@@ -271,3 +271,52 @@ def test_torch_and_numpy_are_all_that_it_needs():
     )
     run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert run.stdout == "2.0\n", run.stderr
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_means_and_counts_of_half_precision_are_those_of_double(kind):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(1, 70_000, generator=generator).to(kind) for _ in "xy")
+    found = directional_sign_loss(x, y, sharpness=30.0)
+    assert float(found) == pytest.approx(float(directional_sign_loss(x.double(), y.double(), sharpness=30.0)), rel=0.01)
+    assert float(exact_sign_mismatch(x, y)) == float(exact_sign_mismatch(x.double(), y.double())) > 30_000
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_beyond_saturation_and_at_infinity_the_loss_is_that_of_plain_operations(way, dtype):
+    u = torch.tensor([[0.0, 1000.0]], dtype=dtype, requires_grad=True)
+    assert not torch.autograd.grad(directional_sign_loss(u, -u.detach(), sharpness=1e6), u)[0].any()
+    for end, other, s in ((1e30, 2e30, 1e30), (math.inf, math.inf, 1.0)):
+        x, y = (torch.tensor([[0.0, t]], dtype=dtype) for t in (end, other))
+        assert abs(float(directional_sign_loss(x, y, sharpness=s))) < 1e-15
+    with pytest.raises(UserError, match="can be computed"):
+        directional_sign_loss(u.float(), u.float(), sharpness=1e39)
+
+
+def test_batched_gradients_traced_graphs_and_negated_views_are_those_of_plain_operations():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.autograd.functional import jacobian
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    x, y = pair((2, 6))
+
+    def each(t, sign="tanh"):
+        return directional_sign_loss(t, y, sharpness=2.0, sign_like=sign, reduction="none")
+
+    plain = jacobian(lambda t: each(t, torch.tanh), x)
+    assert torch.allclose(jacobian(each, x, vectorize=True), plain)
+    assert torch.allclose(make_fx(lambda t: each(t))(y * 2)(x), each(x))
+    assert torch.allclose(each(torch._neg_view(x)), each(-x))
+    with FakeTensorMode():
+        assert directional_sign_loss(torch.randn(2, 5), torch.randn(2, 5), sharpness=2.0).shape == ()
+
+
+def test_neighbouring_whole_numbers_beyond_double_precision_differ():
+    assert float(exact_sign_mismatch(torch.tensor([[2**53, 2**53 + 1]]), torch.tensor([[0, 1]]))) == 0
+
+
+@pytest.mark.parametrize("given", [np.zeros((2, 3)), [[1.0, 2.0]], None, torch.zeros(2, 3).to_sparse()])
+def test_what_is_no_dense_tensor_is_refused_with_a_sentence(given):
+    for call in (lambda: directional_sign_loss(given, given, sharpness=1.0), lambda: exact_sign_mismatch(given, given)):
+        with pytest.raises(UserError, match="tensor"):
+            call()

@@ -1,6 +1,7 @@
 """Write an image's latents with a range coder, and read them back."""
 
 import struct
+import zlib
 
 import constriction
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapeofloss.arrays import as_number, as_tensor
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.residual_vae import STRIDE, ResidualVAE
 
-HEADER = struct.Struct("<HHf")  # height, width, lambda
+HEADER = struct.Struct("<HHfI")  # height, width, lambda, and a checksum of all else
+SINGLE = float(np.finfo(np.float32).max)
 LARGEST = 1000  # of a rounded residual, either way
 
 
@@ -20,17 +23,25 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
 
     Args:
         model: Ready for use.
-        image: In [-1, 1], shape (3, height, width).
-        weight: lambda.
+        image: In [-1, 1], shape (3, height, width), sides up to 65,535.
+        weight: lambda, positive in single precision.
     Returns:
-        A header of 8 bytes and the coded latents; the reconstruction, shape (3, height, width); and the bits that the
+        A header of 12 bytes and the coded latents; the reconstruction, shape (3, height, width); and the bits that the
         model claims for the latents.
     Raises:
-        UserError: If the image is no image, or has latents too large to be coded.
+        UserError: If the image is no image, lambda not positive, the model still in training, or what it makes of the
+            image too large to be coded, or not a number.
     """
+    _ready(model)
+    weight = as_number(weight, "lambda", at_least=float(np.finfo(np.float32).tiny), at_most=SINGLE)
+    as_tensor(image, "image")
     if image.dim() != 3 or len(image) != 3:
         raise UserError(f"The image has shape {tuple(image.shape)}; (3, height, width) is needed.")
     height, width = image.shape[1:]
+    if not 1 <= min(height, width) <= max(height, width) <= 65_535:
+        raise UserError(f"The image has {height} x {width} pixels; sides of 1 to 65,535 can be coded.")
+    if not (image.is_floating_point() and bool(image.isfinite().all())):
+        raise UserError("The image has values that are not finite floating numbers; numbers in [-1, 1] are needed.")
     padded = _padded(image[None])
     encoder = constriction.stream.queue.RangeEncoder()
     with torch.no_grad():
@@ -41,14 +52,15 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
         def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
             centre = lam.sqrt() * model.posterior[level](torch.cat([d, seen[level]], dim=1))
             residual = (centre - mean).round()
-            if residual.abs().max() > LARGEST:
+            if not residual.abs().max() <= LARGEST:  # nor NaN
                 raise UserError(f"A latent is {residual.abs().max():g}; at most {LARGEST} can be coded.")
             encoder.encode(_symbols(residual), _family(), np.zeros(residual.numel()), _scales(scale))
             return mean + residual, residual
 
         decoded = model.decode((1, padded.shape[2], padded.shape[3]), lam, choose)
         _, bits = model(padded, torch.tensor([weight]))
-    data = HEADER.pack(height, width, weight) + encoder.get_compressed().astype("<u4").tobytes()
+    words = encoder.get_compressed().astype("<u4").tobytes()
+    data = HEADER.pack(height, width, weight, _checksum(height, width, weight, words)) + words
     return data, decoded[0, :, :height, :width], float(bits)
 
 
@@ -58,20 +70,29 @@ def decompress(model: ResidualVAE, data: bytes) -> Tensor:
     The same model on the same kind of machine is needed: the range coder follows the model's numbers exactly.
 
     Raises:
-        UserError: If the bytes cannot be those of an image.
+        UserError: If the bytes are not all of those that `compress` wrote, or those of another model.
     """
+    _ready(model)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise UserError(f"data is of type {type(data).__name__}; bytes are needed.")
+    data = bytes(data)
     if len(data) < HEADER.size or (len(data) - HEADER.size) % 4:
         raise UserError(f"{len(data)} bytes are no coded image: a header of {HEADER.size} and words of 4 are needed.")
-    height, width, weight = HEADER.unpack_from(data)
-    if not (height and width and weight > 0):
+    height, width, weight, checksum = HEADER.unpack_from(data)
+    if not (height and width and 0 < weight <= SINGLE):
         raise UserError(
             f"The header names an image of {height} x {width} with lambda {weight}; all have to be positive."
         )
+    if checksum != _checksum(height, width, weight, data[HEADER.size :]):
+        raise UserError(f"The {len(data)} bytes are not those that were written: they are cut short, or changed.")
     words = np.frombuffer(data, "<u4", offset=HEADER.size).astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
 
     def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        symbols = decoder.decode(_family(), np.zeros(mean.numel()), _scales(scale))
+        try:
+            symbols = decoder.decode(_family(), np.zeros(mean.numel()), _scales(scale))
+        except AssertionError:
+            raise UserError("The bytes cannot be decoded: another model wrote them, or another machine.") from None
         residual = torch.from_numpy(symbols.astype(np.float32)).reshape(mean.shape)
         return mean + residual, residual
 
@@ -95,5 +116,18 @@ def _symbols(residual: Tensor) -> NDArray[np.int32]:
     return residual.flatten().numpy().astype(np.int32)
 
 
+def _checksum(height: int, width: int, weight: float, words: bytes) -> int:
+    return zlib.crc32(HEADER.pack(height, width, weight, 0) + words)
+
+
+def _ready(model: ResidualVAE) -> None:
+    if not isinstance(model, ResidualVAE):
+        raise UserError(f"model is of type {type(model).__name__}; a ResidualVAE is needed.")
+    if model.training:
+        raise UserError("The model is in training, and adds noise; call model.eval() first.")
+
+
 def _scales(scale: Tensor) -> NDArray[np.float64]:
+    if not bool(((scale > 0) & scale.isfinite()).all()):  # the coder would end the process
+        raise UserError("The model gives scales that are not positive and finite; lambda is too large for it.")
     return scale.flatten().numpy().astype(np.float64)

@@ -41,8 +41,12 @@ class Mismatch(torch.autograd.Function):
             kept = ctx.gradient if own is x else None
             if needed and kept is None:  # of y, or of x in a second pass over a graph that was kept
                 kept = run(own, other, ctx.sharpness, ctx.factors, wanted=True)[1]
-            if needed and kept is not None and not bool((outer[0] == 1).all()):
-                kept.mul_(outer[0].reshape(-1, *[1] * (own.dim() - 1)))
+            if needed and kept is not None:
+                scale = outer[0].reshape(-1, *[1] * (own.dim() - 1))
+                if not eager.readable(scale):  # of a batch of gradients, each scales the one that is kept
+                    kept = kept * scale
+                elif not bool((scale == 1).all()):
+                    kept.mul_(scale)
             gradients.append(kept if needed else None)
         ctx.gradient = None
         return *gradients, None, None

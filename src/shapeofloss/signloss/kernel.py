@@ -16,7 +16,7 @@ CHUNK = 2048  # comparisons between the two inner loops: what they share stays i
 
 
 def ratio(u: Any) -> Any:
-    """Return numerator and denominator of tanh 4u: a name for compiled code alone."""
+    """Return numerator and denominator of tanh 4u, and u within the bound: a name for compiled code alone."""
     raise NotImplementedError
 
 
@@ -31,18 +31,18 @@ def _single(u: Any) -> Any:
     y = z * z
     p, q = z * (np.float32(105) + np.float32(10) * y), np.float32(105) + y * (np.float32(45) + y)
     p, q = two * p * q, q * q + p * p
-    return two * p * q, q * q + p * p
+    return two * p * q, q * q + p * p, z
 
 
 def _double(u: Any) -> Any:
-    u = 4.775 if u > 4.775 else (-4.775 if u < -4.775 else u)
-    z = u * 0.5
+    inner = 4.775 if u > 4.775 else (-4.775 if u < -4.775 else u)
+    z = inner * 0.5
     y = z * z
     p = z * (135135.0 + y * (17325.0 + y * (378.0 + y)))
     q = 135135.0 + y * (62370.0 + y * (3150.0 + y * 28.0))
     p, q = 2.0 * p * q, q * q + p * p
     p, q = 2.0 * p * q, q * q + p * p
-    return 2.0 * p * q, q * q + p * p
+    return 2.0 * p * q, q * q + p * p, inner
 
 
 @overload(ratio, jit_options={"fastmath": REORDER})
@@ -69,15 +69,19 @@ def _compare(
     total = zero
     for j in range(len(change)):
         u, w = quarter * (x1[j] - x0[j]), quarter * (y1[j] - y0[j])
-        p, q = ratio(u)
-        a, b = ratio(w)
+        p, q, inner = ratio(u)
+        a, b, _ = ratio(w)
         inverse = one / (q * b)
         sign = p * b * inverse
-        side = one if u > w else (-one if u < w else u - w)  # tanh is increasing; NaN stays NaN
+        # tanh is increasing; infinities of one sign agree, and NaN stays NaN
+        side = one if u > w else (-one if u < w else (zero if u == w else u - w))
         side = side if counts[j] > zero else zero
         gap = abs(side * (sign - a * q * inverse))  # exactly zero where both agree
         total += gap if counts[j] > zero else zero
-        change[j] = factor * side * (one - sign * sign)
+        slope = one - sign * sign
+        change[j] = (
+            factor * side * (zero if inner != u and u == u else slope)
+        )  # rounding leaves a slope beyond the bound
     return total
 
 
@@ -107,6 +111,7 @@ def mismatch(
     elements, row = x.shape[1], sizes[-1]
     buffer = np.empty(CHUNK, x.dtype)
     quarter = sharpness * x.dtype.type(0.25)
+    most = np.finfo(x.dtype).max  # infinity times a slope of zero would be NaN
     every = np.ones(CHUNK, x.dtype)
     inside = np.ones(CHUNK, x.dtype)  # short rows are taken several at a time, without what leads from one to the next
     inside[row - 1 :: row] = 0
@@ -119,6 +124,7 @@ def mismatch(
                 continue
             short = d == len(sizes) - 1 and row < CHUNK
             stride, block = strides[d], elements if short else sizes[d] * strides[d]
+            steep = min(factors[d] * sharpness, most)
             width, counts = (CHUNK // row * row, inside) if short else (CHUNK, every)
             for start in range(0, elements, block):
                 stop = start + block - stride
@@ -126,9 +132,7 @@ def mismatch(
                     k = min(j + width, stop)
                     low, high = slice(j, k), slice(j + stride, k + stride)
                     change = buffer[: k - j]
-                    total = _compare(
-                        xs[low], xs[high], ys[low], ys[high], counts, quarter, factors[d] * sharpness, change
-                    )
+                    total = _compare(xs[low], xs[high], ys[low], ys[high], counts, quarter, steep, change)
                     totals[example] += np.float64(factors[d]) * np.float64(total)
                     if wanted:
                         after, before = gs[high], gs[low]

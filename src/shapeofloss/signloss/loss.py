@@ -1,14 +1,14 @@
 """The directional sign loss as users call it: checks, options, and the choice between the two ways to compute it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
+from shapeofloss.arrays import as_function, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.signloss import eager
 
@@ -47,11 +47,11 @@ def directional_sign_loss(
     ==========================================  ================================================================
 
     Args:
-        x, y: Arrays of one shape (N, n_1, ..., n_d), d at least 1, and of one floating type, on one device. A dimension
-            of size 1 has no comparisons and adds nothing. NaN, and infinities next to each other, make the loss of
-            their example NaN.
-        sharpness: s, in 1 / units of x; a positive number, or a tensor with one positive value, which may be learned
-            (it is not checked).
+        x, y: Tensors of one shape (N, n_1, ..., n_d), d at least 1, and of one floating type, on one device. Half
+            precision is computed in single. A dimension of size 1 has no comparisons and adds nothing. NaN, and
+            infinities of one sign next to each other, make the loss of their example NaN.
+        sharpness: s, in 1 / units of x; a number that is positive and finite in the type of the computation, or a
+            tensor with one positive value, which may be learned (the value is not checked).
         sign_like: "tanh", "softsign", "arctan" (scaled to (-1, 1)), "algebraic" (u / sqrt(1 + u^2)), "erf", or an odd
             increasing function of a tensor with limits -1 and 1.
         weights: One number, at least 0, for each of the d dimensions; ones if None. A dimension of weight 0 is left
@@ -63,7 +63,7 @@ def directional_sign_loss(
             difference against another counts 1/2.
         reduction: Over examples: "mean", "sum", or "none" for the loss of each, shape (N,).
     Returns:
-        The loss, without unit: a scalar, or shape (N,).
+        The loss, without unit, in the type of x: a scalar, or shape (N,).
     Raises:
         UserError: If an argument is none of the above, or there is nothing to compare.
     Source:
@@ -74,21 +74,30 @@ def directional_sign_loss(
         >>> round(directional_sign_loss(rising, falling, sharpness=100.0, average="none", halve=True).item(), 6)
         1.0
     """
-    _check(x, y, weights, average, reduction)
-    if not (x.is_floating_point() and y.is_floating_point()):
-        raise UserError(f"Integers have no gradient: x is {x.dtype} and y is {y.dtype}. Convert them, with x.float().")
-    if not isinstance(sharpness, Tensor) and not 0 < sharpness < math.inf:
-        raise UserError(f"sharpness is {sharpness}; it has to be positive and finite.")
-    if isinstance(sign_like, str) and sign_like not in eager.SIGN_LIKE:
-        raise unknown("sign-like function", sign_like, eager.SIGN_LIKE)
-    factors = _factors(x, weights, average, halve)
-    fused = _compiled() if sign_like == "tanh" and _plain(x, y) and not isinstance(sharpness, Tensor) else None
-    if fused is not None:
-        losses = fused.Mismatch.apply(x.contiguous(), y.contiguous(), sharpness, factors)
+    own = _checked(x, y, weights, average, reduction)
+    kind = x.dtype
+    if not x.is_floating_point():
+        raise UserError(f"Integers have no gradient: x is {kind} and y is {y.dtype}. Convert them, with x.float().")
+    if kind.itemsize < 2:
+        raise UserError(f"x is {kind}, which PyTorch cannot subtract. Convert both arrays, with x.float().")
+    if kind.itemsize == 2:  # sums of half precision end at 65,504, or count in steps of two from 256 on
+        x, y = x.float(), y.float()
+    s = _sharpness(sharpness, x.dtype)
+    if isinstance(sign_like, str):
+        if sign_like not in eager.SIGN_LIKE:
+            raise unknown("sign-like function", sign_like, eager.SIGN_LIKE)
+        sigma = eager.SIGN_LIKE[sign_like]
     else:
-        sigma = eager.SIGN_LIKE[sign_like] if isinstance(sign_like, str) else sign_like
-        losses = eager.mismatch(x, y, lambda u: sigma(sharpness * u), factors)
-    return _reduced(losses, reduction)
+        sigma = as_function(sign_like, "sign_like", example="torch.tanh")
+    factors = _factors(x, own, average, halve)
+    quick = isinstance(sign_like, str) and sign_like == "tanh" and not isinstance(s, Tensor) and eager.readable(x, y)
+    fused = _compiled() if quick else None
+    if fused is not None:
+        losses = fused.Mismatch.apply(x.contiguous(), y.contiguous(), s, factors)
+    else:
+        losses = eager.mismatch(x, y, lambda u: sigma(s * u), factors)
+    found = _reduced(losses, reduction)
+    return found.to(kind) if kind.itemsize == 2 else found
 
 
 def exact_sign_mismatch(
@@ -102,21 +111,22 @@ def exact_sign_mismatch(
 ) -> Tensor:
     """Count the finite differences whose signs differ; a zero against another sign counts one half.
 
-    The limit of `directional_sign_loss` for large sharpness, without a gradient. The arguments are the same; integers
-    are accepted.
+    The limit of `directional_sign_loss` for large sharpness, without a gradient. The arguments are the same; whole
+    numbers of any type and truth values are accepted, and compared exactly.
 
     Returns:
-        With the defaults the mismatches of an example, mean over examples.
+        With the defaults the mismatches of an example, mean over examples; in the type of x, but at least in single
+        precision, and in double for whole numbers.
+    Raises:
+        UserError: As `directional_sign_loss`.
     Source:
         Directional sign loss paper, section 3.1, "a non-differentiable exact version".
     Example:
         >>> exact_sign_mismatch(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 1]])).item()
         1.5
     """
-    _check(x, y, weights, average, reduction)
-    x, y = (t.detach() if t.is_floating_point() else t.double() for t in (x, y))
-    losses = eager.mismatch(x, y, eager.hard_sign, _factors(x, weights, average, halve))
-    return _reduced(losses, reduction).to(torch.promote_types(losses.dtype, torch.float32))
+    own = _checked(x, y, weights, average, reduction)
+    return _reduced(eager.exact(x, y, _factors(x, own, average, halve)), reduction)
 
 
 class DirectionalSignLoss(nn.Module):
@@ -157,10 +167,15 @@ class DirectionalSignLoss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in {"sharpness": self.sharpness, **self.options}.items())
 
 
-def _check(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str, reduction: str) -> None:
+def _checked(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str, reduction: str) -> list[float]:
+    """Refuse arguments that make no sense; return the weight of each dimension."""
     for name, given, valid in (("average", average, AVERAGES), ("reduction", reduction, REDUCTIONS)):
-        if given not in valid:
-            raise unknown(name, str(given), valid)
+        if not isinstance(given, str) or given not in valid:
+            raise unknown(name, given, valid)
+    for name, tensor in (("x", x), ("y", y)):
+        as_tensor(tensor, name)
+        if tensor.is_nested or tensor.is_quantized or tensor.layout != torch.strided:
+            raise UserError(f"{name} is a nested, quantised or sparse tensor; a dense one is needed.")
     if x.shape != y.shape:
         raise UserError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}; they have to be equal.")
     if x.dtype != y.dtype or x.device != y.device:
@@ -172,18 +187,36 @@ def _check(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str, 
             f"x has shape {tuple(x.shape)}; its first dimension has to count examples, at least one, and there has to "
             "be at least one more. For a single array, give x[None]."
         )
-    if weights is not None and len(weights) != x.dim() - 1:
+    if weights is None:
+        return [1.0] * (x.dim() - 1)
+    if not isinstance(weights, Iterable):
+        raise UserError(f"weights is {weights!r}; a list of one number for each dimension of an example is needed.")
+    own = [as_number(weight, "A weight", at_least=0) for weight in weights]
+    if len(own) != x.dim() - 1:
+        raise UserError(f"There are {len(own)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}.")
+    return own
+
+
+def _sharpness(sharpness: float | Tensor, kind: torch.dtype) -> float | Tensor:
+    if isinstance(sharpness, Tensor):
+        if sharpness.numel() != 1 or not sharpness.is_floating_point():
+            raise UserError(
+                f"sharpness is a tensor of shape {tuple(sharpness.shape)} and type {sharpness.dtype}; "
+                "a number, or a tensor with one floating number, is needed."
+            )
+        return sharpness
+    limits = torch.finfo(kind)
+    number = as_number(sharpness, "sharpness", above=0)
+    if not limits.smallest_normal <= number <= limits.max:
         raise UserError(
-            f"There are {len(weights)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}."
+            f"sharpness is {number:g}; in {kind} from {limits.smallest_normal:g} to {limits.max:g} can be computed."
         )
-    if weights is not None and not all(0 <= weight < math.inf for weight in weights):
-        raise UserError(f"The weights are {list(weights)}; each has to be finite, and at least 0.")
+    return number
 
 
-def _factors(x: Tensor, weights: Sequence[float] | None, average: str, halve: bool) -> list[float]:
+def _factors(x: Tensor, own: list[float], average: str, halve: bool) -> list[float]:
     """Return what the summed mismatch in each dimension is multiplied by."""
     sizes = x.shape[1:]
-    own = [1.0] * len(sizes) if weights is None else [float(weight) for weight in weights]
     elements = math.prod(sizes)
     counts = [elements // n * (n - 1) if n and weight else 0 for n, weight in zip(sizes, own, strict=True)]
     if not sum(counts):
@@ -200,19 +233,6 @@ def _factors(x: Tensor, weights: Sequence[float] | None, average: str, halve: bo
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
     return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
-
-
-def _plain(*tensors: Tensor) -> bool:
-    """Return whether compiled loops can read the tensors: on the CPU, and not within a transformation."""
-    try:
-        return (
-            not torch.compiler.is_compiling()
-            and all(t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) for t in tensors)
-            and all(t.data_ptr() is not None for t in tensors)  # raises within torch.func
-            and all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
-        )
-    except RuntimeError:
-        return False
 
 
 @cache

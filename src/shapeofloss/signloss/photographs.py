@@ -1,9 +1,11 @@
 """Photographs that come with the dependencies, or those of a folder, and random patches of them."""
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapeofloss import workspace
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError, unknown
 
 NAMES = {  # package and file
@@ -27,11 +30,15 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 def photograph(name: str) -> NDArray[np.uint8]:
     """Return a photograph by name, shape (height, width, 3), from 0 to 255.
 
-    A name with a slash is a file in the data folder, as `expanded` gives them.
+    A name with a slash is a file in the data folder, as `expanded` gives them. It is turned as its tag says; grey of 16
+    bits is scaled to 8; what is transparent is shown on white; of several pages the first is taken.
 
     Raises:
-        UserError: If there is no such name, or the file is no image.
+        UserError: If there is no such name, the file is no image, too large to be opened safely (about 179 million
+            pixels), or holds numbers without a known white: grey of floats, or of whole numbers of 32 bits.
     """
+    if not isinstance(name, str):
+        raise unknown("photograph", name, NAMES)
     if "/" in name:
         return _read(workspace.data() / name)
     if name not in NAMES:
@@ -49,8 +56,12 @@ def expanded(names: Sequence[str]) -> list[str]:
     Raises:
         UserError: If a name is neither, or there is no image in a folder.
     """
+    if isinstance(names, str):
+        raise UserError(f"names is '{names}'; a list of names is needed: ['{names}'].")
     found: list[str] = []
     for name in names:
+        if not isinstance(name, str):
+            raise unknown("photograph", name, NAMES)
         path = workspace.data() / name
         if name in NAMES or not path.is_dir():
             if name not in NAMES:
@@ -65,13 +76,35 @@ def expanded(names: Sequence[str]) -> list[str]:
 
 
 def _read(file: Path) -> NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError):
-        raise UserError(f"{file.name} cannot be read as an image; mend it or take it out of its folder.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large panoramas and odd tags; beyond twice the limit Pillow refuses
+            with Image.open(file) as stored:
+                image = ImageOps.exif_transpose(stored)
+                if image.mode.startswith("I;16"):
+                    return np.asarray(Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB"))
+                if image.mode not in ("I", "F"):
+                    if image.has_transparency_data:
+                        image = image.convert("RGBA")
+                        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+                    return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow's plugins raise whatever their parsers meet
+        unsaid = isinstance(error, UnidentifiedImageError) or (isinstance(error, OSError) and error.filename)
+        told = "" if unsaid else f" ({type(error).__name__}: {str(error).rstrip('.')})"
+        raise UserError(
+            f"{file.name} cannot be read as an image{told}; mend it or take it out of its folder."
+        ) from None
+    raise UserError(
+        f"{file.name} holds grey values of {'floats' if image.mode == 'F' else '32 bits'}, whose white is not known; "
+        "save it with 8 or 16 bits."
+    )
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey values of 16 bits in 8, rounded."""
+    return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
 
 
 def patches(names: Sequence[str], side: int, seed: int) -> Iterator[NDArray[np.float32]]:
@@ -86,6 +119,9 @@ def patches(names: Sequence[str], side: int, seed: int) -> Iterator[NDArray[np.f
     Raises:
         UserError: If a name is unknown, or a photograph smaller than a patch.
     """
+    side, seed = as_count(side, "side"), as_count(seed, "seed", at_least=0)
+    if isinstance(names, str) or not len(names):
+        raise UserError(f"names is {names!r}; a list of at least one name of a photograph is needed.")
     images = [photograph(name) for name in names]
     for name, image in zip(names, images, strict=True):
         if min(image.shape[:2]) < side:

@@ -1,5 +1,6 @@
 """Minute prices of a stock: simulated ones, or those of a file; and the autoencoder that compresses an hour of them."""
 
+import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shapeofloss.arrays import as_count, as_floats
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.training import Mixture, fit, measures, perceptrons
 
@@ -37,7 +39,7 @@ def simulated_prices(seed: int) -> NDArray[np.float64]:
     Returns:
         Shape (15360,), in dollars.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(as_count(seed, "seed", at_least=0))
     minute = np.arange(MINUTES)
     place = 2 * (minute - OPEN) / (CLOSE - OPEN) - 1  # -1 at the opening, 1 at the close
     regular = (minute >= OPEN) & (minute < CLOSE)
@@ -58,25 +60,24 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     Args:
         path: A table, with commas, with one column of times (`timestamp`, `datetime`, `time` or `date`), each with its
             date, year first (2025-01-06 09:30, seconds and offset as you like), and one of prices (`close` or
-            `price`); other columns are ignored. One row a minute, oldest first; nights, weekends and missing minutes
-            are left as they are, so that some windows lead across them.
+            `price`); other columns, blank lines, and commas at the end of a row are ignored. One row a minute, oldest
+            first; nights, weekends and missing minutes are left as they are, so that some windows lead across them.
     Returns:
         Shape (rows,), in the file's currency.
     Raises:
-        UserError: If a column is missing, there twice, or cannot be read, times are not rising or are far from a
-            minute apart, there is a gap of more than a week, or prices are missing or not positive, or too few.
+        UserError: If the file is no table of UTF-8 text; a row is longer than the heading; a column is missing, there
+            twice, or cannot be read; times are not rising or are far from a minute apart, there is a gap of more than
+            a week, or prices are missing or not positive, or too few. It names the row by its line in the file.
     """
     import pandas as pd
 
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path.name} cannot be read as a table: {error}.") from None
-    table.columns = table.columns.str.strip().str.lower()
+    path = Path(path)
+    heading, lines, rows = _table(path)
+    table = pd.DataFrame(rows, columns=heading, dtype=str)
     for name in (*TIMES, *CLOSES):
         if list(table.columns).count(name) > 1:
             raise UserError(
-                f"{path.name} has the column {name} more than once, spelt alike but for capitals or spaces."
+                f"{path.name} has the column {name} more than once, spelt alike, or alike but for capitals or spaces."
             )
     if {"date", "time"} <= set(table.columns) and not {"timestamp", "datetime"} & set(table.columns):
         raise UserError(
@@ -99,24 +100,64 @@ def load_prices(path: Path) -> NDArray[np.float64]:
     ):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise UserError(f"Row {row + 2} of {path.name} has '{table[name][row]}' in {name}, which is not {wanted}.")
+            raise UserError(
+                f"Row {lines[row]} of {path.name} has '{table[name].iloc[row]}' in {name}, which is not {wanted}."
+            )
     apart = moments.diff().dt.total_seconds().to_numpy()[1:] / 60
     if (apart <= 0).any():
         row = int(np.flatnonzero(apart <= 0)[0])
         what = "the time of the row before once more" if apart[row] == 0 else "an earlier time than the row before"
-        raise UserError(f"Row {row + 3} of {path.name} has {what}; every minute has to come once, oldest first.")
+        raise UserError(f"Row {lines[row + 1]} of {path.name} has {what}; every minute has to come once, oldest first.")
     if not 0.9 <= np.median(apart) <= 1.1:
         raise UserError(f"The rows of {path.name} are {np.median(apart):g} minutes apart; minute prices are needed.")
     if apart.max() > 7 * 24 * 60:
         row = int(apart.argmax())
         raise UserError(
-            f"Before row {row + 3} of {path.name} is a gap of {apart[row] / 1440:.0f} days; 7 at most may be."
+            f"Before row {lines[row + 1]} of {path.name} is a gap of {apart[row] / 1440:.0f} days; 7 at most may be."
         )
     return prices.to_numpy(np.float64)
 
 
+def _table(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
+    """Return the names of columns, in small letters, the line at which each row begins, and the rows, as long as these.
+
+    Raises:
+        UserError: If the file cannot be read, or a row is longer than the heading.
+    """
+    heading, lines, rows = None, [], []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader, line = csv.reader(file, skipinitialspace=True), 1
+            for row in reader:
+                if any(field.strip() for field in row):
+                    if heading is None:
+                        heading = [name.strip().lower() for name in row]
+                    elif any(field.strip() for field in row[len(heading) :]):
+                        raise UserError(
+                            f"Row {line} of {path.name} has {len(row)} fields, the heading {len(heading)}; every field "
+                            "needs a column."
+                        )
+                    else:
+                        lines.append(line)
+                        rows.append(row[: len(heading)] + [""] * (len(heading) - len(row)))
+                line = reader.line_num + 1
+    except UserError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{path.name} cannot be read as a table of UTF-8 text: {why}.") from None
+    if heading is None:
+        raise UserError(f"{path.name} cannot be read as a table: it is empty.")
+    return heading, lines, rows
+
+
 def windows(prices: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Return every stretch of prices, each less its first price, shape (prices - length + 1, length)."""
+    """Return every stretch of prices, each less its first price, shape (prices - length + 1, length).
+
+    Raises:
+        UserError: If the prices are no list of finite numbers, or fewer than `length`.
+    """
+    prices, length = as_floats(prices, "prices", shape=("n",)), as_count(length, "length")
     if len(prices) < length:
         raise UserError(f"{len(prices)} prices hold no window of {length}.")
     found = np.lib.stride_tricks.sliding_window_view(prices, length)
@@ -132,9 +173,12 @@ def split(prices: NDArray[np.float64], length: int, share: float) -> tuple[torch
         share: Of the prices, the latest, from which held-out windows are taken.
     Returns:
         Shape (windows, length) each, float32, without unit.
+    Raises:
+        UserError: As `windows`; if the share is not between 0 and 1, or the first prices never change.
     Source:
         Directional sign loss paper, section 4.1; held-out windows are ours.
     """
+    prices = as_floats(prices, "prices", shape=("n",))
     if not 0 < share < 1:
         raise UserError(f"The share of prices to hold out is {share}; it has to be between 0 and 1.")
     border = round(len(prices) * (1 - share))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 
 NEIGHBOURS = ("all", "axes")
@@ -25,7 +26,7 @@ def offsets(dimensions: int, neighbours: str = "all") -> list[tuple[int, ...]]:
         >>> offsets(1), len(offsets(3)), len(offsets(3, "axes"))
         ([(-1,), (1,)], 26, 6)
     """
-    if neighbours not in NEIGHBOURS:
+    if not isinstance(neighbours, str) or neighbours not in NEIGHBOURS:
         raise unknown("kind of neighbours", neighbours, NEIGHBOURS)
     steps = [step for step in itertools.product((-1, 0, 1), repeat=dimensions) if any(step)]
     return [step for step in steps if neighbours == "all" or sum(map(abs, step)) == 1]
@@ -57,14 +58,14 @@ def sweep(array: ArrayLike, *, neighbours: str = "all") -> Iterator[Event]:
     elder rule).
 
     Args:
-        array: Of any number of dimensions, all finite.
+        array: Of any number of dimensions, not empty, all finite.
         neighbours: As for `diagrams.persistence_diagram`.
+    Raises:
+        UserError: If an argument is none of the above.
     Source:
         Directional sign loss paper, appendix 5.1.1.
     """
-    values = np.asarray(array, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise UserError("The array has values that are not finite; a filtration needs numbers.")
+    values = as_floats(array, "The array", empty=False)
     padded = np.full([n + 2 for n in values.shape], np.inf)  # so that no cell is at the border
     padded[(slice(1, -1),) * values.ndim] = values
     heights = padded.ravel().tolist()
@@ -113,12 +114,33 @@ def by_assignment(first: ArrayLike, second: ArrayLike, *, order: float = 2) -> f
 
     Args:
         first, second: Shape (n, 2) and (m, 2).
-        order: p, at least 1 and finite.
+        order: p, at least 1 and finite; the powers of the distances have to be distinct numbers in double precision.
+    Raises:
+        UserError: If an argument is none of the above.
     Source:
         Directional sign loss paper, appendix 5.1.3, with the power and the free pairs that its steps leave out.
     """
-    cost = completed_cost(first, second) ** order
-    return float(cost[linear_sum_assignment(cost)].sum() ** (1 / order))
+    order = as_number(order, "order", at_least=1)
+    cost = completed_cost(first, second)
+    unit = 2.0 ** np.frexp(cost.max(initial=0))[1]  # so that powers of small and of large units are numbers, too
+    cost = (cost / unit) ** order
+    return float(cost[linear_sum_assignment(cost)].sum() ** (1 / order)) * float(unit)
+
+
+def as_diagram(points: ArrayLike, name: str, *, finite: bool = True) -> NDArray[np.float64]:
+    """Return a diagram as an array of shape (n, 2); an empty list is one without points.
+
+    Raises:
+        UserError: If it has another shape, a NaN, or an infinite value where `finite` ones are needed.
+    """
+    found = as_floats(points, name, finite=finite)
+    if found.shape == (0,):
+        return found.reshape(0, 2)
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise UserError(f"{name} has shape {found.shape}; (n, 2) is needed, births and deaths of one dimension.")
+    if np.isnan(found).any():
+        raise UserError(f"{name} has a point with NaN; leave it out, or let what never dies have death infinity.")
+    return found
 
 
 def completed_cost(first: ArrayLike, second: ArrayLike, *, free: bool = True) -> NDArray[np.float64]:
@@ -127,8 +149,10 @@ def completed_cost(first: ArrayLike, second: ArrayLike, *, free: bool = True) ->
     Args:
         first, second: Diagrams of finite points, shape (n, 2) and (m, 2).
         free: Whether pairs of projections cost nothing; as printed in the source, they cost their distance.
+    Raises:
+        UserError: If a diagram has another shape, or a point that is not finite.
     """
-    a, b = (np.asarray(points, dtype=np.float64).reshape(-1, 2) for points in (first, second))
+    a, b = as_diagram(first, "first"), as_diagram(second, "second")
     onto = [np.repeat(points.mean(axis=1, keepdims=True), 2, axis=1) for points in (a, b)]
     cost = np.zeros((len(a) + len(b), len(a) + len(b)))
     cost[: len(a), : len(b)] = cdist(a, b)
@@ -143,15 +167,21 @@ def hungarian(cost: ArrayLike) -> tuple[float, int]:
     """Solve an assignment serially by shortest augmenting paths; return its least cost and the inner-loop steps.
 
     Args:
-        cost: Shape (n, n).
+        cost: Shape (n, n), finite, at most 1e300 in size.
+    Raises:
+        UserError: If it is anything else.
     Source:
         The algorithm that the paper's appendix 5.1.3 names, in the form whose worst case is n^3.
     Example:
         >>> hungarian([[4, 1], [2, 0]])[0]
         3.0
     """
-    c = np.asarray(cost, dtype=np.float64)
+    c = as_floats(cost, "cost", shape=("n", "n"))
     n, steps = len(c), 0
+    if c.shape[1] != n:
+        raise UserError(f"cost has shape {c.shape}; it has to be square.")
+    if np.abs(c).max(initial=0) > 1e300:  # sums of costs would be infinite, and no column the nearest
+        raise UserError(f"cost has a value of size {np.abs(c).max():g}; at most 1e300 can be computed. Scale it.")
     row_price, column_price = [0.0] * (n + 1), [0.0] * (n + 1)
     owner, before = [n] * (n + 1), [0] * (n + 1)  # of each column; column n stands for "none"
     for row in range(n):
