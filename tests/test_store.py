@@ -52,6 +52,25 @@ def test_a_changed_value_in_valid_json_is_noticed(marks, capsys):
     assert store.get_or_compute(squares, arguments)["mean"] == 3.5
 
 
+def test_an_entry_under_another_name_is_not_served(marks, capsys):
+    for count in (3, 4):
+        store.get_or_compute(squares, {"count": count})
+    for ending in (".json", ".npz"):
+        mine, other = (store.path_of(squares, {"count": count}).with_suffix(ending) for count in (3, 4))
+        mine.write_bytes(other.read_bytes())
+    assert store.get_or_compute(squares, {"count": 3})["values"].tolist() == [0, 1, 4]
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_reader_without_the_lock_deletes_nothing(marks, capsys):
+    store.get_or_compute(squares, {"count": 3})
+    path = store.path_of(squares, {"count": 3})
+    path.with_suffix(".npz").rename(path.with_suffix(".later"))  # as on a network folder that shows one file first
+    assert store._read(path) is None and path.is_file() and not capsys.readouterr().err
+    path.with_suffix(".later").rename(path.with_suffix(".npz"))
+    assert store._read(path)["values"].tolist() == [0, 1, 4]
+
+
 def test_the_key_depends_on_arguments_code_and_pins(marks, monkeypatch):
     base = store.key(squares, {"count": 1})
     assert base == store.key(squares, {"count": 1}) != store.key(squares, {"count": 2})

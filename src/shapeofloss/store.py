@@ -22,7 +22,7 @@ from shapeofloss.files import lock, read_json, sha256, write_atomically
 from shapeofloss.hashing import code_of_module, digest, numerical_pins
 
 Result = dict[str, Any]
-FORMAT = 2  # of the files: another one gives other keys, so that no entry is misread
+FORMAT = 3  # of the files: another one gives other keys, so that no entry is misread
 
 
 def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
@@ -60,7 +60,7 @@ def _checksum(array: np.ndarray) -> dict[str, Any]:
 
 def path_of(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Path:
     """Return the path of the entry's `.json`; the arrays lie beside it."""
-    return workspace.data() / "store" / function.__qualname__ / f"{key(function, arguments)[:32]}.json"
+    return workspace.data() / "store" / function.__qualname__ / f"{key(function, arguments)}.json"
 
 
 def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]) -> Result:
@@ -83,7 +83,7 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
     if result is not None:
         return result
     with lock(path.with_suffix(".lock")):
-        result = _read(path)  # another process may have been first
+        result = _read(path, report=True)  # another process may have been first
         if result is None:
             for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
                 leftover.unlink()  # of a writer that was killed: we hold the lock
@@ -106,7 +106,7 @@ def _write(path: Path, result: Result, arguments: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{f"_{name}": array for name, array in arrays.items()})  # `file` is taken
     packed = buffer.getvalue()
-    record = {"arguments": arguments, "values": values, "sha256": hashlib.sha256(packed).hexdigest()}
+    record = {"key": path.stem, "arguments": arguments, "values": values, "sha256": hashlib.sha256(packed).hexdigest()}
     try:
         text = json.dumps({**record, "check": digest(record)}, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -115,19 +115,23 @@ def _write(path: Path, result: Result, arguments: Mapping[str, Any]) -> None:
     write_atomically(path, text)
 
 
-def _read(path: Path) -> Result | None:
-    """Return a whole entry; None if there is none or it is damaged."""
+def _read(path: Path, *, report: bool = False) -> Result | None:
+    """Return a whole entry; None if there is none, it is damaged, or it is the entry of another key.
+
+    Nothing is deleted: the writer, who holds the lock, replaces a damaged entry.
+    """
     arrays = path.with_suffix(".npz")
     if not path.is_file():
         return None
     try:
         record = read_json(path)
         whole = record.pop("check") == digest(record) and sha256(arrays) == record["sha256"]
+        whole = whole and record["key"] == path.stem
     except (UserError, OSError, KeyError, AttributeError, TypeError, ValueError):
         whole = False
     if not whole:
-        print(f"The stored result {path.name} is damaged and is computed again.", file=sys.stderr)
-        path.unlink(missing_ok=True)
+        if report:
+            print(f"The stored result {path.name} is damaged and is computed again.", file=sys.stderr)
         return None
     with np.load(arrays, allow_pickle=False) as stored:
         return {**record["values"], **{name[1:]: stored[name] for name in stored.files}}
