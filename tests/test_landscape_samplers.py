@@ -580,7 +580,7 @@ def test_held_out_losses_are_those_of_the_same_points_on_other_examples(sampling
 
 
 def test_what_is_no_network_and_inference_mode_are_refused():
-    with pytest.raises(UserError, match="The model is a function; a torch.nn.Module is needed"):
+    with pytest.raises(UserError, match=r"The model is a function; a torch\.nn\.Module is needed"):
         sample_around(lambda x: x, classified())
     with torch.inference_mode(), pytest.raises(UserError, match="inference_mode"):
         sample_around(mlp(), classified())
