@@ -72,3 +72,23 @@ def test_the_share_of_permutations_is_the_one_sided_p_value():
     y = y + 0.2 * x
     expected = spearmanr(x, y, alternative="greater").pvalue
     assert permutation_share(x, y, permutations=4000, seed=1) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("first", [np.ones(9), [1, 2, np.nan, 4, 5, 6, 7, 8, 9], np.arange(8.0), np.zeros((9, 1))])
+def test_statistics_of_nothing_are_refused_and_not_significant(first):
+    with pytest.raises(UserError):
+        permutation_share(first, np.arange(9.0), permutations=99, seed=0)
+    with pytest.raises(UserError):
+        permutation_share(np.arange(9.0), first, permutations=99, seed=0)
+    with pytest.raises(UserError):
+        rank_correlation(first, np.arange(9.0))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_numbers_of_every_type_are_ranked(kind):
+    rng = np.random.default_rng(0)
+    first, second, counts = rng.random(30), rng.random(30), rng.integers(0, 5, 30)
+    wanted = rank_correlation(first, second, given=[counts.astype(float)])
+    assert rank_correlation(first, second, given=[counts.astype(kind)]) == wanted
+    with pytest.raises(UserError, match="property has shape"):
+        rank_correlation(first, second, given=[counts[:9]])

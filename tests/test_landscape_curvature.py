@@ -42,7 +42,7 @@ def test_lanczos_stops_where_the_start_can_reach_no_more():
     matrix = torch.diag(torch.tensor([3.0, -1.0, 7.0, 9.0]))
     start = torch.tensor([1.0, 1.0, 0.0, 0.0])  # 7 and 9 are out of reach
     assert extreme_eigenvalues(lambda v: matrix @ v, start, iterations=4) == pytest.approx((-1, 3))
-    with pytest.raises(UserError, match="take 1 or more"):
+    with pytest.raises(UserError, match="iterations is 0; a whole number from 1"):
         extreme_eigenvalues(lambda v: v, start, iterations=0)
 
 
@@ -85,3 +85,65 @@ def test_at_a_jump_of_no_length_it_is_that_of_the_minimum():
     assert jumps["largest"][0] == pytest.approx(own["largest"], rel=1e-4)
     assert jumps["smallest"][0] == pytest.approx(own["smallest"], rel=1e-3, abs=1e-5)
     assert abs(jumps["largest"][1] - own["largest"]) > 1e-3
+
+
+def squares(model, batch):
+    return nn.functional.mse_loss(model(batch[0]), batch[1])
+
+
+def test_parameters_that_the_loss_does_not_use_have_no_curvature():
+    class Headless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(2, 1), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.used(x)
+
+    x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+    product = hessian_product(Headless(), squares, (x, torch.zeros(9, 1)))
+    design = torch.cat([x, torch.ones(9, 1)], dim=1)
+    wanted = torch.zeros(7, 7)
+    wanted[:3, :3] = 2 * design.T @ design / 9  # of least squares
+    torch.testing.assert_close(torch.stack([product(row) for row in torch.eye(7)]), wanted)
+
+
+def test_a_loss_that_is_linear_in_its_parameters_has_none_either():
+    product = hessian_product(nn.Linear(2, 1), lambda model, batch: model(batch).mean(), torch.ones(3, 2))
+    assert not product(torch.ones(3)).any()
+
+
+def test_a_model_comes_back_in_its_mode_with_its_running_averages():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    batch = torch.randn(9, 2), torch.zeros(9, 1)
+    before = [buffer.clone() for buffer in model.buffers()]
+    hessian_product(model, squares, batch)
+    assert model.training and model[1].training and model[1].track_running_stats
+    assert all(map(torch.equal, before, model.buffers()))
+    model(batch[0])
+    assert not torch.equal(before[0], model[1].running_mean)  # training goes on as before
+
+
+def test_attention_has_second_derivatives():
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).double()
+    x = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).double()
+    product = hessian_product(layer, squares, (x, torch.zeros_like(x)))
+    at = flatten(layer)
+    way = torch.randn(at.shape, generator=torch.Generator().manual_seed(1)).double()
+
+    def slope(distance):
+        load_parameters(layer, at + distance * way)
+        value = squares(layer, (x, torch.zeros_like(x)))
+        return torch.cat([s.flatten() for s in torch.autograd.grad(value, list(layer.parameters()))])
+
+    bent = product(way)
+    differences = (slope(1e-5) - slope(-1e-5)) / 2e-5
+    assert (bent - differences).norm() < 1e-6 * bent.norm()
+
+
+@pytest.mark.parametrize("start", [torch.zeros(3), torch.full((3,), torch.nan)])
+def test_a_start_without_direction_is_refused(start):
+    with pytest.raises(UserError, match="no direction"):
+        extreme_eigenvalues(lambda v: v, start, iterations=2)
+    with pytest.raises(UserError, match="not finite"):
+        extreme_eigenvalues(lambda v: v * torch.nan, torch.ones(3), iterations=2)

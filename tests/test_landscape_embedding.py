@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.stats import spearmanr
@@ -80,13 +81,34 @@ def test_separate_groups_are_counted_without_a_warning():
     ("wrong", "sentence"),
     [
         (np.zeros((3, 4)), r"shape \(n, n\), not \(3, 4\)"),
-        (np.full((9, 9), np.nan), "negative or not finite"),
-        (-1 + np.eye(9), "negative or not finite"),
+        (np.full((9, 9), np.nan), "81 values that are not finite"),
+        (-1 + np.eye(9), "negative, such as -1"),
         (np.triu(np.ones((9, 9)), 1), "not symmetric with a zero diagonal"),
         (np.ones((9, 9)), "not symmetric with a zero diagonal"),
-        (1 - np.eye(6), "knn is 5, but 6 points allow 1 to 4"),
+        (1 - np.eye(6), "knn is 5; a whole number from 1 to 4"),
+        (np.zeros((9, 9)), "points that coincide"),
+        (np.ma.masked_less(1 - np.eye(9), 0.5), "masked"),
     ],
 )
 def test_wrong_distances_are_named(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         phate_embedding(wrong, seed=0)
+
+
+def test_lists_tables_and_distances_that_differ_in_the_last_bit_are_distances():
+    apart = distances_between(np.random.default_rng(0).normal(size=(20, 3)))
+    wanted, _ = phate_embedding(apart, seed=0)
+    tilted = apart.copy()
+    tilted[2, 1] = np.nextafter(tilted[2, 1], 9)
+    for given in (apart.tolist(), pd.DataFrame(apart), tilted):
+        np.testing.assert_allclose(phate_embedding(given, seed=0)[0], wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"t": 0}, {"t": 1.5}, {"decay": 0}, {"decay": np.nan}, {"dimensions": 0}, {"mds_distance": 2}, {"seed": -1}],
+)
+def test_a_setting_out_of_range_is_refused(setting):
+    apart = distances_between(np.random.default_rng(0).normal(size=(20, 3)))
+    with pytest.raises(UserError):
+        phate_embedding(apart, **{"seed": 0, **setting})

@@ -17,5 +17,5 @@ def test_a_generator_depends_on_seed_and_purpose_alone():
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(UserError, match="A seed is not negative, unlike -1: use 0, 1, 2"):
+    with pytest.raises(UserError, match="A seed is -1; a whole number from 0"):
         generator_for(-1, "direction")

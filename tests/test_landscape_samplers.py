@@ -4,6 +4,7 @@ import copy
 import inspect
 import itertools
 import math
+import random
 
 import numpy as np
 import pytest
@@ -446,17 +447,29 @@ def test_a_frozen_network_and_one_without_filters_are_refused():
     ("options", "message"),
     [
         ({"sampling": "gird"}, r"There is no sampling 'gird'\. Did you mean 'grid'\? Valid: grid, jump_and"),
-        ({"epochs": 0}, "4 seeds, 4 steps and 0 epochs make no point: use 1 or more of each"),
-        ({"seeds": []}, "0 seeds, 4 steps and 40 epochs make no point"),
-        ({"steps": np.array([])}, "4 seeds, 0 steps and 40 epochs make no point"),
-        ({"seeds": [0, -1], "epochs": 1}, "A seed is not negative, unlike -1"),
-        ({"sampling": "naive", "seeds": []}, "Naive sampling needs at least one seed and one step"),
-        ({"sampling": "naive", "steps": []}, "Naive sampling needs at least one seed and one step"),
-        ({"sampling": "grid", "seeds": [0, 1]}, r"A grid takes one seed.*not seeds \[0, 1\]"),
-        ({"sampling": "grid", "counts": (2, 1)}, r"two points or more along each axis.*counts \[2, 1\]"),
-        ({"sampling": "grid", "counts": ()}, r"counts \[\]"),
-        ({"sampling": "grid", "reach": 0}, "a positive reach.*and reach 0"),
-        ({"sampling": "grid", "reach": math.inf}, "and reach inf"),
+        ({"epochs": 0}, "epochs is 0; a whole number from 1"),
+        ({"seeds": []}, r"seeds is \[\]"),
+        ({"steps": np.array([])}, "steps is empty"),
+        ({"seeds": [0, -1], "epochs": 1}, "An entry of seeds is -1"),
+        ({"sampling": "naive", "seeds": []}, r"seeds is \[\]"),
+        ({"sampling": "naive", "steps": []}, "steps is empty"),
+        ({"sampling": "grid", "seeds": [0, 1]}, r"seeds is \[0, 1\]; a grid takes one seed"),
+        ({"sampling": "grid", "counts": (2, 1)}, "An entry of counts is 1; a whole number from 2"),
+        ({"sampling": "grid", "counts": ()}, "counts is empty"),
+        ({"sampling": "grid", "reach": 0}, "reach is 0; a finite number above 0"),
+        ({"sampling": "grid", "reach": math.inf}, "reach is inf"),
+        ({"sampling": 1}, "There is no sampling 1: it is chosen by name"),
+        ({"sampling": "line", "counts": 41}, "counts is 41; a list"),
+        ({"seeds": 3}, r"seeds is 3; .*for example \[3\]"),
+        ({"seeds": [0, 0]}, "different whole numbers"),
+        ({"steps": [0.5, 0.5]}, "different step sizes"),
+        ({"steps": 0.5}, r"steps has shape \(\)"),
+        ({"steps": [0.5, math.nan]}, "not finite"),
+        ({"loss": 0.5}, "loss is a float; a function is needed"),
+        ({"loss": lambda model, batch: 0.5}, "The loss returns a float"),
+        ({"loss": lambda model, batch: (model(batch[0]).mean(), 0.5)}, "The loss returns a float"),
+        ({"loss": lambda model, batch: [model(batch[0]).mean()]}, "The loss returns a list"),
+        ({"optimiser": torch.optim.SGD(mlp().parameters(), lr=0.1)}, "optimiser is a SGD; a function is needed"),
         ({"sampling": "line", "counts": (2, 2)}, r"A line has 1 count, one for each axis, not \[2, 2\]"),
         ({"sampling": "plane", "counts": (2,)}, r"A plane has 2 counts, one for each axis, not \[2\]"),
         ({"batches": []}, "There is no batch: give at least one"),
@@ -564,3 +577,80 @@ def test_held_out_losses_are_those_of_the_same_points_on_other_examples(sampling
     np.testing.assert_allclose(both.held_out_loss, swapped.loss, rtol=1e-6)
     assert np.array_equal(both.loss, plain.loss) and plain.held_out_loss.shape == (0,)
     assert np.array_equal(Record.from_arrays(both.to_arrays()).held_out_loss, both.held_out_loss)
+
+
+def test_what_is_no_network_and_inference_mode_are_refused():
+    with pytest.raises(UserError, match=r"The model is a function; a torch\.nn\.Module is needed"):
+        sample_around(lambda x: x, classified())
+    with torch.inference_mode(), pytest.raises(UserError, match="inference_mode"):
+        sample_around(mlp(), classified())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("sampling", ["jump_and_retrain", "line"])
+def test_a_scripted_model_is_sampled_like_the_model_itself_and_comes_back(sampling):
+    model, options = mlp(), {"epochs": 2, "seeds": [0]} if sampling == "jump_and_retrain" else {"counts": [3]}
+    scripted = torch.jit.script(model)
+    before = [p.clone() for p in scripted.parameters()]
+    ours, theirs = (sample_around(m, classified(), sampling=sampling, **options) for m in (model, scripted))
+    assert all(map(torch.equal, before, scripted.parameters()))
+    np.testing.assert_allclose(theirs.loss, ours.loss, rtol=1e-5)
+
+
+def test_parameters_come_back_even_if_something_else_cannot():
+    model = mlp()
+    before = [p.clone() for p in model.parameters()]
+
+    class Stubborn(dict):
+        def clear(self):
+            raise RuntimeError("this table cannot be cleared")
+
+    model[0]._buffers = Stubborn()
+    with pytest.raises(RuntimeError, match="cannot be cleared"):
+        sample_around(model, classified(), epochs=2, seeds=[0], together="plain")
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_a_loss_from_before_can_still_be_differentiated_and_gives_its_own_gradient():
+    model, batches = mlp(), classified()
+    loss = torch.nn.functional.cross_entropy(model(batches[0][0]), batches[0][1])
+    wanted = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
+    for sampling in ("jump_and_retrain", "line"):
+        options = {"epochs": 2} if sampling == "jump_and_retrain" else {}
+        sample_around(model, batches, sampling=sampling, **options)
+    assert all(map(torch.equal, wanted, torch.autograd.grad(loss, list(model.parameters()))))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_the_weight_that_an_older_norm_computes_comes_back(norm):
+    model = nn.Sequential(norm(nn.Linear(3, 4)), nn.Linear(4, 2))
+    model(torch.zeros(1, 3))
+    before = model[0].weight.detach().clone()
+    sample_around(model, classified(), epochs=2, seeds=[0])
+    assert torch.equal(before, model[0].weight)
+
+
+def test_the_random_numbers_that_all_code_shares_stay_where_they_were():
+    def loss(model, batch):
+        np.random.random(), random.random(), torch.rand(1)
+        return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+
+    data = torch.utils.data.TensorDataset(*classified((21,))[0])
+    shuffled = torch.utils.data.DataLoader(data, batch_size=7, shuffle=True)
+    before = np.random.get_state()[1].tolist(), random.getstate(), torch.get_rng_state()
+    sample_around(mlp(), classified(), loss=loss, epochs=2, held_out=shuffled)
+    after = np.random.get_state()[1].tolist(), random.getstate(), torch.get_rng_state()
+    assert before[:2] == after[:2] and torch.equal(before[2], after[2])
+
+
+def test_a_loss_that_is_not_finite_at_a_jump_is_not_blamed_on_the_rate():
+    def loss(model, batch):
+        score = model(batch[0]).square().mean()
+        return score / (score < 5).float()
+
+    big = mlp()
+    with torch.no_grad():
+        big[3].weight.mul_(3)
+    with pytest.raises(UserError, match="before any training: begin at parameters"):
+        sample_around(big, classified(), loss=loss, epochs=2, steps=[100.0], together="plain")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata, spearmanr
 
+from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.errors import UserError
 
 LEVEL = 0.95  # of an interval
@@ -34,22 +35,26 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, given: Sequence[Arr
         given: Properties, shape (n,) each. Numbers are ranked; anything else, such as text, counts as categories with a
             mean each.
     Raises:
-        UserError: If there are too few values for the properties, or nothing is left of one side.
+        UserError: If the shapes differ, a number is not finite, there are too few values for the properties, or
+            nothing is left of one side.
     Source:
         The width is that of Bonett and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman
         correlations" (2000).
     """
-    columns = [np.ones(len(np.asarray(first)))]
+    sides = _pair(first, second)
+    columns = [np.ones(len(sides[0]))]
     for values in map(np.asarray, given):
-        if values.dtype.kind in "if":
-            columns.append(rankdata(values))
+        if values.shape != sides[0].shape:
+            raise UserError(f"A given property has shape {values.shape}; the values have {sides[0].shape}.")
+        if values.dtype.kind in "uif":
+            columns.append(rankdata(as_floats(values, "A given property")))
         else:
             columns += [(values == level).astype(float) for level in np.unique(values)[1:]]
     design = np.stack(columns, axis=1)
     freedom = len(design) - np.linalg.matrix_rank(design) + 1 - 3
     if freedom < 1:
         raise UserError(f"{len(design)} values are too few for {design.shape[1] - 1} columns of given properties.")
-    left = [_residual(rankdata(values), design) for values in (first, second)]
+    left = [_residual(rankdata(values), design) for values in sides]
     if any(np.linalg.norm(part) < 1e-9 * len(design) for part in left):
         raise UserError("The given properties leave nothing of one side: its correlation is not defined.")
     rho = float(np.clip(left[0] @ left[1] / (np.linalg.norm(left[0]) * np.linalg.norm(left[1])), -1, 1))
@@ -63,14 +68,32 @@ def permutation_share(first: ArrayLike, second: ArrayLike, *, permutations: int,
 
     Args:
         first, second: Numbers, shape (n,).
-        permutations: Of the second side; the observed pairing counts as one more.
+        permutations: Of the second side, at least 1; the observed pairing counts as one more.
         seed: Of the permutations.
+    Raises:
+        UserError: If the shapes differ, a value is not finite, or one side does not vary: its correlation is not
+            defined.
     """
-    observed = spearmanr(first, second).statistic
-    ranks, others = rankdata(first), rankdata(second)
+    as_count(permutations, "permutations")
+    ranks, others = (rankdata(side) for side in _pair(first, second))
+    if not np.ptp(ranks) or not np.ptp(others):
+        raise UserError("One side is the same throughout: it has no rank correlation with anything.")
+    observed = spearmanr(ranks, others).statistic
     generator = np.random.default_rng(seed)
     drawn = [np.corrcoef(ranks, generator.permutation(others))[0, 1] for _ in range(permutations)]
     return float((1 + np.sum(np.array(drawn) >= observed - 1e-12)) / (1 + permutations))
+
+
+def _pair(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
+    """Return both sides as arrays of one length.
+
+    Raises:
+        UserError: If their shapes differ, or a value is not finite.
+    """
+    one, other = as_floats(first, "first", shape=("n",)), as_floats(second, "second", shape=("n",))
+    if len(one) != len(other):
+        raise UserError(f"first has {len(one)} values and second {len(other)}: a correlation needs pairs.")
+    return one, other
 
 
 def _residual(values: NDArray[Any], design: NDArray[np.float64]) -> NDArray[np.float64]:

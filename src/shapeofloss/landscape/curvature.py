@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, loss_and_accuracy, set_mode, untouched
@@ -26,21 +28,41 @@ def hessian_product(model: nn.Module, loss: Loss, batch: Batch) -> Product:
     itself does not count.
 
     Args:
-        model: The network; batch normalisation uses the statistics of the batch, dropout does not act.
+        model: The network; batch normalisation uses the statistics of the batch, dropout does not act. Afterwards it is
+            as it was. Parameters that the loss does not use have a product of zero.
         loss: As for `samplers.sample_around`.
         batch: All examples.
     Returns:
-        A function of a vector of shape (P,), of the model's type, to a product of this shape.
+        A function of a vector of shape (P,), of the model's type, to a product of this shape, for as long as the
+        parameters are not changed.
+    Raises:
+        UserError: If the loss is no scalar tensor, or has no gradient at all; by the function, if the vector has
+            another shape.
     """
-    set_mode(model, training=False)
     parameters = list(trained_parameters(model).values())
-    value, _ = loss_and_accuracy(loss, model, batch)
-    slopes = torch.autograd.grad(value, parameters, create_graph=True)
+    # Other ways to compute attention have no second derivatives.
+    with torch.enable_grad(), untouched(model), sdpa_kernel(SDPBackend.MATH):
+        set_mode(model, training=False)
+        value, _ = loss_and_accuracy(loss, model, batch)
+        if not value.requires_grad:
+            raise UserError("The loss does not depend on the parameters in a way that PyTorch can follow: no detach().")
+        slopes = torch.autograd.grad(value, parameters, create_graph=True, materialize_grads=True)
     sizes = [parameter.numel() for parameter in parameters]
+    curved = [number for number, slope in enumerate(slopes) if slope.requires_grad]
 
     def product(vector: Tensor) -> Tensor:
+        if vector.shape != (sum(sizes),):
+            raise UserError(f"The vector has shape {tuple(vector.shape)}; ({sum(sizes)},) is needed.")
+        if not curved:  # a loss that is linear in its parameters
+            return torch.zeros_like(vector)
         parts = [part.view_as(p) for part, p in zip(vector.split(sizes), parameters, strict=True)]
-        bent = torch.autograd.grad(slopes, parameters, parts, retain_graph=True, materialize_grads=True)
+        bent = torch.autograd.grad(
+            [slopes[n] for n in curved],
+            parameters,
+            [parts[n] for n in curved],
+            retain_graph=True,
+            materialize_grads=True,
+        )
         return torch.cat([part.flatten() for part in bent])
 
     return product
@@ -54,21 +76,25 @@ def extreme_eigenvalues(product: Product, start: Tensor, *, iterations: int) -> 
         start: First vector, shape (P,), in general position.
         iterations: Products to take, at least 1; the extremes are approached from inside.
     Raises:
-        UserError: If there is no iteration.
+        UserError: If there is no iteration, the start has no direction, or a product is not finite.
     Example:
         >>> matrix = torch.diag(torch.tensor([-1.0, 2.0, 5.0]))
         >>> low, high = extreme_eigenvalues(lambda v: matrix @ v, torch.ones(3), iterations=3)
         >>> round(low, 4), round(high, 4)
         (-1.0, 5.0)
     """
-    if iterations < 1:
-        raise UserError(f"{iterations} iterations find no eigenvalue: take 1 or more.")
-    basis = [start.double() / start.double().norm()]
+    as_count(iterations, "iterations")
+    first = start.cpu().double()  # on the CPU: some devices have no double precision
+    if not 0 < float(first.norm()) < np.inf:
+        raise UserError("The start is zero or not finite, and has no direction: draw it at random.")
+    basis = [first / first.norm()]
     diagonal: list[float] = []
     beside: list[float] = []
     for _ in range(iterations):
-        following = product(basis[-1].to(start)).double()
+        following = product(basis[-1].to(start)).cpu().double()
         scale = following.norm()
+        if not torch.isfinite(scale):
+            raise UserError("A product with the matrix is not finite, so that it has no eigenvalues.")
         diagonal.append(float(following @ basis[-1]))
         for earlier in basis * 2:  # once is not enough in floating point
             following = following - (following @ earlier) * earlier

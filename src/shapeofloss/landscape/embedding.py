@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.errors import UserError
+from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.errors import UserError, unknown
 
 Array = NDArray[np.float64]
 DISCONNECTED = "Graph is disconnected"  # told by `components` instead: trajectories that start apart are often apart
@@ -44,21 +45,26 @@ def phate_embedding(
     """Embed points by PHATE, given the distances between them.
 
     Args:
-        distances: Shape (n, n), finite, symmetric, not negative, zero on the diagonal.
-        dimensions: Dimensions d of the embedding.
+        distances: Shape (n, n), finite, symmetric up to rounding, not negative, zero on the diagonal.
+        dimensions: Dimensions d of the embedding, at least 1.
         knn: Neighbours whose distance sets the width of a point's kernel, 1 to n - 2.
-        decay: Exponent of the kernel exp(-(distance / width)^decay), which is averaged over both points' widths.
-        t: Steps of the random walk; "auto" takes the knee of the von Neumann entropy of P^t.
+        decay: Exponent above 0 of the kernel exp(-(distance / width)^decay), averaged over both points' widths.
+        t: Steps of the random walk, at least 1; "auto" takes the knee of the von Neumann entropy of P^t.
         mds_distance: How the final multidimensional scaling (SMACOF) compares rows of the potential.
         seed: Of the embedding's initial position.
     Returns:
         The embedding, shape (n, d), which is the same at every run and has no unit, and the diffusion behind it.
     Raises:
-        UserError: If the distances are no distances, or there are too few points for `knn`.
+        UserError: If the distances are no distances, all points coincide, there are too few points for `knn`, or a
+            setting is out of range.
     Source:
         Loss-landscape paper, section 3.2 (cosine distances in both places), after section 2.1. The released code scales
         by stochastic gradient descent without a seed.
     """
+    as_count(dimensions, "dimensions")
+    as_count(seed, "seed", at_least=0)
+    if mds_distance not in ("cosine", "euclidean"):
+        raise unknown("distance for the scaling", mds_distance, ("cosine", "euclidean"))
     phate = _fitted(distances, knn, decay, t, n_components=dimensions, mds_dist=mds_distance, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", DISCONNECTED, RuntimeWarning)
@@ -82,7 +88,10 @@ def diffusion_between(
 
 
 def _fitted(distances: Array, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
-    _check(distances, knn)
+    distances = _checked(distances, knn)
+    decay = as_number(decay, "decay", above=0)
+    if t != "auto":
+        as_count(t, "t")
     from phate import PHATE
 
     phate = PHATE(
@@ -107,12 +116,20 @@ def _diffusion(phate: Any, t: int | Literal["auto"]) -> Diffusion:
     return Diffusion(steps, phate.diff_op, potential, phate.graph.n_connected_components)
 
 
-def _check(distances: Array, knn: int) -> None:
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise UserError(f"Distances have the shape (n, n), not {distances.shape}.")
-    if not np.isfinite(distances).all() or (distances < 0).any():
-        raise UserError("Some distances are negative or not finite: give finite ones, zero or larger.")
-    if (distances != distances.T).any() or np.diag(distances).any():
+def _checked(distances: ArrayLike, knn: int) -> Array:
+    """Return distances that are symmetric to the last bit, with a zero diagonal."""
+    found = as_floats(distances, "The matrix of distances", shape=("n", "n"))
+    if found.shape[0] != found.shape[1]:
+        raise UserError(f"Distances have the shape (n, n), not {found.shape}.")
+    if (found < 0).any():
+        raise UserError(f"Some distances are negative, such as {found.min():g}: give none below zero.")
+    rounding = 1e-6 * found.max(initial=0)  # of single precision
+    if np.abs(found - found.T).max(initial=0) > rounding or np.diag(found).max(initial=0) > rounding:
         raise UserError("The distances are not symmetric with a zero diagonal: give those of `Record`.")
-    if not 1 <= knn <= len(distances) - 2:
-        raise UserError(f"knn is {knn}, but {len(distances)} points allow 1 to {len(distances) - 2}.")
+    if not found.any():
+        raise UserError("All distances are zero: points that coincide have no picture.")
+    as_count(knn, "knn", at_most=max(len(found) - 2, 0))
+    if (found != found.T).any() or np.diag(found).any():
+        found = (found + found.T) / 2
+        np.fill_diagonal(found, 0)
+    return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 
 Array = NDArray[np.float64]
@@ -44,8 +45,8 @@ def neighbour_edges(distances: Array, *, neighbours: int) -> Edges:
         >>> neighbour_edges(abs(line[:, None] - line), neighbours=1).tolist()
         [[0, 1], [1, 2]]
     """
-    count = _size(distances, neighbours, others=1)
-    apart = np.array(distances, np.float64)
+    apart = _matrix(distances, neighbours, others=1).copy()
+    count = len(apart)
     np.fill_diagonal(apart, np.inf)
     near = np.argsort(apart, axis=1, kind="stable")[:, :neighbours]
     pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), near.ravel()], axis=1), axis=1)
@@ -68,8 +69,9 @@ def released_edges(potential: Array, *, neighbours: int) -> Edges:
     Source:
         The released code of the loss-landscape paper, which differs from its section 3.3.
     """
-    count = _size(potential, neighbours, others=0)
-    far = np.argsort(-np.asarray(potential), axis=1, kind="stable")[:, :neighbours]
+    matrix = _matrix(potential, neighbours, others=0)
+    count = len(matrix)
+    far = np.argsort(-matrix, axis=1, kind="stable")[:, :neighbours]
     pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), far.ravel()], axis=1), axis=1)
     return pairs[pairs[:, 0] < pairs[:, 1]]
 
@@ -94,11 +96,10 @@ def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
         >>> found.components.tolist(), found.essential.tolist(), found.cycles.tolist()
         ([[1.0, 2.0], [2.0, 2.0], [3.0, 3.0]], [0.0], [3.0])
     """
-    heights, pairs = np.asarray(values, np.float64), np.asarray(edges, np.int64).reshape(-1, 2)
-    if not np.isfinite(heights).all():
-        raise UserError("Some values are not finite: a filtration needs a finite value for each vertex.")
-    if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(heights) or (pairs[:, 0] == pairs[:, 1]).any()):
-        raise UserError(f"An edge joins two different vertices from 0 to {len(heights) - 1}: give no others.")
+    heights = as_floats(values, "values", shape=("n",))
+    pairs = _edges(edges, len(heights))
+    if (loops := np.flatnonzero(pairs[:, 0] == pairs[:, 1])).size:
+        raise UserError(f"Edge {loops[0]} leads from vertex {pairs[loops[0], 0]} to itself: leave loops out.")
     enters = heights[pairs].max(axis=1)
     order = np.argsort(enters, kind="stable")
     age = np.argsort(np.argsort(heights, kind="stable")).tolist()  # the elder has the smaller one
@@ -153,22 +154,20 @@ def total_persistence(diagram: ArrayLike, *, order: float = 2) -> float:
 
     Args:
         diagram: Births and deaths, shape (n, 2), all finite.
-        order: Exponent of each lifetime, above 0.
+        order: Exponent of each lifetime, above 0, finite.
     Returns:
         Not negative, in the unit of the values to the power `order`.
     Raises:
-        UserError: If a point is not finite, or the order is not positive.
+        UserError: If the shape is another one, a point is not finite, or the order is not positive and finite.
     Source:
         Loss-landscape paper, section 3.3, with order 2.
     Example:
         >>> total_persistence([[0.0, 1.0], [1.0, 3.0]])
         5.0
     """
-    points = np.asarray(diagram, np.float64).reshape(-1, 2)
-    if not np.isfinite(points).all():
-        raise UserError("A point of the diagram is not finite: let it die somewhere, or leave it out.")
-    if not order > 0:
-        raise UserError(f"The order of total persistence is above 0, not {order}.")
+    points = as_floats(diagram, "The diagram")
+    points = as_floats(points if points.size else points.reshape(-1, 2), "The diagram", shape=("n", 2))
+    order = as_number(order, "order", above=0)
     return float((np.abs(points[:, 1] - points[:, 0]) ** order).sum())
 
 
@@ -189,12 +188,15 @@ def betti_numbers(vertices: int, edges: Edges) -> tuple[int, int]:
     are what it sends to zero, of dimension edges - r.
 
     Args:
-        vertices: Their number.
+        vertices: Their number, at least 1.
         edges: Shape (m, 2), indices of vertices.
+    Raises:
+        UserError: If an edge is no pair of vertices.
     Example:
         >>> betti_numbers(4, np.array([[0, 1], [1, 2], [2, 0]]))
         (2, 1)
     """
+    edges = _edges(edges, as_count(vertices, "vertices"))
     boundary = np.zeros((vertices, len(edges)))
     boundary[edges[:, 0], np.arange(len(edges))] -= 1
     boundary[edges[:, 1], np.arange(len(edges))] += 1
@@ -212,16 +214,30 @@ def rips_diagrams(points: Array) -> list[Array]:
     """
     from ripser import ripser  # type: ignore[import-untyped]
 
-    found = ripser(points, maxdim=1)["dgms"]
+    found = ripser(as_floats(points, "points", shape=("n", "d"), empty=False), maxdim=1)["dgms"]
     return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in found]
 
 
-def _size(matrix: Array, neighbours: int, *, others: int) -> int:
-    if np.ndim(matrix) != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
-        raise UserError(
-            f"Neighbours are found from a finite matrix of shape (n, n), not from shape {np.shape(matrix)}."
-        )
+def _matrix(values: ArrayLike, neighbours: int, *, others: int) -> Array:
+    """Return a square matrix whose rows have enough entries for so many neighbours."""
+    matrix = as_floats(values, "The matrix of distances", shape=("n", "n"))
     count = len(matrix)
-    if not 1 <= neighbours <= count - others:
-        raise UserError(f"{neighbours} neighbours are asked for, but {count} points allow 1 to {count - others}.")
-    return count
+    if matrix.shape[1] != count:
+        raise UserError(f"Neighbours are found from a square matrix, not from shape {matrix.shape}.")
+    as_count(neighbours, "neighbours", at_most=max(count - others, 0))
+    return matrix
+
+
+def _edges(edges: ArrayLike, vertices: int) -> Edges:
+    """Return edges as pairs of whole numbers, shape (m, 2), of vertices that there are."""
+    found = np.asarray(edges)
+    if not found.size:
+        return np.empty((0, 2), np.int64)
+    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
+        raise UserError(
+            f"The edges have shape {found.shape} and type {found.dtype}; (m, 2) and whole numbers are needed."
+        )
+    wrong = np.flatnonzero(((found < 0) | (found >= vertices)).any(axis=1))
+    if wrong.size:
+        raise UserError(f"Edge {wrong[0]} joins {found[wrong[0]].tolist()}; the vertices are 0 to {vertices - 1}.")
+    return found.astype(np.int64)

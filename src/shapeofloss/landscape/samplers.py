@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shapeofloss.arrays import as_count, as_floats, as_function, as_number, as_seeds
 from shapeofloss.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined, once
@@ -62,8 +63,8 @@ def sample_around(
     Returns:
         The record of the points, in a documented order.
     Raises:
-        UserError: If the sampling is unknown, the network has no filters or is frozen, a setting is out of range, or a
-            loss is not finite.
+        UserError: If the sampling is unknown, the network has no filters or is frozen, an argument is of another
+            kind, a setting is out of range, or a loss is not finite.
     Source:
         Loss-landscape paper, sections 3.1 and 4.2.
     Example:
@@ -73,10 +74,15 @@ def sample_around(
         >>> len(record.loss), record.cosine_distances().shape
         (12, (12, 12))
     """
-    if sampling not in SAMPLINGS:
+    if not isinstance(sampling, str) or sampling not in SAMPLINGS:
         raise unknown("sampling", sampling, SAMPLINGS)
-    around = Around(model, batches, loss, evaluation, together, name or type(model).__name__, held_out)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"The model is a {type(model).__name__}; a torch.nn.Module is needed.")
+    if torch.is_inference_mode_enabled():
+        raise UserError("Nothing can be retrained in torch.inference_mode(): call sample_around outside of it.")
+    as_function(loss, "loss", example="lambda model, batch: functional.mse_loss(model(batch[0]), batch[1])")
     with torch.enable_grad(), untouched(model):
+        around = Around(model, batches, loss, evaluation, together, name or type(model).__name__, held_out)
         return SAMPLINGS[sampling](around, **options)
 
 
@@ -103,7 +109,7 @@ class Around:
         self.evaluation = once(evaluation if evaluation is not None else batches)
         if not self.evaluation:
             raise UserError("There is no batch: give at least one.")
-        self.held_out = list(held_out)
+        self.held_out = once(held_out)
         if normalises_batches(model):
             self.evaluation = [joined(self.evaluation)]
             self.held_out = [joined(self.held_out)] if self.held_out else []
@@ -184,10 +190,10 @@ def jump_and_retrain(
     Source:
         Loss-landscape paper, section 3.1: seeds 0 to 3, steps 0.25, 0.5, 0.75 and 1, and 40 epochs make 640 points.
     """
-    if epochs < 1 or not len(seeds) or not len(steps):
-        raise UserError(
-            f"{len(seeds)} seeds, {len(steps)} steps and {epochs} epochs make no point: use 1 or more of each."
-        )
+    seeds, steps = as_seeds(seeds), _steps(steps)
+    as_count(epochs, "epochs")
+    if optimiser is not None:
+        as_function(optimiser, "optimiser", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
     labels = list(itertools.product(seeds, steps))
     points = Recorder(around.optimum, *around.at_optimum())
     if recorder is not None:
@@ -318,11 +324,10 @@ def grid(
     Source:
         Loss-landscape paper, section 4.2: three vectors and 640 points; counts and reach are not stated.
     """
-    if len(seeds) != 1 or min(counts, default=0) < 2 or not 0 < reach < math.inf:
-        raise UserError(
-            f"A grid takes one seed, two points or more along each axis and a positive reach, not seeds {list(seeds)}, "
-            f"counts {list(counts)} and reach {reach}."
-        )
+    seeds, counts = as_seeds(seeds), _counts(counts)
+    if len(seeds) != 1:
+        raise UserError(f"seeds is {seeds}; a grid takes one seed, of all its directions together.")
+    reach = as_number(reach, "reach", above=0)
     generator = generator_for(seeds[0], "direction")
     directions = torch.stack([direction_vector(around.model, generator) for _ in counts])
     axes = [np.linspace(-reach, reach, count) for count in counts]
@@ -353,8 +358,9 @@ def plane(
 
 
 def _slice(around: Around, what: str, axes: int, *, counts: Sequence[int], **options: Any) -> Record:
+    counts = _counts(counts)
     if len(counts) != axes:
-        raise UserError(f"A {what} has {axes} count{'s' * (axes > 1)}, one for each axis, not {list(counts)}.")
+        raise UserError(f"A {what} has {axes} count{'s' * (axes > 1)}, one for each axis, not {counts}.")
     return grid(around, counts=counts, **options)
 
 
@@ -372,12 +378,37 @@ def naive(around: Around, *, seeds: Sequence[int] = tuple(range(160)), steps: Se
     Source:
         Loss-landscape paper, section 4.2: 640 points; the numbers of directions and steps are not stated.
     """
-    if not len(seeds) or not len(steps):
-        raise UserError("Naive sampling needs at least one seed and one step.")
+    seeds, steps = as_seeds(seeds), _steps(steps)
     directions = torch.stack([around.direction(seed) for seed in seeds])
     coefficients = np.kron(np.eye(len(seeds)), np.array(steps)[:, None])
     labels = {"seeds": np.repeat(seeds, len(steps)), "steps": np.tile(steps, len(seeds))}
     return _along(around, directions, coefficients, **labels)
+
+
+def _steps(steps: Any) -> list[float]:
+    """Return step sizes as a list.
+
+    Raises:
+        UserError: If it is a single number, empty, or holds a number that is not finite, or one twice.
+    """
+    found = as_floats(steps, "steps", shape=("n",), empty=False).tolist()
+    if len(set(found)) < len(found):
+        raise UserError(f"steps is {found}; different step sizes are needed: two alike would be one trajectory.")
+    return found
+
+
+def _counts(counts: Any) -> list[int]:
+    """Return the numbers of points along axes as a list.
+
+    Raises:
+        UserError: If it is a single number, empty, or holds anything but whole numbers from 2.
+    """
+    if isinstance(counts, str) or not isinstance(counts, Iterable):
+        raise UserError(f"counts is {counts!r}; a list with the points along each axis is needed, for example [41].")
+    found = [as_count(count, "An entry of counts", at_least=2) for count in counts]
+    if not found:
+        raise UserError("counts is empty; the points along each axis are needed, for example [41].")
+    return found
 
 
 def _along(

@@ -88,6 +88,8 @@ def check_finite(loss: float, *, what: str = "The loss", epoch: int, learning_ra
     Raises:
         UserError: If the loss is not finite, naming what it is the loss of, the epoch and the learning rate.
     """
+    if not np.isfinite(loss) and epoch == 0:
+        raise UserError(f"{what} is {loss} before any training: begin at parameters where it is finite.")
     if not np.isfinite(loss):
         raise UserError(
             f"{what} is {loss} in epoch {epoch} at learning_rate {learning_rate}: use a smaller learning_rate."

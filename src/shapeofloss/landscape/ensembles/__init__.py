@@ -96,6 +96,8 @@ def vectorises(model: nn.Module, loss: Loss, example: Batch) -> bool:
                     return False
                 losses = ensemble.backward([example], of, dropout=False)
                 ensemble.evaluate([example], of)
+        except UserError:
+            raise
         except (RuntimeError, NotImplementedError, ValueError, TypeError, UserWarning):
             if kind is Plain:
                 raise

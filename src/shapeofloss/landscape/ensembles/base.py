@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.parameters import trained_parameters
+from shapeofloss.landscape.randomness import shared_generators_kept
 
 Batch = Any  # whatever the loss understands: tensors, or nested lists, tuples and dicts of tensors
 Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
@@ -25,9 +26,20 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tenso
 
 
 def loss_and_accuracy(loss: Loss, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Call a loss; where it gives no accuracy, that is not a number."""
+    """Call a loss; where it gives no accuracy, that is not a number.
+
+    Raises:
+        UserError: If it returns anything but a scalar, or a pair of scalars, that are tensors.
+    """
     result = loss(model, batch)
-    value, accuracy = result if isinstance(result, tuple) else (result, torch.full_like(result, torch.nan))
+    value, accuracy = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    if not isinstance(value, Tensor) or not isinstance(accuracy, Tensor | None):
+        wrong = type(accuracy if isinstance(value, Tensor) else value).__name__
+        raise UserError(
+            f"The loss returns a {wrong}: let it return the mean loss as a tensor, or a pair of it and the accuracy."
+        )
+    if accuracy is None:
+        accuracy = torch.full_like(value, torch.nan)
     if value.dim():
         raise UserError(f"The loss gives a tensor of shape {tuple(value.shape)}: let it return the mean, a scalar.")
     return value, accuracy.detach()
@@ -35,17 +47,31 @@ def loss_and_accuracy(loss: Loss, model: nn.Module, batch: Batch) -> tuple[Tenso
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Give back a network with its parameters, gradients, buffers and mode, and torch's random state, as they were."""
+    """Give back a network as it was: parameters, gradients, buffers, mode, and tensors that hooks keep in modules.
+
+    The random numbers that all code shares are given back, too. Values go back in a way that autograd does not count as
+    a change, so that a loss that was computed before can still be differentiated.
+    """
     modes = [(module, module.training) for module in model.modules()]
     tracking = [(layer, layer.track_running_stats) for layer in model.modules() if isinstance(layer, _BatchNorm)]
     parameters = [(p, p.detach().clone(), p.grad, p.requires_grad) for p in model.parameters()]
-    tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]  # a forward may replace buffers
+    # A forward may replace buffers. (A scripted module has no table of its own, and cannot.)
+    tables = [(m._buffers, dict(m._buffers)) for m in model.modules() if isinstance(m._buffers, dict)]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    # What hooks compute before a forward, such as the weight of the older `weight_norm`.
+    computed = [
+        (module.__dict__, name, value)
+        for module in model.modules()
+        for name, value in list(module.__dict__.items())
+        if isinstance(value, Tensor)
+    ]
     try:
-        with torch.random.fork_rng(devices):
+        with shared_generators_kept(parameters[0][0].device if parameters else torch.device("cpu")):
             yield
     finally:
+        for parameter, values, gradient, trained in parameters:
+            parameter.data.copy_(values)
+            parameter.requires_grad_(trained).grad = gradient
         for module, mode in modes:
             module.training = mode
         for layer, tracked in tracking:
@@ -53,12 +79,10 @@ def untouched(model: nn.Module) -> Iterator[None]:
         for table, entries in tables:
             table.clear()
             table.update(entries)
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for parameter, values, gradient, trained in parameters:
-            parameter.requires_grad_(False).copy_(values).requires_grad_(trained)
-            parameter.grad = gradient
+        for buffer, before in buffers:
+            buffer.data.copy_(before)
+        for table, name, value in computed:
+            table[name] = value
 
 
 def set_mode(model: nn.Module, *, training: bool) -> None:

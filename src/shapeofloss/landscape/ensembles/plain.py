@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shapeofloss.landscape.ensembles.base import Batch, Loss, Stacked, loss_and_accuracy, set_mode
+from shapeofloss.landscape.randomness import random_state, set_random_state
 
 
 class Plain(Stacked):
@@ -19,9 +20,11 @@ class Plain(Stacked):
         """See `Ensemble`."""
         set_mode(self._model, training=dropout)
         losses, gradient = [], torch.empty_like(self.theta)
-        state = torch.get_rng_state()
+        state = random_state(self.theta.device)
         for network, batch in enumerate(of.tolist()):
-            torch.set_rng_state(state)  # all networks drop the same units, as they do when they run together
+            set_random_state(
+                self.theta.device, state
+            )  # all networks drop the same units, as they do when they run together
             self._enter(network)
             loss, _ = loss_and_accuracy(self._loss, self._model, batches[batch])
             slopes = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
@@ -44,12 +47,11 @@ class Plain(Stacked):
 
     def _enter(self, network: int) -> None:
         """Put the parameters and buffers of a network into the model."""
-        with torch.no_grad():
-            parts = self.theta[network].split([parameter.numel() for parameter in self._parameters])
-            for parameter, part in zip(self._parameters, parts, strict=True):
-                parameter.copy_(part.view_as(parameter))
-            for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
-                buffer.copy_(own)
+        parts = self.theta.detach()[network].split([parameter.numel() for parameter in self._parameters])
+        for parameter, part in zip(self._parameters, parts, strict=True):
+            parameter.data.copy_(part.view_as(parameter))
+        for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
+            buffer.data.copy_(own)
 
     def _leave(self, network: int) -> None:
         """Keep what training did to the buffers of a network."""
