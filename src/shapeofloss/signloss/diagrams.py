@@ -4,14 +4,13 @@ Thin over gudhi, CRipser and POT, which differ in what they leave unsaid: which 
 of the plane, the order, and what becomes of the component that never dies. Here each is an argument.
 """
 
-import os
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shapeofloss import compiler
 from shapeofloss.errors import UserError, unknown
 
-os.environ.setdefault("KEOPS_VERBOSE", "0")  # POT and CRipser load KeOps, which would tell that it sees no GPU
+compiler.ready_keops()  # POT and CRipser load it
 NEIGHBOURS = ("all", "axes")
 ESSENTIAL = ("drop", "keep")
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shapeofloss.errors import UserError
+from shapeofloss.jit import njit
 from shapeofloss.transport.clouds import Floats
 
 NOBODY = -1
@@ -122,9 +123,7 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
 
 @cache
 def _compiled() -> Any:
-    import numba
-
-    @numba.njit(cache=True)
+    @njit()
     def bid(cost, g, eps, queue):  # type: ignore[no-untyped-def]
         """Let buyers bid one after another until all are served; return owners and the number of bids."""
         count = len(g)
