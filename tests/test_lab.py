@@ -16,7 +16,7 @@ from conftest import call, environment
 
 @pytest.fixture
 def server(checkout, tmp_path, monkeypatch):
-    """A running server, its root, and a function that asks it; the user's own settings want neither token nor prints."""
+    """A running server, its root, and a function that asks it; the user's own want neither token nor prints."""
     own = tmp_path / "own"
     own.mkdir()
     settings = {"IdentityProvider": {"token": ""}, "ServerApp": {"ip": "0.0.0.0"}}

@@ -38,7 +38,7 @@ def said(code: str, place: Path) -> str:
     """Run code in a fresh process with its libraries in a folder; return what it said."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, keops.FOLDER: str(place)},
+        env={**os.environ, compiler.KEOPS_FOLDER: str(place)},
         capture_output=True,
         text=True,
         timeout=600,

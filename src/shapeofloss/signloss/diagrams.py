@@ -5,7 +5,6 @@ norm of the plane, the order, and what becomes of the component that never dies.
 """
 
 import math
-import os
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +12,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from shapeofloss import compiler
 from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.signloss.union_find import as_diagram
 
-os.environ.setdefault("KEOPS_VERBOSE", "0")  # CRipser loads KeOps, which would tell that it sees no GPU
+compiler.ready_keops()  # CRipser loads it
 NEIGHBOURS = ("all", "axes")
 ESSENTIAL = ("drop", "keep")
 

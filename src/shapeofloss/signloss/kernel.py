@@ -7,9 +7,11 @@ cache. What bounds the loops is arithmetic: two smoothed signs for each comparis
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
+
+from shapeofloss.jit import njit
 
 REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be vectorised; NaN and infinity keep their meaning
 CHUNK = 2048  # comparisons between the two inner loops: what they share stays in the cache
@@ -50,7 +52,7 @@ def _ratio(u: Any) -> Any:
     return _single if u == types.float32 else _double
 
 
-@njit(fastmath=REORDER, error_model="numpy", cache=True)
+@njit(fastmath=REORDER, error_model="numpy")
 def _compare(
     x0: NDArray[Any],
     x1: NDArray[Any],
@@ -85,7 +87,7 @@ def _compare(
     return total
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def mismatch(
     x: NDArray[Any],
     y: NDArray[Any],

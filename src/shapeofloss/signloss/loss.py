@@ -237,9 +237,11 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 
 @cache
 def _compiled() -> ModuleType | None:
-    """Return the compiled way; None without Numba."""
+    """Return the compiled way; None without Numba, or if NUMBA_DISABLE_JIT is set."""
     try:
+        import numba
+
         from shapeofloss.signloss import fused
     except ImportError:
         return None
-    return fused
+    return None if numba.config.DISABLE_JIT else fused

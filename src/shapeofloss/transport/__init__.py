@@ -5,6 +5,6 @@ else is KeOps, GeomLoss, POT and SciPy. Costs carry the talk's factor, C(x, y) =
 of mass.
 """
 
-import os
+from shapeofloss import compiler
 
-os.environ.setdefault("KEOPS_VERBOSE", "0")  # POT and GeomLoss load KeOps, which would tell that it sees no GPU
+compiler.ready_keops()  # POT and GeomLoss load it, too

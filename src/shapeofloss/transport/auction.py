@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.errors import UserError
+from shapeofloss.jit import njit
 from shapeofloss.transport.clouds import Floats
 from shapeofloss.transport.programs import as_costs
 
@@ -123,9 +124,7 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
 
 @cache
 def _compiled() -> Any:
-    import numba
-
-    @numba.njit(cache=True)
+    @njit()
     def bid(cost, g, eps, queue, owner, waiting, most):  # type: ignore[no-untyped-def]
         """Let buyers bid one after another until all are served or `most` bids made; return who waits, and the bids."""
         count = len(g)

@@ -6,12 +6,13 @@ Import it where it is needed: numba is slow to import. `laguerre` is the module 
 import math
 
 import numpy as np
-from numba import njit
+
+from shapeofloss.jit import njit
 
 BOTTOM, RIGHT, TOP, LEFT = -1, -2, -3, -4  # labels of the box's sides; other labels are numbers of cells
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def cut(corners, labels, count, normal_x, normal_y, offset, label, kept, kept_labels):  # type: ignore[no-untyped-def]
     """Write the part of a convex polygon where normal . u <= offset, and return its number of corners.
 
@@ -44,7 +45,7 @@ def cut(corners, labels, count, normal_x, normal_y, offset, label, kept, kept_la
     return written
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def cell(i, seeds, f, near, highest, box, void, seen, corners, labels, spare, spare_labels):  # type: ignore[no-untyped-def]
     """Write cell i relative to its seed, without the cut by its disc; return its corners' number, and which buffer.
 
@@ -93,7 +94,7 @@ def cell(i, seeds, f, near, highest, box, void, seen, corners, labels, spare, sp
     return count, first
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def inside(a_x, a_y, b_x, b_y, squared_radius):  # type: ignore[no-untyped-def]
     """Return the shares of the way from a to b at which a disc about the origin is entered and left; equal if never."""
     way_x, way_y = b_x - a_x, b_y - a_y
@@ -107,7 +108,7 @@ def inside(a_x, a_y, b_x, b_y, squared_radius):  # type: ignore[no-untyped-def]
     return (enters, leaves) if enters < leaves else (0.0, 0.0)
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def add_triangle(a_x, a_y, b_x, b_y, sums):  # type: ignore[no-untyped-def]
     """Add the signed triangle (0, a, b): area, both first moments, second moment."""
     double = a_x * b_y - a_y * b_x
@@ -117,7 +118,7 @@ def add_triangle(a_x, a_y, b_x, b_y, sums):  # type: ignore[no-untyped-def]
     sums[3] += double * (a_x * a_x + a_y * a_y + a_x * b_x + a_y * b_y + b_x * b_x + b_y * b_y) / 12
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def add_sector(a_x, a_y, b_x, b_y, squared_radius, sums):  # type: ignore[no-untyped-def]
     """Add the signed sector of a disc between the directions of a and b: the same four, and the length of its arc."""
     angle = math.atan2(a_x * b_y - a_y * b_x, a_x * b_x + a_y * b_y)
@@ -132,7 +133,7 @@ def add_sector(a_x, a_y, b_x, b_y, squared_radius, sums):  # type: ignore[no-unt
     sums[4] += radius * angle
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def integrate(seeds, f, near, box, void):  # type: ignore[no-untyped-def]
     """Return the integrals of all cells, and their interfaces.
 
@@ -179,7 +180,7 @@ def integrate(seeds, f, near, box, void):  # type: ignore[no-untyped-def]
     return sums, pairs[:stored], lengths[:stored]
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy")
 def corners_of(seeds, f, near, box):  # type: ignore[no-untyped-def]
     """Return the corners of all cells, relative to the seeds, one after another, and their numbers: no discs."""
     count = len(f)

@@ -25,7 +25,6 @@ from shapeofloss.workspace import cores
 # In KeOps's folder: the formulas that are compiled, for each environment (its paths are part of a library's name), and
 # the SHA-256 of each library.
 RECORD = "shapeofloss_formulas.json"
-FOLDER = "KEOPS_CACHE_FOLDER"  # KeOps's own variable
 PICKLE_END = b"."  # the last byte of a whole pickle
 PATIENCE = 5  # seconds; a linker takes less to write a library
 
@@ -184,8 +183,8 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
 
 def _open() -> tuple[Path, list[str]]:
     """Load KeOps without a word and without its index files; return its folder and the damaged ones among those."""
-    os.environ.setdefault("KEOPS_VERBOSE", "0")
-    place = Path(os.environ.get(FOLDER) or Path.home() / ".cache")
+    compiler.ready_keops()
+    place = Path(os.environ.get(compiler.KEOPS_FOLDER) or Path.home() / ".cache")
     damaged = []
     for index in [*place.glob("*/*.pkl"), *place.glob("keops*/*/*.pkl")]:
         if not index.read_bytes().endswith(PICKLE_END):  # written in part; KeOps could not be imported

@@ -9,12 +9,13 @@ triangular factors of the matrices A = R' R, p (N,) exponents, h the spacing, f 
 import math
 
 import numpy as np
-from numba import njit
+
+from shapeofloss.jit import njit
 
 OUTER, INNER = 16, 4  # sides of the blocks of pixels, one in the other, for which far particles are left out together
 
 # Sums may be reordered; infinities keep their meaning.
-compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+compiled = njit(error_model="numpy", fastmath={"contract", "reassoc"})
 
 
 @compiled

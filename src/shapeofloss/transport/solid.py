@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
+from shapeofloss.jit import njit
 from shapeofloss.transport.clouds import Floats, as_cloud
 from shapeofloss.transport.fluid import reflected, settled
 from shapeofloss.transport.laguerre import Domain, Laguerre
@@ -184,9 +185,7 @@ def _differences(v: Floats, pairs: NDArray[np.int64]) -> Floats:
 
 @cache
 def _compiled() -> Any:
-    import numba
-
-    @numba.njit(cache=True)
+    @njit()
     def hold(y, bonds, rest, rounds, stiffness):  # type: ignore[no-untyped-def]
         """Move the ends of one bond after another, each by half of what its length is off."""
         for _ in range(rounds):

@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ def library() -> ctypes.CDLL:
     # What the compiler takes this processor to be: a home folder may be shared by different machines.
     target = subprocess.run([tool, *FLAGS[:2], "-dM", "-E", "-x", "c++", os.devnull], capture_output=True).stdout
     name = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), target, *map(str.encode, FLAGS)])).hexdigest()[:32]
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shapeofloss" / f"lanes-{name}.so"
+    path = compiler.cache_folder() / f"lanes-{name}.so"
     _keep_freed_memory()
+    with suppress(OSError):  # it is missing or damaged
+        return ctypes.CDLL(str(path))
     with lock(path.with_suffix(".lock")):
         try:
-            return ctypes.CDLL(str(path))
-        except OSError:  # it is missing or damaged
+            return ctypes.CDLL(str(path))  # another process has been first
+        except OSError:
             write_atomically(path, _compiled(tool))
     return ctypes.CDLL(str(path))
 
