@@ -1,7 +1,5 @@
 """Compiled loops where nothing can be kept: plain Python says what they compute."""
 
-import pytest
-
 from shapeofloss import jit
 
 

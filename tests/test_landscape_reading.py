@@ -74,3 +74,9 @@ def test_classes_are_cut_by_rank_and_nearly_equal(count):
     sizes = np.bincount(classes, minlength=5)
     assert sizes.max() - sizes.min() <= 1
     assert all(values[classes == k].max() < values[classes == k + 1].min() for k in range(4))
+
+
+@pytest.mark.parametrize(("values", "classes"), [([1.0, 2.0], 0), ([1.0, 2.0], 1), ([1.0, np.nan], 2), (3.0, 2)])
+def test_classes_of_what_has_no_order_are_refused(values, classes):
+    with pytest.raises(UserError):
+        quantile_classes(values, classes=classes)

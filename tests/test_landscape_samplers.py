@@ -466,9 +466,9 @@ def test_a_frozen_network_and_one_without_filters_are_refused():
         ({"steps": 0.5}, r"steps has shape \(\)"),
         ({"steps": [0.5, math.nan]}, "not finite"),
         ({"loss": 0.5}, "loss is a float; a function is needed"),
-        ({"loss": lambda model, batch: 0.5}, "The loss returns a float"),
-        ({"loss": lambda model, batch: (model(batch[0]).mean(), 0.5)}, "The loss returns a float"),
-        ({"loss": lambda model, batch: [model(batch[0]).mean()]}, "The loss returns a list"),
+        ({"loss": lambda model, batch: 0.5}, "The loss returns float"),
+        ({"loss": lambda model, batch: (model(batch[0]).mean(), 0.5)}, "The loss returns Tensor and float"),
+        ({"loss": lambda model, batch: [model(batch[0]).mean()]}, "The loss returns list"),
         ({"optimiser": torch.optim.SGD(mlp().parameters(), lr=0.1)}, "optimiser is a SGD; a function is needed"),
         ({"sampling": "line", "counts": (2, 2)}, r"A line has 1 count, one for each axis, not \[2, 2\]"),
         ({"sampling": "plane", "counts": (2,)}, r"A plane has 2 counts, one for each axis, not \[2\]"),
@@ -654,3 +654,32 @@ def test_a_loss_that_is_not_finite_at_a_jump_is_not_blamed_on_the_rate():
         big[3].weight.mul_(3)
     with pytest.raises(UserError, match="before any training: begin at parameters"):
         sample_around(big, classified(), loss=loss, epochs=2, steps=[100.0], together="plain")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_batch_normalisation_in_a_scripted_network_is_refused():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)))
+    with pytest.raises(UserError, match=r"before torch\.jit\.script"):
+        sample_around(scripted, classified())
+
+
+def test_random_numbers_that_data_and_loss_draw_are_fixed_by_the_seeds():
+    class Drawn(torch.utils.data.Dataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, place):
+            return torch.tensor(np.random.normal(size=3) + random.random(), dtype=torch.float32), place % 2
+
+    def loss(model, batch):
+        noise = torch.randn_like(batch[0]) * np.random.rand()
+        return functional.cross_entropy(model(batch[0] + noise), batch[1])
+
+    def found(seed):
+        torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+        loader = DataLoader(Drawn(), batch_size=3, shuffle=True)
+        record = sample_around(model, loader, loss=loss, held_out=loader, epochs=2)
+        return np.concatenate([record.loss, record.held_out_loss])
+
+    model = mlp()
+    np.testing.assert_array_equal(found(1), found(2))

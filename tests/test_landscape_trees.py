@@ -76,10 +76,10 @@ def test_noise_has_the_size_that_it_is_given_in_every_direction():
 
 @pytest.mark.parametrize("wrong", [{"branches": 0}, {"points": 0}, {"dimensions": 1}, {"bend": -0.1}])
 def test_a_wrong_size_is_named(wrong):
-    with pytest.raises(UserError, match=f"not .*{next(iter(wrong.values()))}"):
+    with pytest.raises(UserError, match=f"(not .*|is ){next(iter(wrong.values()))}"):
         grow(**wrong)
 
 
 def test_a_negative_noise_is_named():
-    with pytest.raises(UserError, match="0 or more, not -1"):
+    with pytest.raises(UserError, match="size is -1; a finite number from 0"):
         with_noise(np.zeros((2, 2)), size=-1, seed=0)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.digits import shifted
 from shapeofloss.landscape.ensembles.base import Batch
-from shapeofloss.landscape.randomness import generator_for
+from shapeofloss.landscape.randomness import generator_for, random_state, seed_all
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 Epochs = Callable[[int], Iterator[Iterable[Batch]]]  # from a seed to epoch after epoch of batches
@@ -35,9 +36,10 @@ def image_epochs(
         share: Share of the images that is used, above 0, at most 1; which ones is fixed by the seed.
         purpose: As for `generator_for`.
     Raises:
-        UserError: If the share is out of range.
+        UserError: If the share or the batch is out of range.
     """
     kept_images = share_of(len(images), share)
+    as_count(batch, "batch")
 
     def epochs(seed: int) -> Iterator[Iterable[Batch]]:
         generator = generator_for(seed, purpose)
@@ -69,15 +71,19 @@ def epochs_of(batches: Iterable[Batch]) -> Epochs:
     """Return the epochs of any batches that can be gone through again and again.
 
     A list or tuple is taken in a new random order each time. Anything else, such as a `DataLoader`, orders itself,
-    while torch's global random numbers follow from the seed; a generator of its own would not.
+    while the global random numbers of torch, NumPy and Python follow from the seed; a generator of its own would not.
 
     Args:
         batches: The batches of one epoch.
     Raises:
-        UserError: If they can be gone through only once.
+        UserError: If they can be gone through only once, or are no batches.
     """
     if isinstance(batches, Iterator):
         raise UserError("These batches can be gone through only once: give a list of them, or a DataLoader.")
+    if isinstance(batches, Tensor | str | bytes) or not (
+        hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    ):
+        raise UserError(f"The batches are a {type(batches).__name__}: give a list of batches, or a DataLoader.")
 
     def epochs(seed: int) -> Iterator[Iterable[Batch]]:
         generator = generator_for(seed, "retraining")
@@ -97,17 +103,22 @@ def once(batches: Iterable[Batch]) -> list[Batch]:
 
 def _seeded(batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
     """Go through batches with random numbers of their own, whatever else draws some in between."""
-    state = torch.Generator().manual_seed(seed).get_state()
+    outside = random_state()
+    seed_all(seed)
+    inside = random_state()
+    outside()
     iterator = None
     while True:
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(state)
-            try:
-                iterator = iter(batches) if iterator is None else iterator
-                batch = next(iterator)
-            except StopIteration:
-                return
-            state = torch.get_rng_state()
+        outside = random_state()
+        inside()
+        try:
+            iterator = iter(batches) if iterator is None else iterator
+            batch = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            inside = random_state()
+            outside()
         yield batch
 
 

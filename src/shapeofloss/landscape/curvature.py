@@ -17,6 +17,7 @@ from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, los
 from shapeofloss.landscape.minima import dataset, device_of, network_for
 from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
 from shapeofloss.landscape.randomness import generator_for
+from shapeofloss.landscape.samplers import check_network
 
 Product = Callable[[Tensor], Tensor]
 
@@ -39,6 +40,7 @@ def hessian_product(model: nn.Module, loss: Loss, batch: Batch) -> Product:
         UserError: If the loss is no scalar tensor, or has no gradient at all; by the function, if the vector has
             another shape.
     """
+    check_network(model, loss)
     parameters = list(trained_parameters(model).values())
     # Other ways to compute attention have no second derivatives.
     with torch.enable_grad(), untouched(model), sdpa_kernel(SDPBackend.MATH):

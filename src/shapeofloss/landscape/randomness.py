@@ -1,12 +1,12 @@
 """Random numbers that follow from a seed and a purpose, and the state of the generators that all code shares."""
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from shapeofloss.arrays import as_count
 
@@ -29,29 +29,32 @@ def generator_for(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
 
-def random_state(device: torch.device) -> list[Tensor]:
-    """Return the state of PyTorch's generators on the CPU and on a device, for `set_random_state`."""
-    if device.type == "cpu":
-        return [torch.get_rng_state()]
-    module = torch.get_device_module(device)
-    return [torch.get_rng_state(), module.get_rng_state() if device.type == "mps" else module.get_rng_state(device)]
+def random_state(devices: Iterable[torch.device] = ()) -> Callable[[], None]:
+    """Return a function that puts the generators of PyTorch, NumPy and Python back to where they are now.
+
+    Args:
+        devices: Whose generators count beside that of the CPU.
+    """
+    states: list[tuple[Callable[[Any], object], Any]] = [
+        (torch.set_rng_state, torch.get_rng_state()),
+        (np.random.set_state, np.random.get_state()),
+        (random.setstate, random.getstate()),
+    ]
+    for device in set(devices):
+        if device.type == "cuda":
+            states.append((partial(torch.cuda.set_rng_state, device=device), torch.cuda.get_rng_state(device)))
+        elif device.type == "mps":
+            states.append((torch.mps.set_rng_state, torch.mps.get_rng_state()))
+
+    def restore() -> None:
+        for put, state in states:
+            put(state)
+
+    return restore
 
 
-def set_random_state(device: torch.device, state: list[Tensor]) -> None:
-    """Put PyTorch's generators on the CPU and on a device back into a state."""
-    torch.set_rng_state(state[0])
-    if device.type != "cpu":
-        module = torch.get_device_module(device)
-        module.set_rng_state(state[1]) if device.type == "mps" else module.set_rng_state(state[1], device)
-
-
-@contextmanager
-def shared_generators_kept(device: torch.device) -> Iterator[None]:
-    """Give back the generators that all code shares, of PyTorch, NumPy and Python, in the state that they were in."""
-    state, others, python = random_state(device), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        set_random_state(device, state)
-        np.random.set_state(others)
-        random.setstate(python)
+def seed_all(seed: int) -> None:
+    """Seed the generators of PyTorch, NumPy and Python: a loss or a data set may draw from any."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)

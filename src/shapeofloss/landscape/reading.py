@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapeofloss.arrays import as_count, as_floats
 from shapeofloss.errors import UserError
 
 Array = NDArray[np.float64]
@@ -52,12 +53,16 @@ def quantile_classes(values: Array, *, classes: int = 5) -> Labels:
         classes: At least 2.
     Returns:
         Shape (n,); the sizes of two classes differ by one at most.
+    Raises:
+        UserError: If a value is not finite, or there are fewer than two classes.
     Source:
         Loss-landscape paper, section 4.2, where values are test losses.
     Example:
         >>> quantile_classes(np.array([0.3, 0.1, 0.2, 0.4]), classes=2).tolist()
         [1, 0, 0, 1]
     """
+    classes = as_count(classes, "classes", at_least=2)
+    values = as_floats(values, "values", shape=("n",))
     ranks = np.argsort(np.argsort(values, kind="stable"))
     return np.asarray(ranks * classes // len(values), np.int64)
 

@@ -21,7 +21,7 @@ from shapeofloss.landscape.directions import direction_of, direction_vector
 from shapeofloss.landscape.ensembles import Batch, Ensemble, Loss, Together, cross_entropy, ensemble_of
 from shapeofloss.landscape.ensembles.base import normalises_batches, untouched
 from shapeofloss.landscape.parameters import flatten
-from shapeofloss.landscape.randomness import generator_for
+from shapeofloss.landscape.randomness import generator_for, seed_all
 from shapeofloss.landscape.record import Record, Recorder
 from shapeofloss.landscape.training import check_finite
 
@@ -76,14 +76,31 @@ def sample_around(
     """
     if not isinstance(sampling, str) or sampling not in SAMPLINGS:
         raise unknown("sampling", sampling, SAMPLINGS)
-    if not isinstance(model, nn.Module):
-        raise UserError(f"The model is a {type(model).__name__}; a torch.nn.Module is needed.")
-    if torch.is_inference_mode_enabled():
-        raise UserError("Nothing can be retrained in torch.inference_mode(): call sample_around outside of it.")
-    as_function(loss, "loss", example="lambda model, batch: functional.mse_loss(model(batch[0]), batch[1])")
+    check_network(model, loss)
     with torch.enable_grad(), untouched(model):
         around = Around(model, batches, loss, evaluation, together, name or type(model).__name__, held_out)
         return SAMPLINGS[sampling](around, **options)
+
+
+def check_network(model: nn.Module, loss: Loss) -> None:
+    """Refuse what is no network or no loss, and networks whose loss would depend on more than their parameters.
+
+    Raises:
+        UserError: If so, in inference mode, and for batch normalisation in a scripted network.
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"The model is a {type(model).__name__}; a torch.nn.Module is needed.")
+    as_function(loss, "loss", example="lambda model, batch: functional.mse_loss(model(batch[0]), batch[1])")
+    if torch.is_inference_mode_enabled() or any(parameter.is_inference() for parameter in model.parameters()):
+        raise UserError(
+            "Nothing can be retrained in torch.inference_mode(): make the network and call this outside of it."
+        )
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) and "BatchNorm" in module.original_name:
+            raise UserError(
+                "The batch normalisation of a scripted network cannot be given the statistics of a batch: "
+                "sample the network before torch.jit.script."
+            )
 
 
 class Around:
@@ -124,10 +141,12 @@ class Around:
 
     def evaluate(self, ensemble: Ensemble) -> tuple[list[float], list[float]]:
         """Return the losses and accuracies of an ensemble's networks over all batches of the evaluation."""
+        seed_all(0)  # of a loss that draws random numbers: the same for all points
         return evaluated(ensemble, self.evaluation)
 
     def held_out_losses(self, ensemble: Ensemble) -> list[float] | list[None]:
         """Return the losses of an ensemble's networks over the held-out batches; None for each if there are none."""
+        seed_all(0)
         return evaluated(ensemble, self.held_out)[0] if self.held_out else [None] * ensemble.count
 
     def at_optimum(self) -> tuple[float, float]:
@@ -148,7 +167,7 @@ def evaluated(ensemble: Ensemble, batches: Sequence[Batch]) -> tuple[list[float]
     weights = torch.tensor([examples(batch) for batch in batches], dtype=torch.float64)
     results = [ensemble.evaluate([batch], all_of) for batch in batches]
     losses, accuracies = (
-        (weights @ torch.stack([part.double().cpu() for part in column]) / weights.sum()).tolist()
+        (weights @ torch.stack([part.cpu().double() for part in column]) / weights.sum()).tolist()
         for column in zip(*results, strict=True)
     )
     return losses, accuracies
@@ -255,14 +274,14 @@ def train_epoch(
     seeds = generator_for(epoch, "dropout")
     total, count = torch.zeros(2, ensemble.count, dtype=torch.float64)
     for batches in zip(*streams, strict=True):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=seeds)))
+        seed_all(int(torch.randint(2**62, (), generator=seeds)))
         losses = ensemble.backward(batches, of)
         if decay is not None:
             assert ensemble.theta.grad is not None
             ensemble.theta.grad.addcmul_(decay, ensemble.theta.detach())
         optimiser.step()
         sizes = torch.tensor([examples(batch) for batch in batches])[of]
-        total += losses.double().cpu() * sizes
+        total += losses.cpu().double() * sizes
         count += sizes
     if not count.all():
         raise UserError("There is no batch to train on: give at least one.")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
+from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.errors import UserError
 
 Array = NDArray[np.float64]
@@ -55,7 +56,8 @@ def random_tree(*, branches: int, points: int, dimensions: int, bend: float, see
         >>> tree.along[0].tolist()
         [0.0, 0.25, 0.5, 0.75]
     """
-    if branches < 1 or points < 1 or dimensions < 2 or bend < 0:
+    bend = as_number(bend, "bend", at_least=0)
+    if branches < 1 or points < 1 or dimensions < 2:
         raise UserError(
             "A tree takes at least 1 branch, 1 point per branch, 2 dimensions and a bend of 0 or more, "
             f"not {branches}, {points}, {dimensions} and {bend}."
@@ -85,9 +87,9 @@ def with_noise(points: Array, *, size: float, seed: int) -> Array:
         size: Root mean square length of a point's noise, size / sqrt(D) in each dimension, in the unit of the points.
         seed: Of the generator, not negative.
     Raises:
-        UserError: If the size is negative.
+        UserError: If the size is negative or no number, or the points are no table of finite numbers.
     """
-    if size < 0:
-        raise UserError(f"The size of the noise is a length, 0 or more, not {size}.")
+    points = as_floats(points, "points", shape=("n", "D"))
+    size = as_number(size, "size", at_least=0)
     noise = np.random.default_rng((seed, 1)).normal(size=points.shape)  # another stream than a tree of the same seed
     return points + size / np.sqrt(points.shape[1]) * noise

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.parameters import trained_parameters
-from shapeofloss.landscape.randomness import shared_generators_kept
+from shapeofloss.landscape.randomness import random_state
 
 Batch = Any  # whatever the loss understands: tensors, or nested lists, tuples and dicts of tensors
 Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
@@ -31,15 +31,12 @@ def loss_and_accuracy(loss: Loss, model: nn.Module, batch: Batch) -> tuple[Tenso
     Raises:
         UserError: If it returns anything but a scalar, or a pair of scalars, that are tensors.
     """
-    result = loss(model, batch)
-    value, accuracy = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
-    if not isinstance(value, Tensor) or not isinstance(accuracy, Tensor | None):
-        wrong = type(accuracy if isinstance(value, Tensor) else value).__name__
-        raise UserError(
-            f"The loss returns a {wrong}: let it return the mean loss as a tensor, or a pair of it and the accuracy."
-        )
-    if accuracy is None:
-        accuracy = torch.full_like(value, torch.nan)
+    result: Any = loss(model, batch)
+    parts = result if isinstance(result, tuple) else (result,)
+    if not 1 <= len(parts) <= 2 or not all(isinstance(part, Tensor) for part in parts):
+        kinds = " and ".join(type(part).__name__ for part in parts) or "nothing"
+        raise UserError(f"The loss returns {kinds}: let it return the mean loss as a tensor, or it and the accuracy.")
+    value, accuracy = parts if len(parts) == 2 else (parts[0], torch.full_like(parts[0], torch.nan))
     if value.dim():
         raise UserError(f"The loss gives a tensor of shape {tuple(value.shape)}: let it return the mean, a scalar.")
     return value, accuracy.detach()
@@ -65,13 +62,14 @@ def untouched(model: nn.Module) -> Iterator[None]:
         for name, value in list(module.__dict__.items())
         if isinstance(value, Tensor)
     ]
+    restore = random_state({parameter.device for parameter in model.parameters()})
     try:
-        with shared_generators_kept(parameters[0][0].device if parameters else torch.device("cpu")):
-            yield
+        yield
     finally:
         for parameter, values, gradient, trained in parameters:
             parameter.data.copy_(values)
             parameter.requires_grad_(trained).grad = gradient
+        restore()
         for module, mode in modes:
             module.training = mode
         for layer, tracked in tracking:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shapeofloss.landscape.ensembles.base import Batch, Loss, Stacked, loss_and_accuracy, set_mode
-from shapeofloss.landscape.randomness import random_state, set_random_state
+from shapeofloss.landscape.randomness import random_state
 
 
 class Plain(Stacked):
@@ -20,11 +20,9 @@ class Plain(Stacked):
         """See `Ensemble`."""
         set_mode(self._model, training=dropout)
         losses, gradient = [], torch.empty_like(self.theta)
-        state = random_state(self.theta.device)
+        restart = random_state([self.theta.device])
         for network, batch in enumerate(of.tolist()):
-            set_random_state(
-                self.theta.device, state
-            )  # all networks drop the same units, as they do when they run together
+            restart()  # all networks drop the same units, as they do when they run together
             self._enter(network)
             loss, _ = loss_and_accuracy(self._loss, self._model, batches[batch])
             slopes = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
@@ -37,9 +35,10 @@ class Plain(Stacked):
     def evaluate(self, batches: Sequence[Batch], of: Tensor) -> tuple[Tensor, Tensor]:
         """See `Ensemble`."""
         set_mode(self._model, training=False)
-        pairs = []
+        pairs, restart = [], random_state([self.theta.device])
         with torch.no_grad():
             for network, batch in enumerate(of.tolist()):
+                restart()
                 self._enter(network)
                 pairs.append(loss_and_accuracy(self._loss, self._model, batches[batch]))
         losses, accuracies = zip(*pairs, strict=True)

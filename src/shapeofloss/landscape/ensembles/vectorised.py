@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from shapeofloss.landscape.ensembles.base import Batch, Loss, Stacked, loss_and_accuracy, set_mode
-from shapeofloss.landscape.randomness import random_state, set_random_state
+from shapeofloss.landscape.randomness import random_state
 
 
 class _Lost(nn.Module):
@@ -80,9 +80,9 @@ class Vectorised(Stacked):
         if stacked is not None:
             return vmap(function, in_dims=(0, 0), randomness="same")(theta, stacked)
         # Batches of different shapes: the networks of each together, with the random numbers that all would share.
-        state, parts = random_state(theta.device), []
+        restart, parts = random_state([theta.device]), []
         for number, batch in enumerate(batches):
-            set_random_state(theta.device, state)
+            restart()
             parts.append(vmap(function, in_dims=(0, None), randomness="same")(theta[of == number], batch))
         back = torch.argsort(torch.argsort(of, stable=True), stable=True).to(theta.device)
         leaves = [tree_flatten(part)[0] for part in parts]
