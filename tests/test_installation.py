@@ -147,3 +147,10 @@ def test_the_compiler_is_tried_and_not_only_looked_for(monkeypatch):
     monkeypatch.delenv("CXX")
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     assert "needs a C++ compiler" in compiler.missing()
+
+
+def test_set_up_outside_of_a_checkout_makes_nothing(place):
+    (place / "pins.txt").unlink()
+    with pytest.raises(UserError, match="is not a checkout"):
+        installation.install()
+    assert [path.name for path in place.iterdir()] == ["pyproject.toml"]

@@ -21,11 +21,20 @@ from shapeofloss.runner import inputs, prints, publish
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
-TRACKED = [
-    ROOT / name
-    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
-    if (ROOT / name).is_file()
-]
+
+
+def tracked() -> list[Path]:
+    """What git tracks; nothing in an unpacked archive, or without git."""
+    try:
+        listed = subprocess.run(
+            ["git", "-c", "core.quotepath=off", "ls-files"], cwd=ROOT, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return []
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+TRACKED = tracked()
 
 
 def pins() -> dict[str, str]:

@@ -27,8 +27,13 @@ def install() -> None:
     """Make `.venv` if it is not there, mend it if it is broken, and install the pins; at once if nothing changed.
 
     Raises:
-        UserError: If the venv module is missing, or a package cannot be installed.
+        UserError: If this is no checkout, the venv module is missing, or a package cannot be installed.
     """
+    if not PINS.is_file():
+        raise UserError(
+            f"{ROOT} is not a checkout of The Shape of Loss: it has no pins.txt. Set-up makes the environment of a "
+            "clone; a package that pip installed has its own already."
+        )
     if _is_current():
         return
     for module in ("venv", "ensurepip"):
@@ -50,6 +55,8 @@ def install() -> None:
         print("2 of 2: everything else", flush=True)
         _pip(["-c", str(PINS), "-e", f"{ROOT}[all]"], "The pinned packages cannot be installed")
         STAMP.write_text(fingerprint())
+    if not compiler.is_plain(ROOT):
+        print(f"KeOps takes no path with a space: it gets those below {ROOT} in quotes.", flush=True)
     if sentence := compiler.missing():
         print(f"Notebooks that use KeOps will be refused. {sentence}", flush=True)
 
