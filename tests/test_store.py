@@ -3,7 +3,9 @@
 import functools
 import json
 import multiprocessing
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tasks import squares
 
 from shapeofloss import store
 from shapeofloss.errors import UserError
+from shapeofloss.files import temporary_of
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -161,3 +164,17 @@ def test_a_killed_owner_is_replaced_and_leaves_nothing_behind(marks):
     assert computed(marks) == 2
     endings = sorted(path.suffix for path in store.path_of(squares, arguments).parent.iterdir())
     assert endings in ([".json", ".lock", ".npz"], [".json", ".npz"])
+
+
+def test_a_new_entry_costs_no_look_through_the_folder(marks, monkeypatch):
+    path = store.path_of(squares, {"count": 2})
+    path.parent.mkdir(parents=True)
+    for ending in (".json", ".npz", ".checkpoint.npz"):
+        temporary_of(path.with_suffix(ending)).touch()  # as a killed writer leaves them
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr("os.scandir", lambda place=".": (listed.append(Path(place)), scandir(place))[1])
+    monkeypatch.setattr("os.listdir", lambda place=".": listed.append(Path(place)) or [])
+    store.get_or_compute(squares, {"count": 2})
+    monkeypatch.undo()
+    assert path.parent not in listed
+    assert not list(path.parent.glob("*.tmp"))

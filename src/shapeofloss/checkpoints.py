@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.files import replacing
+from shapeofloss.files import replacing, temporary_of
 
 SECONDS = 60.0  # between two states; a quicker task leaves none
 SHARE = 0.05  # of the time, at most, that is spent on writing
 
 
 class Checkpoint:
-    """A file with the last state of a task: whole or absent, without pickle.
+    """A file with the last state of a task: whole or absent, without pickle. One task at a time has it.
 
     Args:
         path: Of the file, which ends in `.npz`.
@@ -46,11 +46,12 @@ class Checkpoint:
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Write a state in place of the last one."""
         began = time.monotonic()
-        with replacing(self._path) as file:
+        with replacing(self._path, alone=True) as file:
             np.savez(file, allow_pickle=False, **dict(state))
         self._last = time.monotonic()
         self._cost = self._last - began
 
     def remove(self) -> None:
         """Delete the state, once the task is done."""
-        self._path.unlink(missing_ok=True)
+        for path in (self._path, temporary_of(self._path)):
+            path.unlink(missing_ok=True)

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,26 +14,38 @@ from shapeofloss.errors import UserError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, alone: bool = False) -> Iterator[IO[bytes]]:
     """Open a file under a temporary name in the same folder, and move it to `path` at the end if all went well.
 
-    A reader sees the old file or the new one, never a part. The parent folder is made if needed.
+    A reader sees the old file or the new one, never a part. The parent folder is made if needed. The file gets the
+    permissions of any new file of this process.
+
+    Args:
+        path: Of the file.
+        alone: Whether the caller holds a lock. The temporary name is then always the same, so that what a killed
+            writer left is replaced without a look through the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = temporary_of(path) if alone else path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    if alone:
+        temporary.unlink(missing_ok=True)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
-        Path(temporary).chmod(0o644)  # mkstemp makes private files; results are ordinary ones
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def temporary_of(path: Path) -> Path:
+    """Return the name under which a writer that is alone writes a file."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write_atomically(path: Path, content: bytes | str, *, alone: bool = False) -> None:
     """Write `content` as by `replacing`."""
-    with replacing(path) as file:
+    with replacing(path, alone=alone) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -85,8 +85,6 @@ def get_or_compute(function: Callable[..., Result], arguments: Mapping[str, Any]
     with lock(path.with_suffix(".lock")):
         result = _read(path, report=True)  # another process may have been first
         if result is None:
-            for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
-                leftover.unlink()  # of a writer that was killed: we hold the lock
             checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"))
             own = {"checkpoint": checkpoint} if "checkpoint" in inspect.signature(function).parameters else {}
             _write(path, function(**arguments, **own), _described(arguments))
@@ -111,8 +109,8 @@ def _write(path: Path, result: Result, arguments: Mapping[str, Any]) -> None:
         text = json.dumps({**record, "check": digest(record)}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UserError(f"Only arrays and finite JSON values can be stored: {error}.") from None
-    write_atomically(path.with_suffix(".npz"), packed)
-    write_atomically(path, text)
+    write_atomically(path.with_suffix(".npz"), packed, alone=True)
+    write_atomically(path, text, alone=True)
 
 
 def _read(path: Path, *, report: bool = False) -> Result | None:
