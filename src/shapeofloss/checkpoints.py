@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.files import replacing, temporary_of
+from shapeofloss.files import replacing, results_go_to, temporary_of
 
 SECONDS = 60.0  # between two states; a quicker task leaves none
 SHARE = 0.05  # of the time, at most, that is spent on writing
@@ -44,9 +44,13 @@ class Checkpoint:
         return time.monotonic() - self._last >= max(self._every, self._cost / SHARE)
 
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Write a state in place of the last one."""
+        """Write a state in place of the last one.
+
+        Raises:
+            UserError: If the folder, or the disk, takes no file.
+        """
         began = time.monotonic()
-        with replacing(self._path, alone=True) as file:
+        with results_go_to(self._path.parent), replacing(self._path, alone=True) as file:
             np.savez(file, allow_pickle=False, **dict(state))
         self._last = time.monotonic()
         self._cost = self._last - began

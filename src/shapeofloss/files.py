@@ -49,6 +49,22 @@ def write_atomically(path: Path, content: bytes | str, *, alone: bool = False) -
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def results_go_to(folder: Path) -> Iterator[None]:
+    """Turn the failure of a write below the data folder into a sentence.
+
+    Raises:
+        UserError: If the folder, or the disk, takes no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder} takes no result ({error.strerror or error}): give it room and the right to write, or set "
+            "SHAPEOFLOSS_DATA to another folder."
+        ) from None
+
+
 def lock(path: Path) -> FileLock:
     """Return an advisory lock on `path`; the operating system releases it when its owner dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
