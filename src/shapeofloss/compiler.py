@@ -22,7 +22,7 @@ def missing() -> str:
         return "KeOps needs a C++ compiler: install g++ (Debian: apt install g++; macOS: xcode-select --install)."
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.cpp"
-        source.write_text("#include <Python.h>\n")
+        source.write_text("#include <Python.h>\n", encoding="utf-8")
         command = [
             compiler,
             f"-I{sysconfig.get_path('include')}",

@@ -100,7 +100,7 @@ def peak_of_process(call: Callable[[], Any]) -> int:
         raise UserError("The peak of resident memory can be read on Linux only.")
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    reset.write_text("5")  # the record starts anew
+    reset.write_text("5", encoding="utf-8")  # the record starts anew
     before = _kilobytes(status, "VmRSS")
     kept = call()  # until the record is read
     peak = _kilobytes(status, "VmHWM")
@@ -109,7 +109,9 @@ def peak_of_process(call: Callable[[], Any]) -> int:
 
 
 def _kilobytes(status: Path, name: str) -> int:
-    return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith(name)))
+    return int(
+        next(line.split()[1] for line in status.read_text(encoding="utf-8").splitlines() if line.startswith(name))
+    )
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:

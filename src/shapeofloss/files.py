@@ -80,7 +80,7 @@ def sha256(path: Path) -> str:
 def read_json(path: Path, default: Any = None) -> Any:
     """Read a JSON file; a missing one gives `default`, a damaged one an error that names it."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return default
     except ValueError as error:

@@ -32,7 +32,7 @@ def digest(*parts: Any) -> str:
 
 def numerical_pins() -> list[str]:
     """Return the pins of packages that can change a number: the first block of `pins.txt`."""
-    lines = (workspace.root() / "pins.txt").read_text().split(NUMERICAL_END)[0].splitlines()
+    lines = (workspace.root() / "pins.txt").read_text(encoding="utf-8").split(NUMERICAL_END)[0].splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -48,10 +48,10 @@ def code_of(source: str) -> dict[str, str]:
         path = _file_of(name)
         if name in found or path is None:
             continue
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         found[name] = _bare(text)
         for compiled in sorted(path.parent.glob("*.cpp")):  # whoever compiles it lives beside it
-            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text()
+            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text(encoding="utf-8")
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         waiting += _imports(text, package)
     return dict(sorted(found.items()))

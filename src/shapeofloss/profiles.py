@@ -86,7 +86,7 @@ def load() -> dict[str, Notebook]:
     path = workspace.root() / "notebooks" / "profiles.toml"
     notebooks = {}
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
         for name, table in sorted(tables.items()):
             if not isinstance(table, dict):
                 raise TypeError("it is no table; write [name_of_the_notebook]")

@@ -65,7 +65,7 @@ def load_claims() -> dict[str, Claim]:
     """
     path = workspace.root() / "data" / "claims.toml"
     try:
-        return _parse(path.read_text())
+        return _parse(path.read_text(encoding="utf-8"))
     except OSError:
         raise UserError("data/claims.toml is missing: restore it with git.") from None
 

@@ -24,7 +24,10 @@ def run() -> int:
 
     The notebooks run beside the rest, which keeps one core busy at a time; what they said is shown at the end.
     """
-    with tempfile.TemporaryFile("w+") as said, _start("notebooks", said) as notebooks:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        _start("notebooks", said) as notebooks,
+    ):
         failed = [name for name in CHECKS if name != "notebooks" and not _passed(name)]
         if notebooks.wait():
             failed.append("notebooks")

@@ -88,7 +88,7 @@ def injected(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> dic
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     """Return the hash of script, imported code, numbers, numerical pins and the rules of the notebook's claims."""
-    script = notebook.script.read_text()
+    script = notebook.script.read_text(encoding="utf-8")
     try:
         code = code_of(script)
     except SyntaxError as error:

@@ -45,7 +45,7 @@ class NotebookProcess:
         self._seen: set[psutil.Process] = set()
         self._runtime = Path(tempfile.mkdtemp(prefix=f"{RUNTIME}{os.getpid()}-"))
         job = {"name": notebook.name, "script": str(notebook.script), "folder": str(folder), "parameters": parameters}
-        with (folder / "log.txt").open("w") as log:
+        with (folder / "log.txt").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "shapeofloss.runner.execute", json.dumps(job)],
                 stdin=subprocess.PIPE,  # closes when this runner dies, and the notebook follows

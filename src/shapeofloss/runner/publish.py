@@ -53,7 +53,7 @@ def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, publishe
 def up_to_date(notebook: Notebook, folder: Path, inputs: str, *, published: bool) -> bool:
     """Tell whether the last good run had the same inputs and its outputs are still as it left them."""
     try:
-        stamp = json.loads((folder / STAMP).read_text())
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or damaged: run again
         return False
     expected = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
@@ -107,7 +107,7 @@ def _rebuild(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, repla
     write_rows(ledger_path(), ledger)
     readme = workspace.root() / "README.md"
     if readme.is_file():
-        text = readme.read_text()
+        text = readme.read_text(encoding="utf-8")
         new = with_tables(text, catalogue, ledger)
         if new != text:
             write_atomically(readme, new)

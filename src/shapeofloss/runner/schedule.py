@@ -188,7 +188,7 @@ def _ended(task: Task, settings: Settings) -> Outcome | None:
         if failure is not None:
             place = f"In cell {failure['cell'] or process.cell} of {process.cells}:"
             return task.outcome("failed", place, *failure["error"], partial)
-        log = (process.folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
+        log = (process.folder / "log.txt").read_text(errors="replace", encoding="utf-8").strip().splitlines()[-3:]
         return task.outcome("killed", f"Its process ended with status {status} in {cell}.", *log, partial)
     except Exception as error:
         return task.outcome("failed", f"Its results cannot be published: {error}")

@@ -126,7 +126,7 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False)
-        lines = path.read_text().replace(",", " ").replace(";", " ").splitlines()
+        lines = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
         return np.loadtxt(lines[_has_heading(lines) :], ndmin=2)
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as a table of numbers: {error}.") from None
