@@ -1,8 +1,9 @@
 """The state of a long task on disk, so that one that was interrupted goes on where it stopped."""
 
+import hashlib
+import io
 import sys
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from shapeofloss.files import replacing, results_go_to, temporary_of
 
 SECONDS = 60.0  # between two states; a quicker task leaves none
+DIGEST = 32  # bytes of the checksum, which come first
 SHARE = 0.05  # of the time, at most, that is spent on writing
 
 
@@ -33,9 +35,12 @@ class Checkpoint:
         if not self._path.is_file():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as state:
+            content = self._path.read_bytes()
+            if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+                raise ValueError
+            with np.load(io.BytesIO(content[DIGEST:]), allow_pickle=False) as state:
                 return {name: state[name] for name in state.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError):
             print(f"The checkpoint {self._path.name} is damaged: its task begins anew.", file=sys.stderr)
             return None
 
@@ -50,8 +55,11 @@ class Checkpoint:
             UserError: If the folder, or the disk, takes no file.
         """
         began = time.monotonic()
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **dict(state))
         with results_go_to(self._path.parent), replacing(self._path, alone=True) as file:
-            np.savez(file, allow_pickle=False, **dict(state))
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
         self._last = time.monotonic()
         self._cost = self._last - began
 

@@ -83,10 +83,35 @@ def read_json(path: Path, default: Any = None) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return default
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path.name} is not valid JSON ({error}). Restore it with git, or delete it and rerun."
         ) from None
+
+
+def read_rows(path: Path, *, texts: Iterable[str], others: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Read a JSON list of rows; a missing file gives none.
+
+    Args:
+        path: Of the file.
+        texts: Names that each row has with a text.
+        others: Names that each row has with any value.
+    Raises:
+        UserError: If the file holds anything else.
+    """
+    rows = read_json(path, [])
+    texts, others = list(texts), list(others)
+    for row in rows if isinstance(rows, list) else [None]:
+        if (
+            not isinstance(row, dict)
+            or not all(isinstance(row.get(name), str) for name in texts)
+            or not all(name in row for name in others)
+        ):
+            raise UserError(
+                f"{path.name} does not hold rows of the runner's with {', '.join(dict.fromkeys(texts + others))}. "
+                "Restore it with git, or delete it and rerun."
+            )
+    return list(rows)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from statistics import stdev
 from typing import Any
 
 from shapeofloss import workspace
-from shapeofloss.errors import UserError, unknown
+from shapeofloss.errors import unknown
 from shapeofloss.files import read_json, write_rows
 from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims
 from shapeofloss.ledger.rules import Measured, Rule, finite
@@ -163,7 +163,7 @@ def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         try:
             values = claim.rule.read(_with_nan(entry["per_seed"]))
             rows.append(row(claim, values, figure=entry["figure"], note=entry["note"]))
-        except (UserError, ClaimFailedError) as error:  # the rule has changed since
+        except (TypeError, ValueError, ClaimFailedError) as error:  # the rule has changed since, or the row is damaged
             rows.append(row(claim, None, note=f"Run {claim.notebook} again: {error}"))
     return [asdict(entry) for entry in sorted(rows, key=lambda entry: (PARTS.index(entry.part), entry.id))]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
-from shapeofloss.errors import UserError
-from shapeofloss.files import lock, read_json, sha256, write_atomically, write_rows
+from shapeofloss.files import lock, read_json, read_rows, sha256, write_atomically, write_rows
 from shapeofloss.hashing import digest
-from shapeofloss.ledger.rows import rebuilt, summary
+from shapeofloss.ledger.rows import Row, rebuilt, summary
 from shapeofloss.profiles import Notebook, load
 
 STAMP = "stamp.json"
+TEXTS = tuple(name for name, kind in Row.__annotations__.items() if kind is str)  # of a row of the ledger
 
 
 def ledger_path() -> Path:
@@ -32,10 +32,9 @@ def committed(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: If the file holds anything else.
     """
-    rows = read_json(path, [])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "notebook" in row for row in rows):
-        raise UserError(f"{path.name} does not hold rows of the runner's. Restore it with git, or delete it and rerun.")
-    return rows
+    if path == index_path():
+        return read_rows(path, texts=("notebook", "figure"))
+    return read_rows(path, texts=TEXTS, others=Row.__annotations__)
 
 
 def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool) -> None:
