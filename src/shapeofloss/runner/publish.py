@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
-from shapeofloss.files import lock, read_json, read_rows, sha256, write_atomically, write_rows
+from shapeofloss.files import lock, read_rows, sha256, write_atomically, write_rows
 from shapeofloss.hashing import digest
 from shapeofloss.ledger.rows import Row, rebuilt, summary
 from shapeofloss.profiles import Notebook, load
@@ -40,7 +40,7 @@ def committed(path: Path) -> list[dict[str, Any]]:
 def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool) -> None:
     """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it."""
     index = folder / "figures.json"
-    write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_json(index, [])])
+    write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_rows(index, texts=("figure",))])
     if published:
         with lock(workspace.runs() / "publish.lock"):
             _publish(notebook, folder)
@@ -53,7 +53,7 @@ def up_to_date(notebook: Notebook, folder: Path, inputs: str, *, published: bool
     """Tell whether the last good run had the same inputs and its outputs are still as it left them."""
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or damaged: run again
+    except (OSError, ValueError, RecursionError):  # none, or damaged: run again
         return False
     expected = {"inputs": inputs, "outputs": _outputs(notebook, folder, published=published)}
     return bool(stamp == expected)
@@ -74,7 +74,11 @@ def _publish(notebook: Notebook, folder: Path) -> None:
         write_atomically(place / path.name, path.read_bytes())
     for old in set(place.glob("*")) - {place / path.name for path in new}:
         old.unlink()
-    _rebuild(read_json(folder / "figures.json", []), read_json(folder / "ledger.json", []), replaced=notebook.name)
+    _rebuild(
+        read_rows(folder / "figures.json", texts=("figure",)),
+        read_rows(folder / "ledger.json", texts=("id",)),
+        replaced=notebook.name,
+    )
 
 
 def _place(notebook: Notebook) -> Path:
@@ -83,7 +87,7 @@ def _place(notebook: Notebook) -> Path:
 
 def _figures(folder: Path) -> list[Path]:
     """Return the files of the figures that a run's index names."""
-    images = [folder / "figures" / row["figure"] for row in read_json(folder / "figures.json", [])]
+    images = [folder / "figures" / row["figure"] for row in read_rows(folder / "figures.json", texts=("figure",))]
     return sorted(path for image in images for path in (image, image.with_suffix(".csv")))
 
 
