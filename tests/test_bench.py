@@ -36,9 +36,9 @@ def test_the_ratio_is_the_median_of_neighbouring_runs_without_the_warm_up(clock)
 def test_rows_are_kept_by_name_and_strangers_are_dropped(checkout, clock, monkeypatch):
     root = checkout()
     monkeypatch.setattr(suite, "SUITE", {n: suite.Benchmark(n, "b", clock(*[1] * 9), clock(*[2] * 9), 2) for n in "ab"})
-    suite.path().write_text('[{"name": "b", "ratio": 7}, {"name": "gone", "ratio": 7}]')
+    suite.path().write_text('[{"name": "b", "ratio": 7}, {"name": "gone", "ratio": 7}]', encoding="utf-8")
     suite.run(["a"])
-    rows = json.loads((root / "data" / "benchmarks.json").read_text())
+    rows = json.loads((root / "data" / "benchmarks.json").read_text(encoding="utf-8"))
     assert [(row["name"], row["ratio"]) for row in rows] == [("a", 0.5), ("b", 7)]
 
 

@@ -51,7 +51,8 @@ def test_workers_end_when_their_parent_is_killed(marks, tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(
         "from shapeofloss import compute\nfrom tasks import squares\n"
-        "if __name__ == '__main__':\n    compute.map(squares, [{'count': n, 'sleep': 60} for n in (1, 2)])\n"
+        "if __name__ == '__main__':\n    compute.map(squares, [{'count': n, 'sleep': 60} for n in (1, 2)])\n",
+        encoding="utf-8",
     )
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(compute.__file__).parents[1])])
     variables = environment(Path(os.environ["SHAPEOFLOSS_ROOT"])) | {

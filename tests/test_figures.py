@@ -60,7 +60,7 @@ def test_the_numbers_stand_beside_the_image_and_in_the_index(folder):
     figures.save(line(), "line", alt=ALT, data=numbers, answers="Fig. 1")
     table = pd.read_csv(folder / "figures" / "line.csv")
     assert np.allclose(table["x"], numbers["x"], rtol=1e-9) and np.allclose(table["y"], numbers["y"], rtol=1e-9)
-    (entry,) = json.loads((folder / "figures.json").read_text())
+    (entry,) = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert entry["alt"] == ALT and entry["answers"] == "Fig. 1" and not entry["timing"]
     assert entry["packages"]["matplotlib"] == matplotlib.__version__
 
@@ -68,7 +68,7 @@ def test_the_numbers_stand_beside_the_image_and_in_the_index(folder):
 def test_saving_again_replaces_the_entry(folder):
     for _ in range(2):
         figures.save(line(), "line", alt=ALT, data={"y": [1]})
-    assert len(json.loads((folder / "figures.json").read_text())) == 1
+    assert len(json.loads((folder / "figures.json").read_text(encoding="utf-8"))) == 1
 
 
 def test_saving_again_in_another_format_leaves_no_second_image(folder):
@@ -131,7 +131,7 @@ def test_an_animation_shows_every_frame_and_has_the_same_bytes_again(folder):
             image.seek(k)
             shown.append(image.convert("RGB").tobytes())
     assert len(set(shown)) == 3
-    (entry,) = json.loads((folder / "figures.json").read_text())
+    (entry,) = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert entry["figure"] == "moving.gif" and (folder / "figures" / "moving.csv").is_file()
 
 

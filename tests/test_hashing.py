@@ -45,9 +45,9 @@ def package(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for path in (folder.parent / "__init__.py", folder / "__init__.py"):
         path.touch()
-    (folder.parent / "slow.py").write_text("x = 1\n")
-    (folder / "kernels.py").write_text("x = 1\n")
-    (folder / "loops.cpp").write_text("int x = 1;\n")
+    (folder.parent / "slow.py").write_text("x = 1\n", encoding="utf-8")
+    (folder / "kernels.py").write_text("x = 1\n", encoding="utf-8")
+    (folder / "loops.cpp").write_text("int x = 1;\n", encoding="utf-8")
     monkeypatch.setattr(hashing, "__file__", str(folder.parent / "hashing.py"))
     hashing._file_of.cache_clear()
     yield folder
@@ -59,7 +59,7 @@ def test_compiled_sources_beside_a_module_count_for_whoever_imports_it(package):
     before, elsewhere = hashing.code_of(user), hashing.code_of(other)
     assert before["fast/loops.cpp"] == "int x = 1;\n" and "fast/loops.cpp" not in elsewhere
     assert set(before) == {"shapeofloss", "shapeofloss.fast", "shapeofloss.fast.kernels", "fast/loops.cpp"}
-    (package / "loops.cpp").write_text("int x = 2;\n")
+    (package / "loops.cpp").write_text("int x = 2;\n", encoding="utf-8")
     assert hashing.digest(hashing.code_of(user)) != hashing.digest(before)
     assert hashing.code_of(other) == elsewhere
     (package / "more.cpp").touch()

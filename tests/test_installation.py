@@ -29,8 +29,8 @@ def place(tmp_path, monkeypatch):
 
 
 def test_an_old_python_reads_the_entry_and_is_told_what_to_install():
-    source = (ROOT / "src/shapeofloss/__main__.py").read_text()
-    for text in (source, (ROOT / "src/shapeofloss/__init__.py").read_text()):
+    source = (ROOT / "src/shapeofloss/__main__.py").read_text(encoding="utf-8")
+    for text in (source, (ROOT / "src/shapeofloss/__init__.py").read_text(encoding="utf-8")):
         ast.parse(text, feature_version=(3, 5))
     check = "import sys; sys.version_info = (3, 9, 18); exec(open('src/shapeofloss/__main__.py').read())"
     result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
@@ -118,7 +118,7 @@ def test_nothing_is_done_until_something_changes_and_a_broken_environment_is_men
     assert steps == ["torch", "rest"]
 
     pins = place / "pins.txt"
-    pins.write_text(pins.read_text().replace("numpy==", "numpy==0"))
+    pins.write_text(pins.read_text(encoding="utf-8").replace("numpy==", "numpy==0"), encoding="utf-8")
     installation.install()
     assert steps == ["torch", "rest"] * 2
 

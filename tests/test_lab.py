@@ -70,9 +70,10 @@ def test_the_server_is_safe_and_opens_scripts_as_notebooks(server):
     assert status == 200 and script["content"]["cells"][1]["metadata"]["tags"] == ["parameters"]
     assert "Jupytext Notebook" in json.dumps(ask("/lab/api/settings")[1])
 
-    text = (root / "notebooks" / "01_small.py").read_text()
+    text = (root / "notebooks" / "01_small.py").read_text(encoding="utf-8")
     assert ask("/api/contents/notebooks/01_small.py", script)[0] == 200
-    assert (root / "notebooks" / "01_small.py").read_text() == text  # saving what was not edited changes nothing
+    saved = (root / "notebooks" / "01_small.py").read_text(encoding="utf-8")
+    assert saved == text  # saving what was not edited changes nothing
 
     before = (root / "notebooks" / "01_small.ipynb").read_bytes()
     (root / "linked").symlink_to("notebooks")
@@ -99,4 +100,4 @@ def test_the_server_is_safe_and_opens_scripts_as_notebooks(server):
 
     script["content"]["cells"][0]["source"] = "Changed by a reader."
     assert ask("/api/contents/notebooks/01_small.py", script)[0] == 200
-    assert "# Changed by a reader." in (root / "notebooks" / "01_small.py").read_text()
+    assert "# Changed by a reader." in (root / "notebooks" / "01_small.py").read_text(encoding="utf-8")

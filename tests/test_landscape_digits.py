@@ -95,5 +95,5 @@ def test_the_channels_of_an_image_move_together():
 def test_the_digits_are_those_of_the_data_card():
     digits = datasets.load_digits()
     content = digits.images.astype(np.uint8).tobytes() + digits.target.astype(np.uint8).tobytes()
-    card = (Path(__file__).parents[1] / "data" / "README.md").read_text()
+    card = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
     assert hashlib.sha256(content).hexdigest() in card

@@ -209,7 +209,7 @@ def test_the_kernels_are_compiled_once_and_again_if_their_file_is_damaged_or_the
         assert load().normalise and there.read_bytes() == compiled[0]
     assert len(compiled) == 3
     changed = tmp_path / "lanes.cpp"
-    changed.write_text(kernels.SOURCE.read_text() + "// more\n")
+    changed.write_text(kernels.SOURCE.read_text(encoding="utf-8") + "// more\n", encoding="utf-8")
     monkeypatch.setattr(kernels, "SOURCE", changed)
     load()
     assert len(compiled) == 4 and len(list(there.parent.glob("*.so"))) == 2

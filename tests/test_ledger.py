@@ -16,7 +16,7 @@ from shapeofloss.ledger.rows import rebuilt, row, summary
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = ledger.load_claims()
-COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text())
+COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text(encoding="utf-8"))
 PLACE = {
     "landscape": "loss landscape paper",
     "sign_loss": "directional sign loss paper",
@@ -39,7 +39,7 @@ def notebook(checkout):
 
 def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebook):
     ledger.record("found", [1.0, 1.5, 2.0], figure="picture", note="A remark.")
-    (entry,) = json.loads((notebook.folder / "ledger.json").read_text())
+    (entry,) = json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
     assert entry["verdict"] == "in trend" and entry["measured"] == 1.5 and entry["spread"] == 0.5
     assert entry["per_seed"] == [1.0, 1.5, 2.0] and entry["figure"] == "picture"
 
@@ -47,7 +47,9 @@ def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebo
 def test_recording_again_replaces_the_row(notebook):
     for value in (5.0, 0.5):
         ledger.record("found", [value] * 3)
-    assert [entry["verdict"] for entry in json.loads((notebook.folder / "ledger.json").read_text())] == ["reproduced"]
+    assert [
+        entry["verdict"] for entry in json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
+    ] == ["reproduced"]
 
 
 def test_a_theorem_that_fails_raises_and_writes_nothing(notebook):
@@ -119,7 +121,8 @@ def test_a_row_reads_as_a_sentence(notebook):
 )
 def test_claims_that_cannot_be_read_are_named(notebook, old, new, words):
     path = workspace.root() / "data" / "claims.toml"
-    path.write_text(path.read_text().replace(old, new, 1) if "claim" not in old else path.read_text().replace(old, new))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new, -1 if "claim" in old else 1), encoding="utf-8")
     with pytest.raises(UserError, match=words):
         ledger.load_claims()
 
@@ -182,7 +185,9 @@ def test_trends_are_weaker_than_what_is_accepted():
 
 def recorded_in(script: Path) -> set[str]:
     """The identifiers of claims that stand in a notebook's code."""
-    names = {node.value for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Constant)}
+    names = {
+        node.value for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
+    }
     return {name for name in names if name in CLAIMS}
 
 

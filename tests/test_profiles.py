@@ -39,7 +39,7 @@ def test_the_table_of_differences_has_one_row_per_number():
 def test_an_incomplete_entry_is_named(checkout):
     root = checkout()
     path = root / "notebooks" / "profiles.toml"
-    good = path.read_text()
+    good = path.read_text(encoding="utf-8")
     for old, new, words in [
         ("smoke = 0, ", "", "01_small: .*smoke"),
         ('question = "What does the runner do with it?"\n', "", "01_small: .*question"),
@@ -47,7 +47,7 @@ def test_an_incomplete_entry_is_named(checkout):
         ("[01_small]", "[02_none]", "entry 01_small: "),
         ("[01_small]", "a = 1\n[01_small]", "entry a: it is no table"),
     ]:
-        path.write_text(good.replace(old, new, 1))
+        path.write_text(good.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(UserError, match=words):
             profiles.load()
 
@@ -55,13 +55,13 @@ def test_an_incomplete_entry_is_named(checkout):
 def test_a_computed_parameter_is_refused(checkout):
     root = checkout()
     script = root / "notebooks" / "01_small.py"
-    script.write_text(script.read_text().replace("seed = 0", "seed = 1 + len('a')"))
+    script.write_text(script.read_text(encoding="utf-8").replace("seed = 0", "seed = 1 + len('a')"), encoding="utf-8")
     assert "parameter seed must be a plain value" in call(root, "figures", "-p", "seed=1").stderr
 
 
 def test_the_time_limit_is_six_times_what_is_expected_and_five_minutes_at_least(checkout):
     root = checkout()
     path = root / "notebooks" / "profiles.toml"
-    path.write_text(path.read_text().replace("laptop = 0.1", "laptop = 10"))
+    path.write_text(path.read_text(encoding="utf-8").replace("laptop = 0.1", "laptop = 10"), encoding="utf-8")
     (notebook,) = profiles.load().values()
     assert (notebook.limit("smoke"), notebook.limit("laptop")) == (300, 3600)

@@ -19,7 +19,7 @@ from shapeofloss.files import read_json
 from shapeofloss.runner import inputs, prints, publish
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 
 
@@ -38,7 +38,11 @@ TRACKED = tracked()
 
 
 def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "pins.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "pins.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     found = dict(line.split("==") for line in lines)
     assert len(found) == len(lines)
     return {canonicalize_name(name): version for name, version in found.items()}
@@ -64,11 +68,11 @@ def test_what_is_installed_is_what_the_pins_say():
 
 
 def test_the_conda_environment_uses_the_same_pins_python_and_extras():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python = next(line for line in environment["dependencies"] if str(line).startswith("python"))
     assert python == "python" + PROJECT["requires-python"]
     assert environment["dependencies"][-1]["pip"][-2:] == ["-c pins.txt", "-e .[all]"]
-    named = re.findall(r"([a-z-]+)==([\d.]+)", (ROOT / "environment.yml").read_text())
+    named = re.findall(r"([a-z-]+)==([\d.]+)", (ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert all(pins()[name] == version for name, version in named)
 
 
@@ -82,8 +86,8 @@ def test_the_extras_hold_every_package_that_the_course_promises():
 
 def test_the_version_is_one():
     assert PROJECT["version"] == __version__ == metadata.version("shapeofloss")
-    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text()
-    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["shapeofloss", "shapeofloss.cli", "shapeofloss.landscape"])
@@ -100,14 +104,14 @@ def test_only_the_face_of_the_project_prints():
     face = {"cli.py", "installation.py", "report.py", "execute.py", "checks.py", "compute.py"}
     allowed = face | {"store.py", "checkpoints.py", "cifar10.py"}  # on stderr: a damaged file, a download
     for path in (ROOT / "src").rglob("*.py"):
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         printing = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
         assert not printing or path.name in allowed, path
 
 
 def test_no_figure_is_scattered_without_a_seed():
     for path in NOTEBOOKS:
-        assert "stripplot" not in path.read_text(), (
+        assert "stripplot" not in path.read_text(encoding="utf-8"), (
             f"{path.name}: a strip plot's jitter has no seed; swarmplot has none"
         )
 
@@ -115,14 +119,14 @@ def test_no_figure_is_scattered_without_a_seed():
 @pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_committed_print_is_in_step_with_its_script_ended_well_and_comes_from_the_runner(script):
     notebook = profiles.load()[script.stem]
-    text = notebook.print.read_text()
+    text = notebook.print.read_text(encoding="utf-8")
     executed = nbformat.reads(text, as_version=4)
     nbformat.validate(executed)
     assert prints.in_sync(inputs.read_script(notebook), executed)
     assert nbformat.writes(prints.normalised(executed)) + "\n" == text
     kinds = [output.output_type for cell in executed.cells for output in cell.get("outputs", [])]
     assert "error" not in kinds and "display_data" in kinds
-    assert "figures.use_house_style()" in script.read_text()
+    assert "figures.use_house_style()" in script.read_text(encoding="utf-8")
     streams = [o.name for cell in executed.cells for o in cell.get("outputs", []) if o.output_type == "stream"]
     assert "stderr" not in streams
 
@@ -139,15 +143,23 @@ def test_the_index_names_every_committed_figure_and_each_is_as_it_was_written():
 
 
 def test_the_tables_of_the_readme_are_as_generated():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "<!-- ledger:begin" in text and "<!-- map:begin" in text
     assert publish.with_tables(text, profiles.load(), read_json(publish.ledger_path())) == text
 
 
 def test_every_local_link_and_image_of_the_texts_exists():
     for page in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (ROOT / target).exists(), f"{page.name} links to {target}"
+
+
+def test_a_text_file_is_read_and_written_as_utf_8_whatever_the_locale():
+    for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/*.py"), *ROOT.glob("notebooks/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("read_text", "write_text"):
+                given = {keyword.arg for keyword in node.keywords}  # the linter does not see every path
+                assert "encoding" in given, f"{path.name}, line {node.lineno}"
 
 
 @pytest.mark.skipif(not TRACKED, reason="this is no git checkout")
@@ -155,5 +167,6 @@ def test_no_file_names_a_machine_path():
     own = re.compile(r"/(?:home|Users|root|work|opt)/\w")
     for path in TRACKED:
         if path.suffix in (".py", ".ipynb", ".md", ".toml", ".txt", ".yml", ".json", ".cff", ".svg", ".csv", ""):
-            lines = [line for line in path.read_text().splitlines() if own.search(line) and "re.compile" not in line]
+            text = path.read_text(encoding="utf-8")
+            lines = [line for line in text.splitlines() if own.search(line) and "re.compile" not in line]
             assert not lines, f"{path.name}: {lines[0][:100]}"

@@ -111,7 +111,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
     for text in ("In cell 4 of 4", "ValueError: the reason", "runs/laptop/02_fails/partial.ipynb", "No end after 40 s"):
         assert text in result.stdout
     assert "exceed 20,000,000 characters" in result.stdout and "died" in result.stdout.lower()
-    assert "before" in (root / "runs/laptop/02_fails/partial.ipynb").read_text()
+    assert "before" in (root / "runs/laptop/02_fails/partial.ipynb").read_text(encoding="utf-8")
     assert {Path(name).parts[-1] for name in committed(root)} == {
         "index.json", "laptop.json", "line.svg", "line.csv", "01_good.ipynb",
     }  # fmt: skip
@@ -128,21 +128,21 @@ def test_the_second_run_is_up_to_date_until_something_that_counts_changes(checko
     assert call(root, "figures", "--force").returncode == 0 and committed(root) == before
 
     image = root / "figures/01_good/line.svg"
-    image.write_text("damaged")
+    image.write_text("damaged", encoding="utf-8")
     assert " done " in call(root, "figures").stdout and committed(root) == before
     pins = root / "pins.txt"
-    pins.write_text("numpy==0\n")
+    pins.write_text("numpy==0\n", encoding="utf-8")
     assert "changed" in call(root, "list").stdout
-    pins.write_text("")
+    pins.write_text("", encoding="utf-8")
     ledger = root / "data/ledger/laptop.json"
-    ledger.write_text("[]\n")
+    ledger.write_text("[]\n", encoding="utf-8")
     assert " done " in call(root, "figures").stdout and committed(root) == before
 
 
 def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
     root = checkout(good("01_good"), claims=claim("01_good"))
     call(root, "figures")
-    text = (root / "notebooks/01_good.ipynb").read_text()
+    text = (root / "notebooks/01_good.ipynb").read_text(encoding="utf-8")
     executed = nbformat.reads(text, as_version=4)
     assert [cell.id for cell in executed.cells] == [f"cell-{n:03d}" for n in range(len(executed.cells))]
     assert str(root) not in text and "papermill" not in text and "iopub" not in text
@@ -164,9 +164,9 @@ def test_smoke_runs_overridden_runs_and_readers_never_touch_committed_results(ch
     root = checkout(good("01_good"), claims=claim("01_good"))
     assert call(root, "figures", "--profile", "smoke").returncode == 0
     assert call(root, "figures", "-p", "seed=1").returncode == 0
-    printed = (root / "runs/laptop-overridden/01_good/01_good.ipynb").read_text()
+    printed = (root / "runs/laptop-overridden/01_good/01_good.ipynb").read_text(encoding="utf-8")
     assert "seed 1" in printed and "injected-parameters" in printed
-    (entry,) = json.loads((root / "runs/laptop-overridden/01_good/figures.json").read_text())
+    (entry,) = json.loads((root / "runs/laptop-overridden/01_good/figures.json").read_text(encoding="utf-8"))
     assert entry["seed"] == 1 and entry["profile"] == "laptop-overridden"
     reader = "import os; os.chdir('notebooks'); seed = 0\n" + GOOD.format(name="01_good")
     variables = environment(root) | {"MPLBACKEND": "agg"}
@@ -218,14 +218,14 @@ def test_a_run_killed_while_publishing_is_completed_by_the_next_one(checkout):
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == -signal.SIGKILL
     assert (root / "figures/.index.json.new.tmp").exists() and not (root / "figures/index.json").exists()
     assert " done " in call(root, "figures").stdout
-    assert not list(root.rglob("*.tmp")) and len(json.loads((root / "figures/index.json").read_text())) == 1
+    assert not list(root.rglob("*.tmp")) and len(read_json(root / "figures/index.json")) == 1
 
 
 def test_an_interrupt_while_publishing_waits_until_results_are_in_their_places(checkout):
     root = checkout(good("01_good"), claims=claim("01_good"))
     driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=TERMINATE)]
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == 130
-    assert len(json.loads((root / "figures/index.json").read_text())) == 1
+    assert len(read_json(root / "figures/index.json")) == 1
     assert "Everything is up to date" in call(root, "figures").stdout
 
 
@@ -528,8 +528,8 @@ def test_two_runs_at_once_in_one_checkout_end_well(checkout):
     outputs = [run.communicate(timeout=120)[0] for run in pair]
     assert [run.returncode for run in pair] == [0, 0], outputs
     assert sum(output.count(": done after") for output in outputs) == 3  # each notebook ran once
-    assert len(json.loads((root / "figures/index.json").read_text())) == 3
-    assert {r["verdict"] for r in json.loads((root / "data/ledger/laptop.json").read_text())} == {"reproduced"}
+    assert len(read_json(root / "figures/index.json")) == 3
+    assert {r["verdict"] for r in read_json(root / "data/ledger/laptop.json")} == {"reproduced"}
 
 
 def test_what_a_notebook_needs_is_asked_before_anything_starts(checkout):
@@ -537,7 +537,7 @@ def test_what_a_notebook_needs_is_asked_before_anything_starts(checkout):
     result = call(root, "figures")
     assert result.returncode == 1 and "refused" in result.stdout and "data/missing.csv" in result.stdout
     assert not (root / "runs/laptop/01_good").exists()
-    (root / "data/missing.csv").write_text("")
+    (root / "data/missing.csv").write_text("", encoding="utf-8")
     assert call(root, "figures").returncode == 0
 
 
@@ -574,7 +574,7 @@ def test_the_environments_own_python_runs_whatever_kernels_the_user_has(checkout
     spec = tmp_path / "home/share/jupyter/kernels/python3"
     spec.mkdir(parents=True)
     wrong = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Python 3", "language": "python"}
-    (spec / "kernel.json").write_text(json.dumps(wrong))
+    (spec / "kernel.json").write_text(json.dumps(wrong), encoding="utf-8")
     root = checkout({"01_small": "# %%\nimport sys\nprint(sys.executable)\n"})
     result = call(
         root,
@@ -585,15 +585,14 @@ def test_the_environments_own_python_runs_whatever_kernels_the_user_has(checkout
         JUPYTER_PREFER_ENV_PATH="0",
     )
     assert result.returncode == 0, result.stdout
-    assert sys.executable in (root / "runs/smoke/01_small/01_small.ipynb").read_text()
+    assert sys.executable in (root / "runs/smoke/01_small/01_small.ipynb").read_text(encoding="utf-8")
 
 
 def test_the_paper_profile_says_what_it_will_cost_before_it_starts(checkout):
     root = checkout(more="")
     catalogue = root / "notebooks/profiles.toml"
-    catalogue.write_text(
-        catalogue.read_text().replace("paper = 0.1 }", "paper = 90 }").replace("gigabytes = 0.0", "gigabytes = 3.5")
-    )
+    text = catalogue.read_text(encoding="utf-8").replace("paper = 0.1 }", "paper = 90 }")
+    catalogue.write_text(text.replace("gigabytes = 0.0", "gigabytes = 3.5"), encoding="utf-8")
     assert call(root, "figures", "--profile", "paper").stdout.startswith(
         "The paper profile needs about 1.5 hours and 3.5 GB"
     )
@@ -602,9 +601,9 @@ def test_the_paper_profile_says_what_it_will_cost_before_it_starts(checkout):
 def test_one_broken_script_or_target_does_not_stop_the_others(checkout):
     names = ("01_good", "02_good", "03_good")
     root = checkout(good(*names), claims="".join(claim(name) for name in names))
-    (root / "notebooks/02_good.py").write_text("def broken(:\n")
+    (root / "notebooks/02_good.py").write_text("def broken(:\n", encoding="utf-8")
     (root / "figures").mkdir()
-    (root / "figures/03_good").write_text("a file where a folder belongs")
+    (root / "figures/03_good").write_text("a file where a folder belongs", encoding="utf-8")
     result = call(root, "figures")
     assert result.returncode == 1 and "Traceback" not in result.stdout + result.stderr
     assert "02_good.py is not valid Python: line 1" in result.stdout
@@ -617,7 +616,7 @@ def test_one_broken_script_or_target_does_not_stop_the_others(checkout):
 def test_a_damaged_stamp_means_run_again(checkout, content):
     root = checkout()
     assert call(root, "figures", "--profile", "smoke").returncode == 0
-    (root / "runs/smoke/01_small/stamp.json").write_text(content)
+    (root / "runs/smoke/01_small/stamp.json").write_text(content, encoding="utf-8")
     assert "changed" in call(root, "list", "--profile", "smoke").stdout
     assert " done " in call(root, "figures", "--profile", "smoke").stdout
 
@@ -634,16 +633,16 @@ def test_a_damaged_stamp_means_run_again(checkout, content):
 def test_a_damaged_committed_file_is_named_before_anything_runs(checkout, path, content, words):
     root = checkout()
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(content)
+    (root / path).write_text(content, encoding="utf-8")
     result = call(root, "figures")
     assert words in result.stderr + result.stdout and "Traceback" not in result.stderr
-    assert not (root / "notebooks/01_small.ipynb").exists() and (root / path).read_text() == content
+    assert not (root / "notebooks/01_small.ipynb").exists() and (root / path).read_text(encoding="utf-8") == content
 
 
 def test_a_readers_own_settings_do_not_reach_a_notebook(checkout, tmp_path):
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    (startup / "own.py").write_text("own = 1\n")
+    (startup / "own.py").write_text("own = 1\n", encoding="utf-8")
     root = checkout({"01_small": "# %%\nimport os\nprint('own' in globals(), os.environ['SHAPEOFLOSS_DATA'][:1])\n"})
     call(root, "figures", IPYTHONDIR=str(tmp_path / "ipython"), SHAPEOFLOSS_DATA="relative")
     executed = nbformat.read(root / "notebooks/01_small.ipynb", as_version=4)
@@ -656,9 +655,8 @@ def test_two_runs_are_compared_by_value(checkout):
     assert call(root, "compare", "smoke", str(root / "runs/smoke")).stdout == "The two runs agree.\n"
     call(root, "figures")
     script = root / "notebooks/01_good.py"
-    script.write_text(
-        script.read_text().replace('"y": [1, 2, 3]', '"y": [1, 2, 4]').replace("0.5, 0.5, seed", "5, 5, seed")
-    )
+    text = script.read_text(encoding="utf-8").replace('"y": [1, 2, 3]', '"y": [1, 2, 4]')
+    script.write_text(text.replace("0.5, 0.5, seed", "5, 5, seed"), encoding="utf-8")
     call(root, "figures", "-p", "seed=0")
     result = call(root, "compare", str(root), "laptop-overridden")
     assert result.returncode == 1

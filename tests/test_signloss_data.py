@@ -171,7 +171,7 @@ def test_a_folder_of_images_is_read_or_refused(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(own / "b.png")
     Image.fromarray(pixels[..., 0]).save(own / "a.PNG")
-    (own / "notes.txt").write_text("not an image")
+    (own / "notes.txt").write_text("not an image", encoding="utf-8")
     assert expanded(["coffee", "kodak"]) == ["coffee", "kodak/a.PNG", "kodak/b.png"]
     grey, colour = (photograph(name) for name in expanded(["kodak"]))
     assert np.array_equal(colour, pixels) and np.array_equal(grey[..., 1], pixels[..., 0])

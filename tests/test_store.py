@@ -1,9 +1,13 @@
 """The store: whole entries, damaged entries, one computation for many askers, and what moves a key."""
 
+import errno
 import functools
 import json
 import multiprocessing
+import os
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ from tasks import squares
 
 from shapeofloss import store
 from shapeofloss.errors import UserError
+from shapeofloss.files import lock as files_lock
+from shapeofloss.files import temporary_of
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -47,8 +53,8 @@ def test_a_changed_value_in_valid_json_is_noticed(marks, capsys):
     arguments = {"count": 4, "scale": 1.0}
     store.get_or_compute(squares, arguments)
     path = store.path_of(squares, arguments)
-    assert '"mean": 3.5' in path.read_text()
-    path.write_text(path.read_text().replace('"mean": 3.5', '"mean": 3.6'))
+    assert '"mean": 3.5' in path.read_text(encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace('"mean": 3.5', '"mean": 3.6'), encoding="utf-8")
     assert store.get_or_compute(squares, arguments)["mean"] == 3.5
 
 
@@ -100,7 +106,9 @@ def test_a_call_with_an_array_is_stored_with_its_description_alone(marks):
     again = store.get_or_compute(squares, {"count": 3, "scale": scale.copy()})
     assert computed(marks) == 1 and np.array_equal(first["values"], again["values"])
     assert first["values"].tolist() == [0, 2, 4]
-    described = json.loads(store.path_of(squares, {"count": 3, "scale": scale}).read_text())["arguments"]
+    described = json.loads(store.path_of(squares, {"count": 3, "scale": scale}).read_text(encoding="utf-8"))[
+        "arguments"
+    ]
     assert described["count"] == 3 and (described["scale"]["shape"], described["scale"]["dtype"]) == ([3], "<f8")
 
 
@@ -135,7 +143,7 @@ def test_an_array_may_have_any_name(marks):
 def test_an_entry_of_another_shape_counts_as_damaged(marks, capsys, content):
     path = store.path_of(squares, {"count": 2})
     path.parent.mkdir(parents=True)
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     assert len(store.get_or_compute(squares, {"count": 2})["values"]) == 2 and "damaged" in capsys.readouterr().err
 
 
@@ -161,3 +169,92 @@ def test_a_killed_owner_is_replaced_and_leaves_nothing_behind(marks):
     assert computed(marks) == 2
     endings = sorted(path.suffix for path in store.path_of(squares, arguments).parent.iterdir())
     assert endings in ([".json", ".lock", ".npz"], [".json", ".npz"])
+
+
+def test_a_new_entry_costs_no_look_through_the_folder(marks, monkeypatch):
+    path = store.path_of(squares, {"count": 2})
+    path.parent.mkdir(parents=True)
+    for ending in (".json", ".npz", ".checkpoint.npz"):
+        temporary_of(path.with_suffix(ending)).touch()  # as a killed writer leaves them
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr("os.scandir", lambda place=".": (listed.append(Path(place)), scandir(place))[1])
+    monkeypatch.setattr("os.listdir", lambda place=".": listed.append(Path(place)) or [])
+    store.get_or_compute(squares, {"count": 2})
+    monkeypatch.undo()
+    assert path.parent not in listed
+    assert not list(path.parent.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("ending", store.ENDINGS)
+def test_a_folder_in_the_place_of_a_file_is_named_before_anything_is_computed(marks, ending):
+    place = store.path_of(squares, {"count": 2}).with_suffix(ending)
+    place.mkdir(parents=True)
+    with pytest.raises(UserError, match=re.escape(f"{place} is a folder")):
+        store.get_or_compute(squares, {"count": 2})
+    assert computed(marks) == 0
+
+
+def test_a_folder_that_takes_no_file_serves_what_it_has(marks, monkeypatch):
+    store.get_or_compute(squares, {"count": 2})
+    folder = store.path_of(squares, {"count": 2}).parent
+    (folder / "lock").mkdir()
+    monkeypatch.setattr(store, "lock", lambda path: files_lock(folder / "lock"))  # which cannot be made
+    assert store.get_or_compute(squares, {"count": 2})["values"].tolist() == [0, 1]
+    with pytest.raises(UserError, match=f"{folder} takes no result .* set SHAPEOFLOSS_DATA"):
+        store.get_or_compute(squares, {"count": 3})
+    assert computed(marks) == 1
+
+
+def test_a_data_folder_that_is_no_folder_is_named(marks, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=f"{tmp_path / 'file'}.* takes no result .*Not a directory"):
+        store.get_or_compute(squares, {"count": 3})
+
+
+def test_a_full_disk_is_a_sentence_and_an_error_of_the_task_stays_its_own(marks, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_atomically", full)
+        with pytest.raises(UserError, match=r"takes no result .No space left on device"):
+            store.get_or_compute(squares, {"count": 3})
+    monkeypatch.setattr("tasks.time.sleep", full)
+    with pytest.raises(OSError, match="No space"):
+        store.get_or_compute(squares, {"count": 3})
+
+
+def test_a_number_of_numpy_is_an_argument_of_its_own_type(marks):
+    values = [2, np.int64(2), np.int32(2), np.float32(2), 2.0, True, np.True_, -0.0, 0.0]
+    assert len({store.key(squares, {"count": value}) for value in values}) == len(values)
+    assert store.key(squares, {"count": np.float64(2)}) == store.key(squares, {"count": 2.0})  # it is a float
+    assert store.get_or_compute(squares, {"count": np.int64(2)})["values"].tolist() == [0, 1]
+
+
+def test_what_two_calls_could_share_is_no_key(marks):
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    for value in (
+        {1: 2},
+        [{"a": {None: 1}}],
+        masked,
+        np.zeros(2).view(np.recarray),
+        deep,
+        np.float32("nan").item(),
+        "\ud800",
+    ):
+        with pytest.raises(UserError, match=r"The arguments of tasks.squares must be"):
+            store.key(squares, {"count": value})
+    with pytest.raises(UserError, match="MaskedArray"):
+        store._write(store.path_of(squares, {}), {"values": masked}, {})
+
+
+def test_a_missing_checkout_is_no_fault_of_the_arguments(marks, monkeypatch, tmp_path):
+    monkeypatch.setenv("SHAPEOFLOSS_ROOT", str(tmp_path))
+    with pytest.raises(UserError, match=f"^{re.escape(str(tmp_path))} is not a checkout"):
+        store.key(squares, {})
+    with pytest.raises(UserError, match="move the function into"):
+        store.get_or_compute(functools.partial(squares, 3), {})

@@ -81,7 +81,7 @@ def test_text_files_are_read(tmp_path, cloud, name, delimiter, heading):
 )
 def test_files_that_cannot_be_read_are_refused_with_a_sentence(tmp_path, name, content, says):
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=says):
         cloud_pairs.read_pair(tmp_path / name, tmp_path / name)
 

@@ -85,11 +85,11 @@ def test_what_an_interrupted_compiler_left_is_removed_and_a_users_own_library_is
 
 
 def test_another_environment_compiles_its_own(folder):
-    record = json.loads((folder / keops.RECORD).read_text())
+    record = json.loads((folder / keops.RECORD).read_text(encoding="utf-8"))
     (own, names), *_ = record["formulas"].items()
-    (folder / keops.RECORD).write_text(json.dumps({**record, "formulas": {"another": names}}))
+    (folder / keops.RECORD).write_text(json.dumps({**record, "formulas": {"another": names}}), encoding="utf-8")
     assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
-    assert set(json.loads((folder / keops.RECORD).read_text())["formulas"]) == {"another", own}
+    assert set(json.loads((folder / keops.RECORD).read_text(encoding="utf-8"))["formulas"]) == {"another", own}
 
 
 def test_an_index_cut_short_is_removed_before_keops_reads_it(folder):

@@ -86,7 +86,7 @@ def _connected(cluster: str) -> Any:
 
     if "://" not in cluster:
         try:
-            cluster = json.loads(Path(cluster).read_text())["address"]
+            cluster = json.loads(Path(cluster).read_text(encoding="utf-8"))["address"]
         except OSError:
             raise UserError(
                 f"There is no scheduler file {cluster}, and it is no address either: write one such as "

@@ -119,7 +119,7 @@ def peak_of_process(call: Callable[[], Any]) -> int:
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library only
         trim(0)
     try:
-        reset.write_text("5")  # the record starts anew
+        reset.write_text("5", encoding="utf-8")  # the record starts anew
     except OSError as error:
         raise UserError(
             f"The peak of resident memory cannot be reset here ({error}): run outside of the container."
@@ -132,7 +132,7 @@ def peak_of_process(call: Callable[[], Any]) -> int:
 
 
 def _kilobytes(status: Path, name: str) -> int:
-    for line in status.read_text().splitlines():
+    for line in status.read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return int(line.split()[1])
     raise UserError(f"{status} has no {name} here: the peak of resident memory cannot be read.")

@@ -26,7 +26,7 @@ from matplotlib.lines import Line2D
 
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.files import read_json, sha256, write_atomically, write_rows
+from shapeofloss.files import read_rows, sha256, write_atomically, write_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -184,7 +184,7 @@ def _write(image: bytes, file: str, *, alt: str, table: pd.DataFrame, answers: s
         "packages": {name: version for name in NUMERICAL.split() if (version := _version(name))},
     }
     index = run.folder / "figures.json"
-    others = [old for old in read_json(index, []) if Path(old["figure"]).stem != path.stem]
+    others = [old for old in read_rows(index, texts=("figure",)) if Path(old["figure"]).stem != path.stem]
     write_rows(index, sorted([*others, entry], key=lambda row: row["figure"]))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shapeofloss import workspace
+from shapeofloss.errors import UserError
 
 PACKAGE = "shapeofloss"
 NUMERICAL_END = "# --- tools"
@@ -31,7 +32,7 @@ def digest(*parts: Any) -> str:
 
 def numerical_pins() -> list[str]:
     """Return the pins of packages that can change a number: the first block of `pins.txt`."""
-    lines = (workspace.root() / "pins.txt").read_text().split(NUMERICAL_END)[0].splitlines()
+    lines = (workspace.root() / "pins.txt").read_text(encoding="utf-8").split(NUMERICAL_END)[0].splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -47,10 +48,10 @@ def code_of(source: str) -> dict[str, str]:
         path = _file_of(name)
         if name in found or path is None:
             continue
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         found[name] = _bare(text)
         for compiled in sorted(path.parent.glob("*.cpp")):  # whoever compiles it lives beside it
-            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text()
+            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text(encoding="utf-8")
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         waiting += _imports(text, package)
     return dict(sorted(found.items()))
@@ -60,13 +61,16 @@ def code_of_module(name: str) -> dict[str, str]:
     """Return the code of an imported module, of this package or not, and of all package modules that it imports.
 
     Raises:
-        ValueError: If the module has no file, as in a notebook.
+        UserError: If the module has no file with source, as in a notebook.
     """
-    file = getattr(sys.modules[name], "__file__", None)
-    if name == "__main__" or file is None:
-        raise ValueError(f"{name} is no module with a file")
-    source = Path(file).read_text()
-    return {**code_of(source), name: _bare(source)}
+    file = getattr(sys.modules.get(name), "__file__", None)
+    try:
+        if name == "__main__" or file is None:
+            raise FileNotFoundError
+        source = Path(file).read_text(encoding="utf-8")
+        return {**code_of(source), name: _bare(source)}
+    except (OSError, ValueError, SyntaxError):  # none, compiled, or edited just now
+        raise UserError(f"{name} is no module whose source can be read: move the function into one.") from None
 
 
 @cache

@@ -64,7 +64,9 @@ def install() -> None:
 def _is_current() -> bool:
     """Tell whether the environment is whole and made from the present pins."""
     torch = next(ENVIRONMENT.glob("lib/python*/site-packages/torch/__init__.py"), None)
-    return STAMP.is_file() and STAMP.read_text() == fingerprint() and PYTHON.exists() and torch is not None
+    return (
+        STAMP.is_file() and STAMP.read_text(encoding="utf-8") == fingerprint() and PYTHON.exists() and torch is not None
+    )
 
 
 def _works() -> bool:
@@ -103,7 +105,7 @@ def _install_torch() -> None:
     Raises:
         UserError: If no index offers the build.
     """
-    pin = next(line for line in PINS.read_text().splitlines() if line.startswith("torch=="))
+    pin = next(line for line in PINS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
     check = f"import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '{pin[7:]}')"
     if subprocess.run([str(PYTHON), "-c", check], capture_output=True).returncode == 0:
         return
@@ -137,6 +139,6 @@ def _run(command: list[str], failure: str) -> None:
 def _alone() -> Iterator[None]:
     """Let one process at a time make the environment; the lock goes with its owner."""
     (ROOT / "runs").mkdir(exist_ok=True)
-    with (ROOT / "runs" / "setup.lock").open("w") as handle:
+    with (ROOT / "runs" / "setup.lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

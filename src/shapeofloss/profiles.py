@@ -1,5 +1,6 @@
 """The catalogue of notebooks and every number that differs between profiles, read from `notebooks/profiles.toml`."""
 
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,24 +85,46 @@ def load() -> dict[str, Notebook]:
         UserError: If an entry is incomplete or misspelt, or has no script.
     """
     path = workspace.root() / "notebooks" / "profiles.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"notebooks/profiles.toml is not valid TOML: {error}.") from None
     notebooks = {}
     try:
-        tables = tomllib.loads(path.read_text())
         for name, table in sorted(tables.items()):
             if not isinstance(table, dict):
                 raise TypeError("it is no table; write [name_of_the_notebook]")
-            numbers = {key: Number(**number) for key, number in table.pop("numbers", {}).items()}
-            table["needs"] = tuple(table.get("needs", ()))
+            numbers = {key: Number(**number) for key, number in _table(table.pop("numbers", {})).items()}
+            table["needs"] = _texts(table.get("needs", []))
             notebooks[name] = Notebook(**{"exclusive": False, **table}, name=name, numbers=numbers)
-            if set(notebooks[name].minutes) != set(PROFILES):
+            minutes = _table(notebooks[name].minutes)
+            if set(minutes) != set(PROFILES):
                 raise TypeError("minutes needs smoke, laptop and paper")
+            for value in (*minutes.values(), notebooks[name].paper_gigabytes):
+                if type(value) not in (int, float) or not 0 <= value < math.inf:
+                    raise TypeError(f"{value!r} is no number of minutes or gigabytes")
+            if not isinstance(notebooks[name].exclusive, bool):
+                raise TypeError("exclusive is true or false")
+            for number in numbers.values():
+                _texts([number.source, number.why])
+            _texts([getattr(notebooks[name], text) for text in ("question", "source", "part")])
             if not notebooks[name].script.is_file():
                 raise TypeError(f"there is no notebooks/{name}.py")
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"notebooks/profiles.toml is not valid TOML: {error}.") from None
     except TypeError as error:
         raise UserError(f"notebooks/profiles.toml, entry {name}: {error}.") from None
     return notebooks
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no table")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{values!r} holds something else than texts")
+    return tuple(values)
 
 
 def check_profile(profile: str) -> str:

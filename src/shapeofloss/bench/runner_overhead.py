@@ -49,11 +49,11 @@ def make_checkout(root: Path, bodies: Mapping[str, str], *, more: str = "", clai
     for folder in ("notebooks", "data"):
         (root / folder).mkdir()
     for name, body in bodies.items():
-        (root / "notebooks" / f"{name}.py").write_text(HEADER + body)
+        (root / "notebooks" / f"{name}.py").write_text(HEADER + body, encoding="utf-8")
     entries = "".join(ENTRY.format(name=name, more=more) for name in bodies)
-    (root / "notebooks" / "profiles.toml").write_text(entries)
-    (root / "data" / "claims.toml").write_text(claims)
-    (root / "pins.txt").write_text("")
+    (root / "notebooks" / "profiles.toml").write_text(entries, encoding="utf-8")
+    (root / "data" / "claims.toml").write_text(claims, encoding="utf-8")
+    (root / "pins.txt").write_text("", encoding="utf-8")
     return root
 
 

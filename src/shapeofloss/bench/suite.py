@@ -10,7 +10,7 @@ from pathlib import Path
 from shapeofloss import workspace
 from shapeofloss.bench import assignment, crystals, laguerre, persistence, runner_overhead, sign_loss, together
 from shapeofloss.errors import unknown
-from shapeofloss.files import lock, read_json, write_rows
+from shapeofloss.files import lock, read_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def run(names: list[str]) -> list[Measurement]:
     results = [measure(SUITE[name]) for name in names or SUITE]
     with lock(workspace.runs() / "benchmarks.lock"):
         fresh = {result.name for result in results}
-        kept = [row for row in read_json(path(), []) if row["name"] in SUITE and row["name"] not in fresh]
+        kept = [row for row in read_rows(path(), texts=("name",)) if row["name"] in SUITE and row["name"] not in fresh]
         rows = kept + [asdict(result) for result in results]
         write_rows(path(), sorted(rows, key=lambda row: row["name"]))
     return results

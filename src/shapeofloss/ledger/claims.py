@@ -65,25 +65,30 @@ def load_claims() -> dict[str, Claim]:
     """
     path = workspace.root() / "data" / "claims.toml"
     try:
-        return _parse(path.read_text())
-    except OSError:
-        raise UserError("data/claims.toml is missing: restore it with git.") from None
+        return _parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"data/claims.toml cannot be read ({error}): restore it with git.") from None
 
 
 @cache
 def _parse(text: str) -> dict[str, Claim]:
     try:
         tables = tomllib.loads(text)["claim"]
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise TypeError("claim is something else")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"data/claims.toml is no list of [[claim]] tables: {error}.") from None
     claims: dict[str, Claim] = {}
     for table in tables:
         name = table.get("id", "without id")
         try:
             claim = Claim(**{**table, "rule": Rule.parse(table["rule"]) if "rule" in table else NO_RULE})
+            for field, kind in Claim.__annotations__.items():
+                if kind in (str, bool) and not isinstance(value := getattr(claim, field), kind):
+                    raise TypeError(f"{field} = {value!r} is no {'text' if kind is str else 'true or false'}")
             if claim.rule is NO_RULE and not claim.not_testable:
                 raise UserError("it has neither a rule nor a reason why it is not testable.")
-        except (KeyError, TypeError, UserError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"Claim {name} in data/claims.toml cannot be read: {error}") from None
         if name in claims or claim.part not in PARTS or claim.kind not in KINDS:
             raise UserError(f"Claim {name} in data/claims.toml repeats an id, or has an unknown part or kind.")

@@ -9,8 +9,8 @@ from statistics import stdev
 from typing import Any
 
 from shapeofloss import workspace
-from shapeofloss.errors import UserError, unknown
-from shapeofloss.files import read_json, write_rows
+from shapeofloss.errors import unknown
+from shapeofloss.files import read_rows, write_rows
 from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims
 from shapeofloss.ledger.rules import Measured, Rule, finite
 
@@ -143,7 +143,7 @@ def record(id: str, measured: Any, *, figure: str | None = None, note: str = "")
     judged = fixed or (not claim.trained if claim.exact else run.profile != "smoke" and not few)
     result = row(claim, values, judged=judged, figure=figure, note=note)
     path = run.folder / "ledger.json"
-    others = [entry for entry in read_json(path, []) if entry["id"] != id]
+    others = [entry for entry in read_rows(path, texts=("id",)) if entry["id"] != id]
     write_rows(path, sorted([*others, asdict(result)], key=lambda entry: entry["id"]))
     return result
 
@@ -163,7 +163,7 @@ def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         try:
             values = claim.rule.read(_with_nan(entry["per_seed"]))
             rows.append(row(claim, values, figure=entry["figure"], note=entry["note"]))
-        except (UserError, ClaimFailedError) as error:  # the rule has changed since
+        except (TypeError, ValueError, ClaimFailedError) as error:  # the rule has changed since, or the row is damaged
             rows.append(row(claim, None, note=f"Run {claim.notebook} again: {error}"))
     return [asdict(entry) for entry in sorted(rows, key=lambda entry: (PARTS.index(entry.part), entry.id))]
 

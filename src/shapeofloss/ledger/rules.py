@@ -109,6 +109,8 @@ class Rule:
         Raises:
             UserError: If keys are missing or unknown, or a condition cannot be read.
         """
+        if not isinstance(table, Mapping):
+            raise UserError(f"{table!r} is no rule: write a table, such as {{ statistic = 'mean', accept = '>= 0' }}.")
         rule, keys = dict(table), set(table)
         seeds = rule.pop("seeds", 1)
         if not isinstance(seeds, int) or seeds < 1:
@@ -132,6 +134,8 @@ class Rule:
                     f"The rule {dict(table)} has neither form. Write statistic and accept (and trend), or rising, "
                     "or lowest or highest with among (and margin)."
                 )
+        if not all(isinstance(name, str) for pair in pairs for name in pair):
+            raise UserError(f"The rule {dict(table)} names its groups by something else than text.")
         return cls(seeds, pairs=pairs, margin=margin)
 
     @property

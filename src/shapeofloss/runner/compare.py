@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.files import read_json
+from shapeofloss.files import read_rows
 
 Array = NDArray[np.float64]
 Tables = dict[str, tuple[pd.DataFrame, bool]]
+
+ENTRY = {"texts": ("notebook", "figure"), "others": ("timing",)}
+ROW = {"texts": ("id", "verdict"), "others": ("timing", "per_seed")}
 
 
 def compare(first: str, second: str, *, tolerance: float = 0.0) -> list[str]:
@@ -31,9 +34,9 @@ def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
     bare = Path(name).name == name and (workspace.runs() / name).is_dir()
     place = workspace.runs() / name if bare else Path(name)
     if (place / "figures" / "index.json").is_file():
-        entries = read_json(place / "figures" / "index.json")
+        entries = read_rows(place / "figures" / "index.json", **ENTRY)
         folders = {row["notebook"]: place / "figures" / row["notebook"] for row in entries}
-        ledger = read_json(place / "data" / "ledger" / "laptop.json", [])
+        ledger = read_rows(place / "data" / "ledger" / "laptop.json", **ROW)
     else:
         runs = [path for path in sorted(place.glob("*")) if (path / "stamp.json").is_file()]
         if not runs:
@@ -41,8 +44,8 @@ def _load(name: str) -> tuple[dict[str, dict[str, Any]], Tables]:
                 f"'{name}' holds no finished run. Give a checkout, a folder like runs/smoke, or a profile that was run."
             )
         folders = {path.name: path / "figures" for path in runs}
-        entries = [row for path in runs for row in read_json(path / "figures.json", [])]
-        ledger = [row for path in runs for row in read_json(path / "ledger.json", [])]
+        entries = [row for path in runs for row in read_rows(path / "figures.json", **ENTRY)]
+        ledger = [row for path in runs for row in read_rows(path / "ledger.json", **ROW)]
     tables = {}
     for row in entries:
         path = folders[row["notebook"]] / row["figure"]

@@ -11,12 +11,13 @@ from typing import Any
 
 from shapeofloss import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.files import lock, read_json, rows_text, sha256, write_atomically, write_rows
+from shapeofloss.files import lock, read_json, read_rows, rows_text, sha256, write_atomically, write_rows
 from shapeofloss.hashing import digest
-from shapeofloss.ledger.rows import rebuilt, summary
+from shapeofloss.ledger.rows import Row, rebuilt, summary
 from shapeofloss.profiles import Notebook, load
 
 STAMP = "stamp.json"
+TEXTS = tuple(name for name, kind in Row.__annotations__.items() if kind is str)  # of a row of the ledger
 
 
 def ledger_path() -> Path:
@@ -35,10 +36,9 @@ def committed(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: If the file holds anything else.
     """
-    rows = read_json(path, [])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "notebook" in row for row in rows):
-        raise UserError(f"{path.name} does not hold rows of the runner's. Restore it with git, or delete it and rerun.")
-    return rows
+    if path == index_path():
+        return read_rows(path, texts=("notebook", "figure"))
+    return read_rows(path, texts=TEXTS, others=Row.__annotations__)
 
 
 def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool, sources: str = "") -> None:
@@ -184,7 +184,7 @@ def place(notebook: Notebook) -> Path:
 
 def _figures(folder: Path) -> list[Path]:
     """Return the files of the figures that a run's index names."""
-    images = [folder / "figures" / row["figure"] for row in read_json(folder / "figures.json", [])]
+    images = [folder / "figures" / row["figure"] for row in read_rows(folder / "figures.json", texts=("figure",))]
     return sorted(path for image in images for path in (image, image.with_suffix(".csv")))
 
 

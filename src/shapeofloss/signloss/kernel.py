@@ -72,18 +72,18 @@ def _compare(
     for j in range(len(change)):
         u, w = quarter * (x1[j] - x0[j]), quarter * (y1[j] - y0[j])
         p, q, inner = ratio(u)
-        a, b, _ = ratio(w)
+        a, b, other = ratio(w)
         inverse = one / (q * b)
-        sign = p * b * inverse
+        sign, against = p * b * inverse, a * q * inverse
+        # Beyond the bound tanh is 1 and flat; rounding would leave a little less, and a slope.
+        sign = sign if inner == u or u != u else (one if u > zero else -one)
+        against = against if other == w or w != w else (one if w > zero else -one)
         # tanh is increasing; infinities of one sign agree, and NaN stays NaN
         side = one if u > w else (-one if u < w else (zero if u == w else u - w))
         side = side if counts[j] > zero else zero
-        gap = abs(side * (sign - a * q * inverse))  # exactly zero where both agree
+        gap = abs(side * (sign - against))  # exactly zero where both agree
         total += gap if counts[j] > zero else zero
-        slope = one - sign * sign
-        change[j] = (
-            factor * side * (zero if inner != u and u == u else slope)
-        )  # rounding leaves a slope beyond the bound
+        change[j] = factor * side * (one - sign * sign)
     return total
 
 
