@@ -193,7 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     networks.add_argument("--cluster", help="address or scheduler file of a Dask cluster; this machine if left out")
 
     command("scheduler", _scheduler, "start a Dask scheduler on loopback; further options are passed on to it")
-    command("worker", _worker, "start Dask workers on loopback, of one thread each; further options are passed on to them")
+    command(
+        "worker", _worker, "start Dask workers on loopback, of one thread each; further options are passed on to them"
+    )
 
     command("test", _test, "run everything that guards the project")
     return parser
