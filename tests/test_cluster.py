@@ -113,7 +113,8 @@ def test_an_error_of_a_task_arrives_as_it_was(dask, marks):
         compute.map(refuses, [{"count": -1}], dask.address)
 
 
-def test_a_worker_that_stores_elsewhere_is_reported(dask, marks, tmp_path):
+def test_a_worker_that_stores_elsewhere_is_reported(dask, marks, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "SEEN", 1.0)
     dask.worker(SHAPEOFLOSS_DATA=str(tmp_path / "its_own"))
     with pytest.raises(UserError, match="point to one folder that all machines share"):
         compute.map(squares, [{"count": 1}], dask.address)
@@ -128,13 +129,13 @@ def test_a_worker_with_other_code_is_reported(dask, marks, monkeypatch):
 
 def test_a_cluster_without_a_worker_that_would_do_says_how_to_start_one(dask, monkeypatch):
     monkeypatch.setattr(cluster, "WAIT", 1.0)
-    with pytest.raises(UserError, match=r'0 workers.*--nthreads 1 --resources "GPU=1"'):
+    with pytest.raises(UserError, match=r'0 workers.*shapeofloss worker tcp://[^ ]+ --resources "GPU=1"`'):
         compute.map(squares, [{"count": 1}], dask.address, resources={"GPU": 1})
 
 
 def test_without_a_scheduler_it_says_what_would_do(marks, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "WAIT", 0.5)
-    with pytest.raises(UserError, match=r"No scheduler answers at tcp://127\.0\.0\.1:1: start one"):
+    with pytest.raises(UserError, match=r"No scheduler answers at tcp://127\.0\.0\.1:1, or it wants TLS: start one"):
         compute.map(squares, [{"count": 1}], "tcp://127.0.0.1:1")
     with pytest.raises(UserError, match=r"There is no scheduler file nowhere\.json"):
         compute.map(squares, [{"count": 1}], "nowhere.json")

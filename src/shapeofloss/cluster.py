@@ -6,9 +6,12 @@ what it computes, so that no result travels through the scheduler.
 
 import asyncio
 import json
+import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from shapeofloss import store, workspace
 from shapeofloss.arrays import as_number
 from shapeofloss.errors import UserError
 
-WAIT = 10.0  # seconds for the scheduler file, again for the scheduler, for a worker, and for a file to become visible
+WAIT = 10.0  # seconds for the scheduler file, again for the scheduler, and again for a worker
+SEEN = 10.0  # seconds until a network folder shows a file that was written elsewhere
 GONE = "The scheduler is gone, or gave the tasks up. What was done is kept: start it and the workers again."
 SETTINGS = (  # of Dask: also as DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on
     "set `ca-file`, `client.cert` and `client.key` under `distributed.comm.tls` in Dask's configuration"
@@ -69,17 +73,17 @@ def computed_on(
                     "A worker runs other code or other versions than this machine, so that its results are others: "
                     "bring its checkout and its environment up to date, and start it again."
                 )
-            # A network folder may show a file some seconds after it was written elsewhere.
-            if not _soon(lambda path=path: path.is_file() and path.with_suffix(".npz").is_file()):
+            if not _soon(path.is_file, SEEN) or not _soon(path.with_suffix(".npz").is_file, SEEN):
                 raise UserError(
                     f"A worker stored a result that is not in {path.parents[1]}: let SHAPEOFLOSS_DATA point to one "
                     "folder that all machines share."
                 )
             yield
     finally:
-        if client.status == "running":
-            client.cancel([future for future, _ in expected.values()])
-        client.close()
+        with _without_log():
+            if client.status == "running":
+                client.cancel([future for future, _ in expected.values()])
+            client.close()
 
 
 def compute_here(function: Callable[..., store.Result], task: Mapping[str, Any]) -> str:
@@ -146,7 +150,7 @@ def _address(cluster: str | Path) -> str:
         raise UserError(f"cluster is {cluster!r}: give the address of a scheduler, or the path of its scheduler file.")
     if "://" in str(cluster):
         return str(cluster)
-    _soon(lambda: Path(cluster).exists())
+    _soon(Path(cluster).exists, WAIT)
     try:
         address = json.loads(Path(cluster).read_text(encoding="utf-8"))["address"]
     except OSError:
@@ -167,12 +171,13 @@ def _wait_for_worker(client: Any, resources: Mapping[str, float], cluster: str |
             raise UserError(GONE)
         return list(client.scheduler_info(n_workers=-1).get("workers", {}).values())
 
-    if _soon(
-        lambda: any(all(one["resources"].get(name, 0) >= n for name, n in resources.items()) for one in workers())
-    ):
+    def would_do() -> bool:
+        return any(all(worker["resources"].get(name, 0) >= n for name, n in resources.items()) for worker in workers())
+
+    if _soon(would_do, WAIT):
         return
     offered = " ".join(f"{name}={number:g}" for name, number in resources.items())
-    place = str(cluster) if "://" in str(cluster) else f"--scheduler-file {cluster}"
+    place = str(cluster) if "://" in str(cluster) else f"--scheduler-file {shlex.quote(str(cluster))}"
     option = f' --resources "{offered}"' if offered else ""
     raise UserError(
         f"The cluster has {len(workers())} workers, and none that {'offers ' + offered if offered else 'works'}: "
@@ -180,9 +185,20 @@ def _wait_for_worker(client: Any, resources: Mapping[str, float], cluster: str |
     )
 
 
-def _soon(condition: Callable[[], bool]) -> bool:
-    """Return whether a condition comes true within some seconds."""
-    deadline = time.monotonic() + WAIT
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep Dask's client from writing a traceback for each connection that it gives up."""
+    log = logging.getLogger("distributed.client")
+    log.disabled, before = True, log.disabled
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _soon(condition: Callable[[], bool], seconds: float) -> bool:
+    """Return whether a condition comes true in time."""
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
