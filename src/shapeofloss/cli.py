@@ -1,9 +1,9 @@
 """The commands of `python -m shapeofloss`."""
 
 import argparse
-import subprocess
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from shapeofloss import installation, workspace
 from shapeofloss.errors import UserError, unknown
@@ -127,18 +127,19 @@ def _study(options: argparse.Namespace) -> int:
     return 1 if found.failures else 0
 
 
-def _scheduler(options: argparse.Namespace) -> int:
-    return _dask("scheduler", "127.0.0.1:8787", *options.further)
+def _scheduler(options: argparse.Namespace) -> NoReturn:
+    _dask("scheduler", "127.0.0.1:8787", *options.further)
 
 
-def _worker(options: argparse.Namespace) -> int:
-    return _dask("worker", "127.0.0.1:0", "--nthreads", "1", *options.further)
+def _worker(options: argparse.Namespace) -> NoReturn:
+    _dask("worker", "127.0.0.1:0", "--nthreads", "1", *options.further)
 
 
-def _dask(command: str, dashboard: str, *further: str) -> int:
+def _dask(command: str, dashboard: str, *further: str) -> NoReturn:
     # Dask's own scheduler listens to every network, and so do its dashboard and the HTTP server of each worker.
     loopback = ["--host", "127.0.0.1", "--dashboard-address", dashboard]
-    return subprocess.run([sys.executable, "-m", "dask", command, *loopback, *further]).returncode
+    # In place of this process, so that what ends the command ends Dask.
+    os.execv(sys.executable, [sys.executable, "-m", "dask", command, *loopback, *further])
 
 
 def _test(options: argparse.Namespace) -> int:

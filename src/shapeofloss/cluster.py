@@ -139,7 +139,7 @@ def _connected(cluster: str | Path) -> Any:
         ) from None
     except Exception as error:
         raise UserError(
-            f"What answers at {address} is no scheduler that would do ({error}): give an address such as "
+            f"{address} is no scheduler that would do ({error}): give an address such as "
             "tcp://127.0.0.1:8786, and the scheduler the same environment as here."
         ) from None
 
