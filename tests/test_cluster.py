@@ -28,10 +28,10 @@ TESTS, SRC = Path(__file__).parent, Path(compute.__file__).parents[1]
 class Cluster:
     """A scheduler on loopback and the workers that a test asks for."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
         self.file = folder / "scheduler.json"
         self._folder, self.processes = folder, []
-        self.scheduler = self._start("scheduler", *PORTS, "--scheduler-file", str(self.file), *options)
+        self.scheduler = self._start("scheduler", *PORTS, "--scheduler-file", str(self.file), *options, **variables)
         while not self.file.is_file() or not self.file.read_text().strip():
             time.sleep(0.05)
         self.address = json.loads(self.file.read_text())["address"]
@@ -302,6 +302,17 @@ def test_a_client_without_a_certificate_ends_at_once(marks):
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | paths, capture_output=True, text=True)
     assert "UserError: tls://127.0.0.1:1 needs a certificate" in done.stderr
     assert time.monotonic() - began < 15  # a client that was made in vain held up the end for 20 s
+
+
+def test_a_scheduler_with_other_code_is_told(marks, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "WAIT", 60.0)
+    made = Cluster(tmp_path, PYTHONPATH=str(SRC))  # without the module of the tasks
+    try:
+        made.worker()
+        with pytest.raises(UserError, match=r"^The scheduler runs other code"):
+            compute.map(squares, [{"count": 1}], made.address)
+    finally:
+        made.close()
 
 
 def test_what_is_stored_needs_no_cluster(marks):

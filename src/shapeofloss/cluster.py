@@ -104,6 +104,11 @@ def _result(future: Any) -> str:
             "larger workers."
         ) from None
     except Exception as error:
+        if "deserialization of the task graph" in str(error):
+            raise UserError(
+                "The scheduler runs other code or other versions than this machine and cannot read the tasks: bring "
+                "its checkout and its environment up to date, and start it again."
+            ) from None
         if future.status == "error" and not type(error).__module__.startswith("distributed."):
             raise  # the task's own
         raise UserError(GONE) from None
