@@ -1,9 +1,9 @@
 """The commands of `python -m shapeofloss`."""
 
 import argparse
-import subprocess
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from shapeofloss import installation, workspace
 from shapeofloss.errors import UserError, unknown
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options, further = parser.parse_known_args(arguments)
     options.further = further
-    if further and options.command not in (_lab, _scheduler):
+    if further and options.command not in (_lab, _scheduler, _worker):
         parser.error(f"unknown: {' '.join(further)}")
     try:
         return int(options.command(options) or 0)
@@ -136,10 +136,19 @@ def _study(options: argparse.Namespace) -> int:
     return 1 if found.failures else 0
 
 
-def _scheduler(options: argparse.Namespace) -> int:
-    # Dask's own scheduler listens to every network, and so does its dashboard.
-    loopback = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:8787"]
-    return subprocess.run([sys.executable, "-m", "dask", "scheduler", *loopback, *options.further]).returncode
+def _scheduler(options: argparse.Namespace) -> NoReturn:
+    _dask("scheduler", "127.0.0.1:8787", *options.further)
+
+
+def _worker(options: argparse.Namespace) -> NoReturn:
+    _dask("worker", "127.0.0.1:0", "--nthreads", "1", *options.further)
+
+
+def _dask(command: str, dashboard: str, *further: str) -> NoReturn:
+    # Dask's own scheduler listens to every network, and so do its dashboard and the HTTP server of each worker.
+    loopback = ["--host", "127.0.0.1", "--dashboard-address", dashboard]
+    # In place of this process, so that what ends the command ends Dask.
+    os.execv(sys.executable, [sys.executable, "-m", "dask", command, *loopback, *further])
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -194,6 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     networks.add_argument("--cluster", help="address or scheduler file of a Dask cluster; this machine if left out")
 
     command("scheduler", _scheduler, "start a Dask scheduler on loopback; further options are passed on to it")
+    command(
+        "worker", _worker, "start Dask workers on loopback, of one thread each; further options are passed on to them"
+    )
 
     command("test", _test, "run everything that guards the project")
     return parser
