@@ -58,8 +58,8 @@ device = "cpu"  # where networks are trained
 # %%
 import itertools
 from contextlib import suppress
-from functools import partial
 
+import gudhi
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
@@ -87,7 +87,6 @@ from shapeofloss.landscape.persistence import (
 )
 from shapeofloss.landscape.record import Record
 from shapeofloss.landscape.zoo import balanced_third, name_of
-from shapeofloss.signloss.diagrams import wasserstein
 
 run = workspace.begin("15_persistence")
 figures.use_house_style()
@@ -197,7 +196,6 @@ def both(diagrams, top):
     return [[*map(tuple, diagrams.components), *endless], [(birth, np.inf) for birth in diagrams.cycles]]
 
 
-bottleneck = partial(wasserstein, order=np.inf, ground=np.inf, essential="keep")
 shifts = [0.01, 0.1, 0.5]
 moved = []
 for n, (values, links) in enumerate(graphs):
@@ -205,7 +203,7 @@ for n, (values, links) in enumerate(graphs):
     for delta in shifts:
         other = values + np.random.default_rng([n, 7]).uniform(-delta, delta, len(values))
         before, after = (both(graph_persistence(v, links), 0) for v in (values, other))
-        largest = max(bottleneck(a, b) for a, b in zip(before, after))
+        largest = max(gudhi.bottleneck_distance(a, b) for a, b in zip(before, after))
         ratios.append(largest / np.abs(other - values).max())
     moved.append(max(ratios))
 ledger.record("landscape-persistence-stable", moved)

@@ -19,6 +19,7 @@ from conftest import CLAIM, EMPIRICAL, call, environment
 
 from shapeofloss import profiles
 from shapeofloss.errors import UserError
+from shapeofloss.files import read_json
 from shapeofloss.runner import inputs, process, publish, report, schedule
 
 GOOD = """# %%
