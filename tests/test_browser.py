@@ -66,7 +66,9 @@ def lab(tmp_path_factory):
         shutil.copy(profiles.load()[name].print, target)
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps({"windowingMode": "none"}))  # else cells out of sight are not drawn
+    settings.write_text(
+        json.dumps({"windowingMode": "none"}), encoding="utf-8"
+    )  # else cells out of sight are not drawn
     places = {
         "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
         "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "HOME": "home",
@@ -86,7 +88,7 @@ def lab(tmp_path_factory):
     try:
         address = f"http://127.0.0.1:{port}"
         up = wait_for(lambda: urllib.request.urlopen(f"{address}/api?token=secret", timeout=5).status == 200)
-        assert up, (folder / "log.txt").read_text()[-2000:]
+        assert up, (folder / "log.txt").read_text(encoding="utf-8")[-2000:]
         yield address
     finally:
         ended(server)
@@ -103,7 +105,7 @@ def browser(tmp_path_factory):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         chosen = profile / "DevToolsActivePort"
-        port = wait_for(lambda: chosen.read_text().split()[0])
+        port = wait_for(lambda: chosen.read_text(encoding="utf-8").split()[0])
         assert port, "Chromium did not start"
         yield f"http://127.0.0.1:{port}"
     finally:

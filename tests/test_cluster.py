@@ -32,9 +32,9 @@ class Cluster:
         self.file = folder / "scheduler.json"
         self._folder, self.processes = folder, []
         self.scheduler = self._start("scheduler", *PORTS, "--scheduler-file", str(self.file), *options, **variables)
-        while not self.file.is_file() or not self.file.read_text().strip():
+        while not self.file.is_file() or not self.file.read_text(encoding="utf-8").strip():
             time.sleep(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
+        self.address = json.loads(self.file.read_text(encoding="utf-8"))["address"]
 
     def worker(self, *options: str, nanny: bool = False, **variables: str) -> subprocess.Popen:
         plain = ["--scheduler-file", str(self.file), "--local-directory", str(self._folder)]
@@ -147,7 +147,7 @@ def test_without_a_scheduler_it_says_what_would_do(marks, tmp_path, monkeypatch)
         compute.map(squares, [{"count": 1}], "tcp://127.0.0.1:1")
     with pytest.raises(UserError, match=r"There is no scheduler file nowhere\.json"):
         compute.map(squares, [{"count": 1}], "nowhere.json")
-    (tmp_path / "other.json").write_text("[]")
+    (tmp_path / "other.json").write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match="is no scheduler file"):
         compute.map(squares, [{"count": 1}], str(tmp_path / "other.json"))
 

@@ -59,7 +59,7 @@ def test_what_is_measured_is_a_call():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a peak that can be reset")
 def test_a_record_that_cannot_be_read_or_reset_is_told(monkeypatch, tmp_path):
-    (tmp_path / "status").write_text("VmRSS: 10 kB\n")
+    (tmp_path / "status").write_text("VmRSS: 10 kB\n", encoding="utf-8")
     monkeypatch.setattr(costs, "Path", lambda name: tmp_path / name.rsplit("/", 1)[1])
     (tmp_path / "clear_refs").mkdir()  # cannot be written to, as in some containers
     with pytest.raises(UserError, match="cannot be reset here"):

@@ -20,7 +20,7 @@ def server(checkout, tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.mkdir()
     settings = {"IdentityProvider": {"token": ""}, "ServerApp": {"ip": "0.0.0.0"}}
-    (own / "jupyter_server_config.json").write_text(json.dumps(settings))
+    (own / "jupyter_server_config.json").write_text(json.dumps(settings), encoding="utf-8")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(own))
     root = checkout()
     assert call(root, "figures").returncode == 0  # so that there is a print
@@ -35,7 +35,7 @@ def server(checkout, tmp_path, monkeypatch):
         )
 
     def ask(path, content=None, token=None, method="PUT"):
-        shown = re.search(r"[?]token=(\w{48})", said.read_text())
+        shown = re.search(r"[?]token=(\w{48})", said.read_text(encoding="utf-8"))
         data = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, method=method if data else "GET")
         request.add_header("Authorization", f"token {token or (shown and shown[1])}")

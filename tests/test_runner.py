@@ -152,7 +152,7 @@ def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
     assert set(picture.data) == {"image/png", "text/plain"}
     (link, _) = re.findall('href="([^"]+)"', words.data["text/html"])
     assert (root / "notebooks" / link).resolve() == root / "figures/01_good/line.svg"
-    (entry,) = json.loads((root / "figures/index.json").read_text())
+    (entry,) = json.loads((root / "figures/index.json").read_text(encoding="utf-8"))
     assert (
         entry["notebook"] == "01_good"
         and entry["seed"] == 0
@@ -250,21 +250,21 @@ def a_run(root: Path, name: str, value: int, figures: list[str]) -> Path:
     """What an executed notebook leaves in its run folder."""
     folder = root / "runs/laptop" / name
     (folder / "figures").mkdir(parents=True)
-    (folder / f"{name}.ipynb").write_text(f'{{"value": {value}}}')
+    (folder / f"{name}.ipynb").write_text(f'{{"value": {value}}}', encoding="utf-8")
     for figure in figures:
-        (folder / "figures" / f"{figure}.svg").write_text(f"{figure} {value}")
-        (folder / "figures" / f"{figure}.csv").write_text(f"y\n{value}\n")
+        (folder / "figures" / f"{figure}.svg").write_text(f"{figure} {value}", encoding="utf-8")
+        (folder / "figures" / f"{figure}.csv").write_text(f"y\n{value}\n", encoding="utf-8")
     rows = [{"notebook": name, "figure": f"{figure}.svg", "value": value} for figure in figures]
-    (folder / "figures.json").write_text(json.dumps(rows))
+    (folder / "figures.json").write_text(json.dumps(rows), encoding="utf-8")
     measured = {"id": f"{name}-claim", "notebook": name, "per_seed": [value] * 3, "figure": None, "note": ""}
-    (folder / "ledger.json").write_text(json.dumps([measured]))
+    (folder / "ledger.json").write_text(json.dumps([measured]), encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["one operation fails", "the disk stays full"])
 def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(checkout, monkeypatch, tmp_path, lasting):
     root = checkout(good("01_good"), claims=claim("01_good"))
-    (root / "README.md").write_text("<!-- ledger:begin -->\n<!-- ledger:end -->\n")
+    (root / "README.md").write_text("<!-- ledger:begin -->\n<!-- ledger:end -->\n", encoding="utf-8")
     notebook = profiles.load()["01_good"]
 
     def state():
@@ -307,12 +307,12 @@ def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(check
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(checkout):
     root = checkout(good("01_good"), claims=claim("01_good"))
     for path, where in (("figures", "figures"), ("data/ledger", "data/ledger")):
-        (root / path).write_text("a file where a folder belongs")
+        (root / path).write_text("a file where a folder belongs", encoding="utf-8")
         result = call(root, "figures")
         assert result.returncode == 2 and f"The folder {where} cannot be written" in result.stderr, result.stderr
         assert not (root / "runs/laptop").exists() and call(root, "list").returncode == 0
         (root / path).unlink()
-    (root / "runs").write_text("a file where a folder belongs")
+    (root / "runs").write_text("a file where a folder belongs", encoding="utf-8")
     result = call(root, "figures", "--profile", "smoke")
     assert result.returncode == 1 and "It cannot start: [Errno 20] Not a directory" in result.stdout, result.stdout
     assert "Traceback" not in result.stderr
@@ -343,7 +343,7 @@ def test_a_temporary_folder_too_long_for_sockets_gives_way_to_a_usual_one(checko
     root = checkout({"01_small": body})
     result = call(root, "figures", "--profile", "smoke", TMPDIR=str(long), HOME="/dev/null/nowhere", MPLCONFIGDIR="")
     assert result.returncode == 0, result.stdout
-    printed = (root / "runs/smoke/01_small/01_small.ipynb").read_text()
+    printed = (root / "runs/smoke/01_small/01_small.ipynb").read_text(encoding="utf-8")
     assert "listens" in printed and "./runs/matplotlib" in printed and str(long) not in printed
 
 
@@ -427,7 +427,7 @@ LISTS = 'sizes = [1, 2]\nrates = [0.1, 1.0]\npairs = [(1, "a")]\ntable = {"a": 1
 @pytest.mark.parametrize("text", ["sizes=[3]", "sizes=[]", "rates=[1, 2.5]", "table={'b': 2}", "empty=['x']", "name=y"])
 def test_an_override_like_the_parameters_own_value_is_accepted(checkout, text):
     root = checkout()
-    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}')
+    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}', encoding="utf-8")
     inputs.check_overrides(profiles.load()["01_small"], dict([inputs.parse_override(text)]))
 
 
@@ -452,7 +452,7 @@ def test_an_override_like_the_parameters_own_value_is_accepted(checkout, text):
 )
 def test_an_override_of_another_kind_is_refused_in_a_short_sentence(checkout, text, words):
     root = checkout()
-    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}')
+    (root / "notebooks/01_small.py").write_text(f'# %% tags=["parameters"]\n{LISTS}', encoding="utf-8")
     with pytest.raises(UserError, match=words) as told:
         inputs.check_overrides(profiles.load()["01_small"], dict([inputs.parse_override(text)]))
     assert len(str(told.value)) < 500
@@ -464,7 +464,7 @@ def test_sources_differ_wherever_the_inputs_may(checkout):
     asked = [("laptop", {}), ("smoke", {}), ("laptop", {"seed": 1}), ("laptop", {"seed": 2})]
     found = [inputs.sources(notebook, *one) for one in asked]
     for name in ("pins.txt", "data/claims.toml", "notebooks/profiles.toml", "notebooks/01_small.py"):
-        (root / name).write_text((root / name).read_text() + "# changed\n")
+        (root / name).write_text((root / name).read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
         found.append(inputs.sources(notebook, "laptop", {}))
     assert len(set(found)) == 8 and inputs.sources(notebook, "laptop", {}) == found[-1]
 

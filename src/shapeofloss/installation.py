@@ -54,7 +54,7 @@ def install() -> None:
         _install_torch()
         print("2 of 2: everything else", flush=True)
         _pip(["-c", str(PINS), "-e", f"{ROOT}[all]"], "The pinned packages cannot be installed")
-        STAMP.write_text(fingerprint())
+        STAMP.write_text(fingerprint(), encoding="utf-8")
     if not compiler.is_plain(ROOT):
         print(f"KeOps takes no path with a space: it gets those below {ROOT} in quotes.", flush=True)
     if sentence := compiler.missing():
