@@ -128,7 +128,7 @@ def fit(
         value = as_tensor(loss(model(original), original), "The loss")
         if value.numel() != 1 or not value.requires_grad:
             raise UserError(
-                f"The loss has shape {tuple(value.shape)} and {'records' if value.requires_grad else 'lacks'} gradients;"
+                f"The loss has shape {tuple(value.shape)} and {'has' if value.requires_grad else 'lacks'} gradients;"
                 " one number is needed that follows from the parameters of the model by PyTorch's operations."
             )
         history[step] = value.item()
