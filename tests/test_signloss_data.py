@@ -32,7 +32,7 @@ def test_waves_are_one_cycle_that_swells_or_fades():
         assert min(fits) < 1e-9
         swelling += fits[0] < fits[1]
     assert 150 < swelling < 250
-    with pytest.raises(UserError, match="at least 2"):
+    with pytest.raises(UserError, match="points is 1; a whole number from 2"):
         waves(1, 1, torch.Generator())
 
 
