@@ -84,10 +84,43 @@ def test_the_decoder_moves_by_four_when_the_code_moves_by_one_and_by_no_less(axi
 
 
 def test_what_cannot_be_trained_or_simulated_is_refused_with_a_sentence(heights):
-    with pytest.raises(UserError, match=r"share of DSL is 1.5; it has to be in \[0, 1\]"):
+    with pytest.raises(UserError, match=r"share of DSL is 1.5; a finite number from 0 and up to 1"):
         train_water(**heights, **SETTINGS, seed=900, share=1.5)
     odd = {name: values[:, :6] for name, values in heights.items()}
     with pytest.raises(UserError, match="multiples of 4"):
         train_water(**odd, **SETTINGS, seed=900, share=0.5)
-    with pytest.raises(UserError, match="each has to be at least 1"):
+    with pytest.raises(UserError, match="every is 0; a whole number from 1"):
         snapshots(seed=0, count=2, **{**BASIN, "every": 0})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"share": np.nan}, "The share of DSL is nan"),
+        ({"heights": np.full((2, 4, 4, 4), np.nan, np.float32)}, "heights has 128 values that are not finite"),
+        ({"unseen": np.full((1, 4, 4, 4), np.inf, np.float32)}, "unseen has 64 values that are not finite"),
+        ({"heights": np.full((2, 4, 4, 4), 0.1, np.float32)}, "The heights are all equal"),
+        ({"heights": np.zeros((4, 4, 4))}, r"\(N, frames, size, size\) is needed"),
+        ({"heights": np.zeros((0, 4, 4, 4))}, "heights is empty"),
+        ({"unseen": np.zeros((1, 4, 6, 4))}, "unseen has shape .*multiples of 4"),
+        ({"filters": [4]}, r"filters is \[4\]; two whole numbers"),
+        ({"filters": 4}, "filters is 4; two whole numbers"),
+        ({"filters": [4, 0]}, "A number of filters is 0"),
+        ({"dropout": 1.5}, "dropout is 1.5; a finite number from 0 and up to 1"),
+        ({"measured": 0}, "measured is 0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"steps": -1}, "steps is -1"),
+        ({"sharpness": np.nan}, "sharpness is nan"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"plateau": -1}, "plateau is -1"),
+    ],
+)
+def test_water_that_cannot_be_trained_on_is_refused_with_a_sentence(heights, change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train_water(**{**heights, **SETTINGS, "seed": 900, "share": 0.5, **change})
+
+
+def test_heights_in_double_precision_are_trained_on_as_those_in_single(heights):
+    doubles = {name: values.astype(np.float64) for name, values in heights.items()}
+    one, other = (train_water(**given, **SETTINGS, seed=900, share=0.5) for given in (heights, doubles))
+    assert np.array_equal(one["reconstruction"], other["reconstruction"]) and one["mse"] == other["mse"]

@@ -32,7 +32,7 @@ def test_waves_are_one_cycle_that_swells_or_fades():
         assert min(fits) < 1e-9
         swelling += fits[0] < fits[1]
     assert 150 < swelling < 250
-    with pytest.raises(UserError, match="at least 2"):
+    with pytest.raises(UserError, match="points is 1; a whole number from 2"):
         waves(1, 1, torch.Generator())
 
 
@@ -229,10 +229,10 @@ def test_snapshots_repeat_and_begin_with_the_bump():
 @pytest.mark.parametrize(
     ("height", "step", "sentence"),
     [
-        (np.ones((1, 4, 4)), 0.8, "at most 0.707"),
-        (np.ones((1, 4, 4)), 0.0, "has to be positive"),
-        (np.zeros((1, 4, 4)), 0.5, "finite and positive"),
-        (np.ones((4, 4)), 0.5, r"shape \(N, n, m\)"),
+        (np.ones((1, 4, 4)), 0.8, "may be 0.707 at most"),
+        (np.ones((1, 4, 4)), 0.0, "step is 0.0; a finite number above 0"),
+        (np.zeros((1, 4, 4)), 0.5, "goes down to 0; depths have to be positive"),
+        (np.ones((4, 4)), 0.5, r"has shape \(4, 4\); \(N, n, m\) is needed"),
     ],
 )
 def test_a_simulation_that_cannot_work_is_refused(height, step, sentence):

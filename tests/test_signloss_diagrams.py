@@ -1,5 +1,6 @@
 """Diagrams of grids and their distances: three ways to make them, four ways to compare them."""
 
+import itertools
 import math
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_the_distance_is_that_of_persim_where_conventions_agree():
     a, b = random_diagram(12, 1), random_diagram(9, 2)
     assert wasserstein(a, b, order=1) == pytest.approx(persim.wasserstein(a, b), rel=1e-9)
     assert wasserstein(a, b, order=math.inf, ground=math.inf) == pytest.approx(persim.bottleneck(a, b), rel=1e-9)
+
+
+def test_the_bottleneck_distance_is_the_best_of_all_matchings_where_an_early_exit_misses_it():
+    a = np.array([[0.0907, 0.8362], [-0.5738, 0.4377], [-2.4974, -1.158]])
+    b = np.array([[-0.8389, -0.7351], [-3.2836, -3.2531], [1.2845, 3.2693]])
+    costs = np.zeros((6, 6))  # three diagonal places for each
+    costs[:3, :3] = np.abs(a[:, None] - b).max(axis=2)
+    costs[:3, 3:] = np.diff(a) / 2
+    costs[3:, :3] = np.diff(b).T / 2
+    best = min(max(costs[range(6), list(order)]) for order in itertools.permutations(range(6)))
+    assert wasserstein(a, b, order=math.inf, ground=math.inf) == pytest.approx(best, rel=1e-12)
 
 
 def test_closed_forms():

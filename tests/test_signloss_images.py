@@ -118,6 +118,13 @@ def test_what_is_no_image_is_refused(model):
         model(torch.zeros(1, 3, 12, 16), torch.ones(1))
 
 
+@pytest.mark.parametrize("change", [[0.0], [0.0] * 5000, -1])
+def test_parameters_of_another_model_are_refused_also_too_many(trained, change):
+    given = trained["parameters"][:-1] if change == -1 else np.append(trained["parameters"], change)
+    with pytest.raises(UserError, match=rf"shape \({len(given)},\); \({len(trained['parameters'])},\) is"):
+        trained_model(given, **MODEL)
+
+
 def test_weights_are_uniform_in_their_logarithm():
     found = drawn_weights(20_000, 16.0, 1024.0, torch.Generator().manual_seed(0)).log2()
     assert float(found.min()) >= 4 and float(found.max()) <= 10
@@ -148,3 +155,78 @@ def test_the_paper_profile_runs_for_a_step_at_its_patches():
     )  # fmt: skip
     assert math.isfinite(found["loss"][0]) and np.isfinite(found["parameters"]).all()
     assert len(found["parameters"]) == sum(p.numel() for p in ResidualVAE(64, 32).parameters())
+
+
+def test_parameters_in_double_precision_give_the_same_model(trained, model):
+    twice = trained_model(trained["parameters"].astype(np.float64), **MODEL)
+    for one, other in zip(twice.parameters(), model.parameters(), strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other)
+    spoiled = trained["parameters"].copy()
+    spoiled[3] = math.nan
+    with pytest.raises(UserError, match="1 value that is not finite"):
+        trained_model(spoiled, **MODEL)
+
+
+def test_an_image_in_double_precision_or_with_gradients_has_the_bytes_of_the_plain_one(model, image):
+    data, rebuilt, _ = compress(model, image, 64.0)
+    for other in (image.double(), image.clone().requires_grad_()):
+        again, same, _ = compress(model, other, 64.0)
+        assert again == data and torch.equal(same, rebuilt) and not same.requires_grad
+    with pytest.raises(UserError, match=r"model\.float\(\)"):
+        compress(ResidualVAE(**MODEL).double().eval(), image, 64.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "sentence"),
+    [
+        ((3, 16, 16), [1.0], r"\(N, 3, height, width\) is needed"),
+        ((2, 1, 16, 16), [1.0, 1.0], r"\(N, 3, height, width\) is needed"),
+        ((2, 3, 16, 16), [1.0], "one positive finite number for each of 2 images"),
+        ((1, 3, 16, 16), [-1.0], "one positive finite number"),
+        ((1, 3, 16, 16), [math.nan], "one positive finite number"),
+    ],
+)
+def test_images_and_weights_that_do_not_fit_are_refused(model, x, weight, sentence):
+    with pytest.raises(UserError, match=sentence):
+        model(torch.zeros(x), torch.tensor(weight))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"weights": []}, "weights is empty"),
+        ({"weights": [16.0, 0.0]}, "A weight is 0.0; a finite number above 0"),
+        ({"count": 0}, "count is 0; a whole number from 1"),
+        ({"side": 20}, "multiples of 8"),
+        ({"seed": -1}, "seed is -1; a whole number from 0"),
+    ],
+)
+def test_measurements_that_cannot_be_made_are_refused(trained, change, sentence):
+    settings = {"weights": [16.0], "names": ["chelsea"], "side": 16, "count": 1, "seed": 0, "sharpness": 9.6, **change}
+    with pytest.raises(UserError, match=sentence):
+        measure_images(parameters=trained["parameters"], **MODEL, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"batch": 1.5}, "batch is 1.5"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"lowest": 0.0}, "lowest is 0.0"),
+        ({"highest": 1.0}, "highest is 1.0; a finite number from 16"),
+        ({"side": 12}, "multiples of 8"),
+        ({"channels": 0}, "channels is 0"),
+    ],
+)
+def test_trainings_that_cannot_be_made_are_refused(change, sentence):
+    settings = {"seed": 0, "squared": 1.0, "directional": 0.0, "sharpness": 9.6, **MODEL, **FITTING, **change}
+    with pytest.raises(UserError, match=sentence):
+        train_images(names=["coffee"], **settings)
+
+
+def test_a_signal_to_noise_ratio_needs_an_error_above_zero():
+    assert np.allclose(psnr([1.0, 0.1, 0.001]), [0, 10, 30])
+    for mse in ([0.1, 0.0], [-1.0], [math.nan]):
+        with pytest.raises(UserError, match="mse"):
+            psnr(mse)

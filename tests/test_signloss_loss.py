@@ -192,6 +192,35 @@ def test_half_precision_is_near_and_keeps_its_type(dtype):
     assert float(found) == pytest.approx(float(directional_sign_loss(x.double(), y.double(), sharpness=1.0)), rel=0.05)
 
 
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("kinds", list(itertools.permutations(FLOATS, 2)))
+def test_two_floating_types_are_promoted_as_pytorch_promotes_them(way, kinds):
+    x, y = (t.to(kind) for t, kind in zip(pair((2, 8, 9)), kinds, strict=True))
+    common = (x[:1, :1, :1] - y[:1, :1, :1]).dtype
+    promoted = x.to(common), y.to(common)
+    for call in (lambda x, y: directional_sign_loss(x, y, sharpness=1.0), exact_sign_mismatch):
+        assert call(x, y).dtype == call(*promoted).dtype == common and torch.equal(call(x, y), call(*promoted))
+    leaf, own = x.clone().requires_grad_(), promoted[0].clone().requires_grad_()
+    directional_sign_loss(leaf, y, sharpness=1.0).backward()
+    directional_sign_loss(own, promoted[1], sharpness=1.0).backward()
+    assert leaf.grad.dtype == x.dtype and torch.equal(leaf.grad, own.grad.to(x.dtype))
+
+
+def test_a_model_under_autocast_trains_against_targets_of_single_precision():
+    torch.manual_seed(0)
+    model, target = torch.nn.Linear(9, 9), torch.randn(4, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(target)
+        found = directional_sign_loss(output, target, sharpness=1.0)
+    assert output.dtype == torch.bfloat16 and found.dtype == torch.float32
+    steps = (torch.tanh(t.detach().double().diff(dim=1)) for t in (output, target))
+    assert found.item() == pytest.approx(float((next(steps) - next(steps)).abs().mean()), rel=1e-5)
+    found.backward()
+    assert model.weight.grad.dtype == torch.float32 and model.weight.grad.any()
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # of forward mode itself
 def test_transformations_of_functions_work():
     x, y = pair((3, 4, 5))
@@ -234,7 +263,10 @@ def test_not_a_number_stays_in_its_example(way):
     ("change", "sentence"),
     [
         ({"y": torch.zeros(2, 4)}, r"x has shape \(2, 3\) and y has \(2, 4\); they have to be equal"),
-        ({"y": torch.zeros(2, 3, dtype=torch.float64)}, "they have to be alike"),
+        ({"y": torch.zeros(2, 3).long()}, "they have to be alike"),
+        ({"x": torch.zeros(2, 3).long(), "y": torch.zeros(2, 3).int()}, "they have to be alike"),
+        ({"y": torch.zeros(2, 3).to(torch.float8_e5m2)}, "they have to be alike"),
+        ({"y": torch.zeros(2, 3).cfloat()}, "y is torch.complex64; complex numbers have no order"),
         ({"x": torch.zeros(2, 3).long(), "y": torch.zeros(2, 3).long()}, r"Convert them, with x.float\(\)"),
         ({"x": torch.zeros(2, 3).cfloat(), "y": torch.zeros(2, 3).cfloat()}, "complex numbers have no order"),
         ({"sharpness": 0.0}, "sharpness is 0.0; a finite number above 0"),

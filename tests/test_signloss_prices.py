@@ -76,9 +76,6 @@ def test_spaces_around_a_heading_do_no_harm(table, tmp_path):
     assert len(load_prices(written(table.rename(columns={"close": " Close "}), tmp_path))) == 1200
 
 
-# ---- the following need the mended load_prices and split ----
-
-
 @pytest.mark.parametrize("name", ["Close", "TIME"])
 def test_a_heading_that_comes_twice_is_refused(table, tmp_path, name):
     table[name] = table[name.lower()]
@@ -115,3 +112,87 @@ def test_a_share_of_held_out_prices_is_between_zero_and_one(share):
 def test_prices_that_never_change_have_no_unit():
     with pytest.raises(UserError, match="never change"):
         split(np.full(1000, 5.0), 64, 0.25)
+
+
+def rows_of(table):
+    """Return the rows as text, written here, not by a library."""
+    return [f"{time},{close}" for time, close in zip(table.time, table.close, strict=True)]
+
+
+def read(text, tmp_path, encoding="utf-8"):
+    (tmp_path / "prices.csv").write_bytes(text.encode(encoding))
+    return load_prices(tmp_path / "prices.csv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\n , \n"])
+def test_commas_at_the_end_of_rows_leave_the_closes_where_they_are(table, tmp_path, end):
+    rows = [f"{row},{10_000 + n}," for n, row in enumerate(rows_of(table))]  # volumes last, then a comma
+    found = read(end.join(["time,close,volume", *rows]), tmp_path)
+    assert np.array_equal(found, table.close)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_byte_order_mark_and_quotes_do_no_harm(table, tmp_path, mark, quote):
+    rows = [",".join(f"{quote}{field}{quote}" for field in row.split(",")) for row in ("time,close", *rows_of(table))]
+    assert np.array_equal(read(mark + "\n".join(rows), tmp_path), table.close)
+
+
+@pytest.mark.parametrize("text", ["time;close\n{}", "time\tclose\n{}"])
+def test_other_separators_are_refused_with_the_heading_that_was_found(table, tmp_path, text):
+    separator = text[4]
+    rows = "\n".join(rows_of(table)).replace(",", separator)
+    with pytest.raises(UserError, match=rf"has the columns time{separator}close; one of timestamp"):
+        read(text.format(rows), tmp_path)
+
+
+def test_a_field_without_a_column_is_refused_with_its_row(table, tmp_path):
+    rows = rows_of(table)
+    rows[7] += ",12"
+    with pytest.raises(UserError, match=r"Row 9 of prices\.csv has 3 fields, the heading 2; every field needs"):
+        read("\n".join(["time,close", *rows]), tmp_path)
+
+
+@pytest.mark.parametrize("before", ["", "\n\n\n", '"a note\nof two lines",1,2\n'])
+def test_rows_are_named_by_their_line_in_the_file(table, tmp_path, before):
+    rows = [f"{row},fine" for row in rows_of(table)]
+    rows[3] = rows[3].replace("fine", '"two\nlines, or\nthree"')
+    rows[5] += "\n\n"
+    rows[7] = f"{table.time[7]},-1,fine"
+    lines = ["time,close,note", *rows]
+    if before.startswith('"'):
+        lines[1] = lines[1].replace("fine", '"a note\nof two lines"')
+    else:
+        lines[0] = before + lines[0]
+    text = "\n".join(lines)
+    line = 1 + text[: text.index(f"{table.time[7]},-1")].count("\n")  # as an editor counts
+    with pytest.raises(UserError, match=rf"Row {line} of prices\.csv has '-1' in close"):
+        read(text, tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_text_in_another_encoding_is_refused(table, tmp_path, encoding):
+    text = "\n".join(["time,close,café", *(row + ",é" for row in rows_of(table))])
+    with pytest.raises(UserError, match=r"prices\.csv cannot be read as a table of UTF-8 text"):
+        read(text, tmp_path, encoding)
+
+
+def test_times_of_several_offsets_rise_by_the_moment_not_by_the_clock(table, tmp_path):
+    times = pd.to_datetime(table.time).dt.tz_localize("America/New_York")
+    away = [str(t.tz_convert("Asia/Tokyo" if row % 2 else "UTC")) for row, t in enumerate(times)]
+    assert np.array_equal(load_prices(written(table.assign(time=away), tmp_path)), table.close)
+
+
+def test_a_folder_or_a_missing_file_is_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(UserError, match=r"cannot be read as a table of UTF-8 text: (Is a directory|No such file)"):
+            load_prices(path)
+
+
+@pytest.mark.parametrize("change", [{"batch": 0}, {"examples": 1.5}, {"steps": -1}, {"seed": None}])
+def test_prices_are_not_trained_on_with_counts_that_are_none(change):
+    settings = {"length": 16, "held_out": 0.25, "hidden": 8, "latent": 4, "batch": 4, "steps": 1, "examples": 2}
+    settings |= {"squared": 1.0, "directional": 0.0, "sharpness": 1.0, "learning_rate": 0.1, "seed": 0, **change}
+    (name,) = change
+    with pytest.raises(UserError, match=f"{name} is .*; a whole number from"):
+        train_prices(prices=simulated_prices(0)[:400], **settings)

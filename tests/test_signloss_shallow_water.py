@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.shallow_water import _accelerate, simulate
+from shapeofloss.signloss.shallow_water import _accelerate, bumps, simulate, snapshots
 
 TIME = 0.5  # a bump of the width below has split into two that are steep at the front, and reached a wall
 
@@ -76,3 +76,39 @@ def test_a_wave_that_leaves_a_cell_dry_is_refused_when_it_does():
     with pytest.raises(UserError, match="no longer positive"):
         for _, _ in zip(range(200), simulate(start, spacing=1.0, step=0.7), strict=False):
             pass
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"height": np.full((1, 4, 4), np.nan)}, "height has 16 values that are not finite"),
+        ({"height": np.ones((0, 4, 4))}, "height is empty"),
+        ({"spacing": -1.0}, "spacing is -1.0; a finite number above 0"),
+        ({"spacing": np.inf}, "spacing is inf"),
+        ({"step": np.nan}, "step is nan"),
+        ({"step": "0.1"}, "step is '0.1'"),
+    ],
+)
+def test_settings_without_meaning_are_refused(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        next(simulate(**{"height": np.ones((1, 4, 4)), "spacing": 1.0, "step": 0.1, **change}))
+
+
+def test_the_given_heights_are_not_changed():
+    start = np.repeat(bump(8)[None, :, None], 8, axis=2)
+    before = start.copy()
+    surface = simulate(start, spacing=1.0, step=0.5)
+    assert all((next(surface) is not start) for _ in range(5)) and np.array_equal(start, before)
+    assert not np.array_equal(next(surface), before)
+
+
+@pytest.mark.parametrize("name", ["count", "size", "frames", "every"])
+def test_snapshots_are_counted_in_whole_numbers(name):
+    settings = {"seed": 0, "count": 1, "size": 4, "frames": 1, "every": 1, "step": 0.1}
+    for value in (0, 1.5, True, "2"):
+        with pytest.raises(UserError, match=f"{name} is .*; a whole number from 1"):
+            snapshots(**{**settings, name: value})
+    with pytest.raises(UserError, match="seed is -1"):
+        snapshots(**{**settings, "seed": -1})
+    with pytest.raises(UserError, match=r"np\.random\.default_rng\(seed\) is needed"):
+        bumps(1, 4, 0)

@@ -62,7 +62,42 @@ def test_searches_repeat_to_the_bit_and_name_their_data():
         search(data="wave", size=32, **settings)
 
 
-@pytest.mark.parametrize("change", [{"start": 0}, {"start": math.inf}, {"steps": 0}, {"tolerance": 0}])
-def test_what_makes_no_sense_is_refused(change):
-    with pytest.raises(UserError, match="have to be positive"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"start": value} for value in (0, -1.0, math.inf, math.nan, "1")),
+        *({"steps": value} for value in (0, 2.5, None)),
+        *({name: value} for name in ("tolerance", "learning_rate") for value in (0, math.nan, "fast")),
+    ],
+)
+def test_settings_that_are_no_positive_numbers_are_refused(change):
+    (name,) = change
+    with pytest.raises(UserError, match=f"{name} is .* is needed"):
         find_sharpness(walks(), torch.nn.functional.mse_loss, **{"start": 1.0, "steps": 5, **change})
+
+
+def test_a_reference_or_batch_without_a_number_is_refused_at_the_start_and_later():
+    def late(bad, step):  # ten batches come first, to see what can be reached
+        calls = iter(range(99))
+        return lambda good: bad if next(calls) == step else good
+
+    rising = torch.arange(6.0).reshape(2, 3)
+    good = (rising, -rising)
+    for step in (0, 12):
+        for bad, told in ((math.nan, "nan"), (math.inf, "inf"), ([0.5, 0.5], r"of shape \(2,\)")):
+            spoil = late(torch.tensor(bad), step)
+            with pytest.raises(UserError, match=f"The reference loss is {told}"):
+                find_sharpness(walks(), lambda x, y, s=spoil: s(torch.tensor(0.5)), start=1.0, steps=9)
+        for bad, told in (
+            ((good[0], good[1] * math.nan), "not finite"),
+            ((good[0], good[1].clone().requires_grad_()), "records gradients"),
+            (good[0].numpy().tolist()[:1], "a pair of tensors is needed"),
+            ((good[0].numpy(), good[1]), "a tensor is needed"),
+        ):
+            spoil = late(bad, step)
+            with pytest.raises(UserError, match=told):
+                find_sharpness(lambda _, s=spoil: s(good), lambda x, y: torch.tensor(0.01), start=1.0, steps=9)
+    with pytest.raises(UserError, match="a tensor is needed"):
+        find_sharpness(walks(), lambda x, y: 0.5, start=1.0, steps=5)
+    with pytest.raises(UserError, match="batch is a tuple; a function is needed"):
+        find_sharpness(good, torch.nn.functional.mse_loss, start=1.0, steps=5)

@@ -129,3 +129,110 @@ def test_costs_are_those_of_known_computations():
     assert peak_of_tensors(lambda: [x + 1 for _ in range(3)]) == 12_000
     assert 8_000_000 <= peak_of_arrays(lambda: np.zeros(1_000_000)) < 8_010_000
     assert exponent([1, 10, 100], [5, 500, 50_000]) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"initialisation": "He"}, "There is no initialisation 'He'. Did you mean 'he'"),
+        ({"initialisation": None}, "There is no initialisation None"),
+        ({"size": 0}, "size is 0"),
+        ({"hidden": 2.0}, "hidden is 2.0"),
+        ({"latent": "2"}, "latent is '2'"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_perceptrons_that_cannot_be_are_refused(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        perceptrons(**{"size": 4, "hidden": 3, "latent": 2, "seed": 0, **change})
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ((0, 0, 1.0), "one has to be above 0"),
+        ((-1, 1, 1.0), "squared is -1"),
+        ((1, math.nan, 1.0), "directional is nan"),
+        ((1, 0, 0.0), "sharpness is 0.0"),
+        ((1, 1, math.nan), "sharpness is nan"),
+    ],
+)
+def test_a_mixture_of_nothing_or_of_less_is_refused(weights, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Mixture(*weights)
+
+
+def test_two_arrays_that_would_be_stretched_to_one_shape_are_refused():
+    for call in (Mixture(1, 0, 1.0), lambda x, y: measures(y, x, sharpness=1.0)):
+        with pytest.raises(UserError, match=r"has shape \(2, 1\) and original \(2, 5\)"):
+            call(torch.zeros(2, 1), torch.zeros(2, 5))
+        with pytest.raises(UserError, match="a tensor is needed"):
+            call(np.zeros((2, 5)), torch.zeros(2, 5))
+        with pytest.raises(UserError, match="at least one number"):
+            call(torch.zeros(0, 5), torch.zeros(0, 5))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_squared_error_of_half_precision_is_summed_in_single(kind):
+    x, y = torch.full((1, 300, 300), 2.0, dtype=kind), torch.zeros(1, 300, 300, dtype=kind)
+    assert float(Mixture(1, 0, 1.0)(x, y)) == measures(x, y, sharpness=1.0)["mse"] == 360_000
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_what_is_measured_keeps_no_gradient_and_is_finite(kind):
+    x, y = torch.rand(2, 2, 6, generator=torch.Generator().manual_seed(0)).to(kind)
+    for pair in ((x, y.clone().requires_grad_()), (x.clone().requires_grad_(), y)):
+        with pytest.raises(UserError, match=r"records gradients, which would be lost here: give \w+\.detach\(\)"):
+            measures(*pair, sharpness=1.0)
+    y[0, 0] = math.nan
+    with pytest.raises(UserError, match="reconstruction has 1 value that is not finite"):
+        measures(x, y, sharpness=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model": torch.nn.ReLU()}, "no parameters that record gradients"),
+        ({"model": abs}, "a torch.nn.Module is needed"),
+        ({"batch": torch.ones(2, 4)}, "batch is a Tensor; a function is needed"),
+        ({"batch": lambda _: np.ones((2, 4))}, "The batch is a ndarray; a tensor is needed"),
+        ({"batch": lambda _: torch.ones(2, 4, requires_grad=True)}, r"give batch\.detach\(\)"),
+        ({"loss": lambda x, y: 1.0}, "The loss is a float; a tensor is needed"),
+        ({"loss": lambda x, y: y.sum()}, "lacks gradients; one number is needed"),
+        ({"loss": lambda x, y: x}, r"The loss has shape \(2, 4\)"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"plateau": -1}, "plateau is -1"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(change, sentence):
+    settings = {"model": torch.nn.Linear(4, 4), "batch": lambda _: torch.ones(2, 4), "loss": Mixture(1, 0, 1.0)}
+    settings |= {"steps": 2, "learning_rate": 0.1, **change}
+    with pytest.raises(UserError, match=sentence):
+        fit(settings.pop("model"), settings.pop("batch"), settings.pop("loss"), **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"measured_at": 0}, "measured_at is 0; a finite number above 0"),
+        ({"examples": 0}, "examples is 0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"points": 1}, "points is 1; a whole number from 2"),
+        ({"sharpness": -1.0}, "sharpness is -1.0"),
+        ({"initialisation": "xavier"}, "There is no initialisation 'xavier'"),
+    ],
+)
+def test_waves_are_refused_before_the_training(change, sentence, monkeypatch):
+    monkeypatch.setattr("shapeofloss.signloss.waves.fit", lambda *a, **k: pytest.fail("it was trained"))
+    if "points" in change:
+        monkeypatch.undo()  # the first batch says so
+    with pytest.raises(UserError, match=sentence):
+        train_waves(**{**WAVE, **LOSS, "examples": 5, **change})
+
+
+def test_waves_need_a_generator_of_their_own():
+    for generator in (None, np.random.default_rng(0), 3):
+        with pytest.raises(UserError, match=r"a torch\.Generator is needed"):
+            waves(2, 8, generator)

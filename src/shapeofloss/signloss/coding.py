@@ -23,14 +23,14 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
 
     Args:
         model: Ready for use.
-        image: In [-1, 1], shape (3, height, width), sides up to 65,535.
+        image: In [-1, 1], shape (3, height, width), sides up to 65,535; it is taken in single precision.
         weight: lambda, positive in single precision.
     Returns:
         A header of 12 bytes and the coded latents; the reconstruction, shape (3, height, width); and the bits that the
         model claims for the latents.
     Raises:
-        UserError: If the image is no image, lambda not positive, the model still in training, or what it makes of the
-            image too large to be coded, or not a number.
+        UserError: If the image is no image, lambda not positive, the model still in training or not in single
+            precision, or what it makes of the image too large to be coded, or not a number.
     """
     _ready(model)
     weight = as_number(weight, "lambda", at_least=float(np.finfo(np.float32).tiny), at_most=SINGLE)
@@ -42,7 +42,7 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
         raise UserError(f"The image has {height} x {width} pixels; sides of 1 to 65,535 can be coded.")
     if not (image.is_floating_point() and bool(image.isfinite().all())):
         raise UserError("The image has values that are not finite floating numbers; numbers in [-1, 1] are needed.")
-    padded = _padded(image[None])
+    padded = _padded(image[None].detach().float())
     encoder = constriction.stream.queue.RangeEncoder()
     with torch.no_grad():
         weight = struct.unpack("<f", struct.pack("<f", weight))[0]  # as the decoder will read it
@@ -123,6 +123,8 @@ def _checksum(height: int, width: int, weight: float, words: bytes) -> int:
 def _ready(model: ResidualVAE) -> None:
     if not isinstance(model, ResidualVAE):
         raise UserError(f"model is of type {type(model).__name__}; a ResidualVAE is needed.")
+    if (kind := model.start.dtype) != torch.float32:
+        raise UserError(f"The model computes in {kind}; single precision is needed, with model.float().")
     if model.training:
         raise UserError("The model is in training, and adds noise; call model.eval() first.")
 

@@ -47,9 +47,10 @@ def directional_sign_loss(
     ==========================================  ================================================================
 
     Args:
-        x, y: Tensors of one shape (N, n_1, ..., n_d), d at least 1, and of one floating type, on one device. Half
-            precision is computed in single. A dimension of size 1 has no comparisons and adds nothing. NaN, and
-            infinities of one sign next to each other, make the loss of their example NaN.
+        x, y: Tensors of one shape (N, n_1, ..., n_d), d at least 1, and of floating types, on one device. Two types,
+            as within `torch.autocast`, are promoted to their common one (`torch.promote_types`). Half precision is
+            computed in single. A dimension of size 1 has no comparisons and adds nothing. NaN, and infinities of one
+            sign next to each other, make the loss of their example NaN.
         sharpness: s, in 1 / units of x; a number that is positive and finite in the type of the computation, or a
             tensor with one positive value, which may be learned (the value is not checked).
         sign_like: "tanh", "softsign", "arctan" (scaled to (-1, 1)), "algebraic" (u / sqrt(1 + u^2)), "erf", or an odd
@@ -63,7 +64,7 @@ def directional_sign_loss(
             difference against another counts 1/2.
         reduction: Over examples: "mean", "sum", or "none" for the loss of each, shape (N,).
     Returns:
-        The loss, without unit, in the type of x: a scalar, or shape (N,).
+        The loss, without unit, in the type that x and y have in common: a scalar, or shape (N,).
     Raises:
         UserError: If an argument is none of the above, or there is nothing to compare.
     Source:
@@ -75,6 +76,7 @@ def directional_sign_loss(
         1.0
     """
     own = _checked(x, y, weights, average, reduction)
+    x, y = _alike(x, y)
     kind = x.dtype
     if not x.is_floating_point():
         raise UserError(f"Integers have no gradient: x is {kind} and y is {y.dtype}. Convert them, with x.float().")
@@ -112,11 +114,11 @@ def exact_sign_mismatch(
     """Count the finite differences whose signs differ; a zero against another sign counts one half.
 
     The limit of `directional_sign_loss` for large sharpness, without a gradient. The arguments are the same; whole
-    numbers of any type and truth values are accepted, and compared exactly.
+    numbers and truth values are accepted, too, both of one type, and compared exactly.
 
     Returns:
-        With the defaults the mismatches of an example, mean over examples; in the type of x, but at least in single
-        precision, and in double for whole numbers.
+        With the defaults the mismatches of an example, mean over examples; in the type that x and y have in common, but
+        at least in single precision, and in double for whole numbers.
     Raises:
         UserError: As `directional_sign_loss`.
     Source:
@@ -126,7 +128,7 @@ def exact_sign_mismatch(
         1.5
     """
     own = _checked(x, y, weights, average, reduction)
-    return _reduced(eager.exact(x, y, _factors(x, own, average, halve)), reduction)
+    return _reduced(eager.exact(*_alike(x, y), _factors(x, own, average, halve)), reduction)
 
 
 class DirectionalSignLoss(nn.Module):
@@ -178,10 +180,17 @@ def _checked(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str
             raise UserError(f"{name} is a nested, quantised or sparse tensor; a dense one is needed.")
     if x.shape != y.shape:
         raise UserError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}; they have to be equal.")
-    if x.dtype != y.dtype or x.device != y.device:
-        raise UserError(f"x is {x.dtype} on {x.device} and y is {y.dtype} on {y.device}; they have to be alike.")
-    if x.is_complex():
-        raise UserError(f"x is {x.dtype}; complex numbers have no order. Give real and imaginary parts as a dimension.")
+    for name, kind in (("x", x.dtype), ("y", y.dtype)):
+        if kind.is_complex:
+            raise UserError(
+                f"{name} is {kind}; complex numbers have no order. Give real and imaginary parts as a dimension."
+            )
+    mixed = all(t.is_floating_point() and t.dtype.itemsize >= 2 for t in (x, y))  # others are not promoted
+    if x.device != y.device or (x.dtype != y.dtype and not mixed):
+        raise UserError(
+            f"x is {x.dtype} on {x.device} and y is {y.dtype} on {y.device}; they have to be alike, but for floating "
+            "types of 16 bits and more."
+        )
     if x.dim() < 2 or not len(x):
         raise UserError(
             f"x has shape {tuple(x.shape)}; its first dimension has to count examples, at least one, and there has to "
@@ -195,6 +204,12 @@ def _checked(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str
     if len(own) != x.dim() - 1:
         raise UserError(f"There are {len(own)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}.")
     return own
+
+
+def _alike(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both arrays in the type that PyTorch's own operations would take."""
+    kind = torch.promote_types(x.dtype, y.dtype) if x.dtype != y.dtype else x.dtype
+    return x.to(kind), y.to(kind)
 
 
 def _sharpness(sharpness: float | Tensor, kind: torch.dtype) -> float | Tensor:

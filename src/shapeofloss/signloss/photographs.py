@@ -140,5 +140,9 @@ def _drawn(
 
 
 def next_patches(drawn: Iterator[NDArray[np.float32]], count: int) -> Tensor:
-    """Return the next patches as a batch, shape (count, 3, side, side)."""
-    return torch.from_numpy(np.stack(list(itertools.islice(drawn, count))))
+    """Return the next patches as a batch, shape (count, 3, side, side).
+
+    Raises:
+        UserError: If the count is no whole number from 1.
+    """
+    return torch.from_numpy(np.stack(list(itertools.islice(drawn, as_count(count, "count")))))

@@ -220,9 +220,13 @@ def train_prices(
     Returns:
         `original` and `reconstruction` of training windows, shape (examples, length), with their `training.measures`,
         and all of it for held-out windows with names that begin with `unseen_`.
+    Raises:
+        UserError: As `split`, or if another setting is out of range.
     Source:
         Directional sign loss paper, section 4.1 and Table 4.
     """
+    seed, steps = as_count(seed, "seed", at_least=0), as_count(steps, "steps", at_least=0)
+    batch, examples = as_count(batch, "batch"), as_count(examples, "examples")
     seen, unseen = split(prices, length, held_out)
     generator = torch.Generator().manual_seed(seed)
     model = perceptrons(length, hidden, latent, seed=seed)

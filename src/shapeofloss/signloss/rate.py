@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.errors import UserError
 from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.loss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.photographs import next_patches, patches
@@ -42,7 +44,14 @@ def measure_images(
         (Euclidean, finite points, all neighbours) between diagrams of dimension 0 of the grey crops; `ssim`, structural
         similarity; `contrast`, the mean distance from mid-range over the original's. And `original` and
         `reconstruction` at the first weight, on [0, 1], shape (count, 3, side, side).
+    Raises:
+        UserError: If the parameters are not those of the model, a photograph is unknown or too small, the side no
+            multiple of 8, a weight or another setting not positive, or there is no weight.
     """
+    count = as_count(count, "count")
+    if not len(weights):
+        raise UserError("weights is empty; at least one lambda is needed.")
+    weights = [as_number(weight, "A weight", above=0) for weight in weights]
     model = trained_model(parameters, channels, latent)
     crops = next_patches(patches(names, side, seed), count)
     diagrams = [persistence_diagram(np.tensordot(GREY, crop.double().numpy(), 1)) for crop in crops]
@@ -79,5 +88,12 @@ def measure_images(
 
 
 def psnr(mse: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the peak signal-to-noise ratio in dB of squared errors per value on [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB of squared errors per value on [0, 1].
+
+    Raises:
+        UserError: If an error is not a positive finite number.
+    """
+    mse = as_floats(mse, "mse")
+    if not (mse > 0).all():
+        raise UserError(f"mse goes down to {mse.min():g}; squared errors above 0 are needed.")
     return -10 / math.log(10) * np.log(mse)

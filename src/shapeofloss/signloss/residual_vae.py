@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shapeofloss.arrays import as_count, as_floats, as_number, as_tensor
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.photographs import next_patches, patches
 from shapeofloss.signloss.training import Mixture
@@ -44,12 +45,15 @@ class ResidualVAE(nn.Module):
     Args:
         channels: Of the features.
         latent: Channels of each latent.
+    Raises:
+        UserError: If one of them is no whole number from 1.
     Source:
         Directional sign loss paper, section 4.2, which takes the model of Duan et al. (2024).
     """
 
     def __init__(self, channels: int, latent: int):
         super().__init__()
+        channels, latent = as_count(channels, "channels"), as_count(latent, "latent")
         self.stem = nn.Conv2d(3, channels, 4, stride=4)
         self.up = nn.ModuleList([Block(channels), Block(channels)])
         self.down = nn.Conv2d(channels, channels, 2, stride=2)
@@ -97,7 +101,14 @@ class ResidualVAE(nn.Module):
             weight: lambda of each image, shape (N,).
         Returns:
             Shape (N, 3, height, width), and (N,).
+        Raises:
+            UserError: If the images have another shape, or sides that are no multiples of 8, or the weights are not
+                one positive number for each.
         """
+        if as_tensor(x, "x").dim() != 4 or x.shape[1] != 3 or not x.numel():
+            raise UserError(f"x has shape {tuple(x.shape)}; (N, 3, height, width) is needed.")
+        if as_tensor(weight, "weight").shape != x.shape[:1] or not bool(((weight > 0) & weight.isfinite()).all()):
+            raise UserError(f"weight has to hold one positive finite number for each of {len(x)} images.")
         if x.shape[2] % STRIDE or x.shape[3] % STRIDE:
             raise UserError(
                 f"The images have {x.shape[2]} x {x.shape[3]} pixels; sides have to be multiples of {STRIDE}."
@@ -127,7 +138,14 @@ def bits_of(residual: Tensor, scale: Tensor) -> Tensor:
 
 
 def drawn_weights(count: int, lowest: float, highest: float, generator: torch.Generator) -> Tensor:
-    """Return weights lambda, uniform in their logarithm, shape (count,)."""
+    """Return weights lambda, uniform in their logarithm, shape (count,).
+
+    Raises:
+        UserError: If the count is no whole number from 1, or not 0 < lowest <= highest.
+    """
+    count = as_count(count, "count")
+    lowest = as_number(lowest, "lowest", above=0)
+    highest = as_number(highest, "highest", at_least=lowest)
     return lowest * (highest / lowest) ** torch.rand(count, generator=generator)
 
 
@@ -161,7 +179,11 @@ def train_images(
         lowest, highest: Range of lambda.
     Returns:
         `parameters` of the model, shape (P,), and `loss` at each step.
+    Raises:
+        UserError: If a photograph is unknown or too small, a setting out of range, or the loss not finite at some step.
     """
+    seed, batch, steps = as_count(seed, "seed", at_least=0), as_count(batch, "batch"), as_count(steps, "steps")
+    learning_rate = as_number(learning_rate, "learning_rate", above=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ResidualVAE(channels, latent)
@@ -188,7 +210,13 @@ def train_images(
 
 
 def trained_model(parameters: NDArray[np.float32], channels: int, latent: int) -> ResidualVAE:
-    """Return the model with the parameters of `train_images`, ready for use."""
+    """Return the model with the parameters of `train_images`, ready for use.
+
+    Raises:
+        UserError: If the parameters are no finite numbers, or those of a model of another size.
+    """
     model = ResidualVAE(channels, latent)
-    nn.utils.vector_to_parameters(torch.from_numpy(np.array(parameters)), model.parameters())
+    count = sum(parameter.numel() for parameter in model.parameters())
+    found = as_floats(parameters, "parameters", shape=(count,)).astype(np.float32)
+    nn.utils.vector_to_parameters(torch.from_numpy(found), model.parameters())
     return model.eval()

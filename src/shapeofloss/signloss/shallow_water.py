@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 
 DEPTH, GRAVITY = 1.0, 1.0  # at rest, and of the unit system in which waves run one length in one time
@@ -30,18 +31,18 @@ def simulate(height: NDArray[np.float64], *, spacing: float, step: float) -> Ite
     Returns:
         Shape (N, n, m) each, without end.
     Raises:
-        UserError: If a depth is not positive, or the step too large, at the start or later.
+        UserError: When the first heights are asked for, if these are no finite positive numbers of that shape, spacing
+            or step not positive, or the step too large; later if a depth is no longer positive.
     Source:
         Directional sign loss paper, section 4.3, names the equations; the scheme is ours.
     """
-    h = np.array(height, dtype=np.float64)
-    if h.ndim != 3 or not np.isfinite(h).all() or h.min() <= 0:
-        raise UserError("Depths have to have shape (N, n, m), and to be finite and positive.")
+    h = as_floats(height, "height", shape=("N", "n", "m"), empty=False).copy()
+    if h.min() <= 0:
+        raise UserError(f"height goes down to {h.min():g}; depths have to be positive.")
+    spacing, step = as_number(spacing, "spacing", above=0), as_number(step, "step", above=0)
     limit = spacing / math.sqrt(2 * GRAVITY * h.max())
-    if not 0 < step <= limit:
-        raise UserError(
-            f"The time step is {step}; with cells of {spacing} it has to be positive and at most {limit:.3g}."
-        )
+    if not step <= limit:
+        raise UserError(f"The time step is {step}; with cells of {spacing} it may be {limit:.3g} at most.")
     count, n, m = h.shape
     u, v = np.zeros((count, n + 1, m)), np.zeros((count, n, m + 1))  # through faces across the first and second axis
     share = step / 2  # the first step of the velocity is half of one
@@ -81,7 +82,12 @@ def bumps(count: int, size: int, generator: np.random.Generator) -> NDArray[np.f
         generator: Of the places, uniform over the middle four fifths of the basin.
     Returns:
         Shape (count, size, size), in depths.
+    Raises:
+        UserError: If a number is no whole one from 1, or there is no generator of NumPy.
     """
+    count, size = as_count(count, "count"), as_count(size, "size")
+    if not isinstance(generator, np.random.Generator):
+        raise UserError(f"generator is of type {type(generator).__name__}; np.random.default_rng(seed) is needed.")
     centre = generator.uniform(0.1, 0.9, (count, 2, 1, 1)) * size
     place = np.arange(size) + 0.5
     squares = (place[:, None] - centre[:, 0]) ** 2 + (place - centre[:, 1]) ** 2
@@ -102,10 +108,11 @@ def snapshots(*, seed: int, count: int, size: int, frames: int, every: int, step
         `heights`, shape (count, frames, size, size), float32, in depths; `drift`, the largest relative change of the
         volume in each simulation, shape (count,).
     Raises:
-        UserError: If a number is below 1, or as for `simulate`.
+        UserError: If one of the numbers is no whole one from 1, the seed none from 0, or as for `simulate`.
     """
-    if min(count, size, frames, every) < 1:
-        raise UserError(f"count is {count}, size {size}, frames {frames}, every {every}; each has to be at least 1.")
+    count, size = as_count(count, "count"), as_count(size, "size")
+    frames, every = as_count(frames, "frames"), as_count(every, "every")
+    seed = as_count(seed, "seed", at_least=0)
     start = bumps(count, size, np.random.default_rng(seed))
     volume = start.sum(axis=(1, 2))
     kept, drift = [], np.zeros(count)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.signloss.loss import directional_sign_loss
 from shapeofloss.signloss.photographs import NAMES, next_patches, patches
@@ -70,14 +71,18 @@ def find_sharpness(
     Returns:
         What was found; `converged` is False if the reference cannot be reached, or the steps were too few.
     Raises:
-        UserError: If start, steps or tolerance are not positive.
+        UserError: If start, steps, learning_rate or tolerance are not positive; if a batch is no pair of tensors of
+            finite numbers, or records gradients; if a loss is no finite number, at some step.
     Source:
         Directional sign loss paper, appendix 5.3, Algorithm 2, which stops when the squared gap of a single batch falls
         below a threshold; that happens by chance, too. The second stop is ours.
     """
-    if not (0 < start < math.inf and steps >= 1 and tolerance > 0):
-        raise UserError(f"start is {start}, steps {steps}, tolerance {tolerance}; all three have to be positive.")
-    largest, target = _reach([batch(step) for step in range(10)], reference, average)
+    batch = as_function(batch, "batch")
+    reference = as_function(reference, "reference", example="torch.nn.functional.mse_loss")
+    start, steps = as_number(start, "start", above=0), as_count(steps, "steps")
+    learning_rate = as_number(learning_rate, "learning_rate", above=0)
+    tolerance = as_number(tolerance, "tolerance", above=0)
+    largest, target = _reach([_halves(batch, step) for step in range(10)], reference, average)
     unreachable = target > largest
     impossible = (
         f"cannot converge: the reference loss is {target:.3g}, and the largest directional sign loss, over all "
@@ -91,9 +96,9 @@ def find_sharpness(
     history: list[tuple[float, float, float]] = []
     converged = False
     for step in range(steps):
-        first, second = batch(step)
+        first, second = _halves(batch, step)
         with torch.no_grad():
-            wanted = reference(first, second)
+            wanted = _reference(reference, first, second)
         # s times the arrays at sharpness 1: the same loss, by the compiled loops
         loss = directional_sign_loss(sharpness * first, sharpness * second, sharpness=1.0, average=average)
         history.append((sharpness.item(), loss.item(), wanted.item()))
@@ -117,12 +122,34 @@ def _reach(
 ) -> tuple[float, float]:
     """Return the largest mean loss over all sharpnesses, and the mean reference."""
     squares = [x.diff(dim=i).square().mean().item() for x, _ in batches for i in range(1, x.dim()) if x.shape[i] > 1]
-    unit = math.sqrt(float(np.mean(squares))) or 1.0
+    unit = (math.sqrt(float(np.mean(squares))) if squares else 0.0) or 1.0
     means = [
         np.mean([directional_sign_loss(x, y, sharpness=float(s / unit), average=average).item() for x, y in batches])
         for s in GRID
     ]
-    return float(max(means)), float(np.mean([reference(x, y).item() for x, y in batches]))
+    return float(max(means)), float(np.mean([_reference(reference, x, y).item() for x, y in batches]))
+
+
+def _halves(batch: Callable[[int], tuple[Tensor, Tensor]], step: int) -> tuple[Tensor, Tensor]:
+    both = batch(step)
+    if not isinstance(both, tuple | list | Tensor) or len(both) != 2:
+        raise UserError(f"The batch of step {step + 1} is of type {type(both).__name__}; a pair of tensors is needed.")
+    first, second = (as_tensor(half, f"A half of the batch of step {step + 1}") for half in both)
+    for half in (first, second):
+        if half.requires_grad or not (half.is_floating_point() and bool(half.isfinite().all())):
+            raise UserError(
+                f"The batch of step {step + 1} records gradients, or has values that are not finite floating numbers; "
+                "give it detached, without them."
+            )
+    return first, second
+
+
+def _reference(reference: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor) -> Tensor:
+    found = as_tensor(reference(first, second), "The reference loss").detach()
+    if found.numel() != 1 or not bool(found.isfinite().all()):
+        told = f"{found.item():g}" if found.numel() == 1 else f"of shape {tuple(found.shape)}"
+        raise UserError(f"The reference loss is {told}; one finite number is needed.")
+    return found
 
 
 def search(*, data: str, seed: int, size: int, batch: int, start: float, steps: int) -> dict[str, Any]:
@@ -136,7 +163,10 @@ def search(*, data: str, seed: int, size: int, batch: int, start: float, steps: 
         start, steps: As for `find_sharpness`.
     Returns:
         The fields of `Found`.
+    Raises:
+        UserError: If the kind of data is unknown, or a number out of range.
     """
+    seed, batch = as_count(seed, "seed", at_least=0), as_count(batch, "batch")
     if data == "waves":
         generator = torch.Generator().manual_seed(seed)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.training import Mixture, fit, measures, perceptrons
 
@@ -25,12 +26,13 @@ def waves(count: int, points: int, generator: torch.Generator) -> Tensor:
     Returns:
         Shape (count, points), float32, without unit.
     Raises:
-        UserError: If there are too few points.
+        UserError: If there are too few points, no waves, or no generator of PyTorch.
     Source:
         Directional sign loss paper, section 3.3.
     """
-    if points < 2:
-        raise UserError(f"A wave of {points} points has no direction; give at least 2.")
+    count, points = as_count(count, "count"), as_count(points, "points", at_least=2)  # one has no direction
+    if not isinstance(generator, torch.Generator):  # with None the draws would be the global ones
+        raise UserError(f"generator is of type {type(generator).__name__}; a torch.Generator is needed.")
     t = torch.linspace(0, 1, points)
     phases = 2 * math.pi * torch.rand(count, 1, generator=generator)
     signs = 2 * torch.randint(2, (count, 1), generator=generator) - 1
@@ -67,7 +69,12 @@ def train_waves(
         `original` and `reconstruction` of the new waves, shape (examples, points); `mse`, `dsl`, `exact` and
         `persistence` as in `training.measures`; and at every tenth step of the training `squared_error` (summed) and
         `dsl_along`.
+    Raises:
+        UserError: If a setting is out of range, before the training.
     """
+    seed, steps = as_count(seed, "seed", at_least=0), as_count(steps, "steps", at_least=0)
+    batch, examples = as_count(batch, "batch"), as_count(examples, "examples")
+    measured = sharpness if measured_at is None else as_number(measured_at, "measured_at", above=0)
     generator = torch.Generator().manual_seed(seed)
     model = perceptrons(points, hidden, latent, seed=seed, initialisation=initialisation)
     loss = Mixture(squared, directional, sharpness)
@@ -85,6 +92,6 @@ def train_waves(
     original = waves(examples, points, torch.Generator().manual_seed(10_000 + seed))
     with torch.no_grad():
         reconstruction = model(original)
-    found = measures(original, reconstruction, sharpness=measured_at or sharpness)
+    found = measures(original, reconstruction, sharpness=measured)
     along = {name: torch.tensor(values, dtype=torch.float64).numpy() for name, values in parts.items()}
     return {"original": original.numpy(), "reconstruction": reconstruction.numpy(), **found, **along}
