@@ -160,7 +160,7 @@ def test_wrong_input_is_named(record):
         record.cosine_distances("orgin")
     with pytest.raises(UserError, match="Point 1 lies on the centre 'optimum'"):
         recorded([[1, 1], [0, 1]], [0, 1]).cosine_distances("optimum")
-    with pytest.raises(UserError, match=r"above 0 and is at most 1, not 1\.5"):
+    with pytest.raises(UserError, match=r"share is 1\.5; a finite number above 0 and up to 1"):
         record.explained_dimension(1.5)
     with pytest.raises(UserError, match="do not differ"):
         recorded([[1, 1], [1, 1]], [0, 1]).participation_ratio()

@@ -14,7 +14,7 @@ from shapeofloss.arrays import as_count, as_seeds
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, loss_and_accuracy, set_mode, untouched
-from shapeofloss.landscape.minima import dataset, device_of, network_for
+from shapeofloss.landscape.minima import check_evaluated, dataset, device_of, network_for
 from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
 from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.samplers import as_steps, check_network
@@ -210,6 +210,7 @@ def _at_minimum(
     evaluated: int | None,
     device: str,
 ) -> tuple[nn.Module, Batch]:
+    check_evaluated(evaluated)
     place = device_of(device)
     images = dataset(data).load(train, data_seed).to(place)
     model = network_for(data, depth=depth, width=width, base=base).to(place)

@@ -213,6 +213,8 @@ def jump_and_retrain(
     as_count(epochs, "epochs")
     if optimiser is not None:
         as_function(optimiser, "optimiser", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
+    for value, what in ((learning_rate, "learning_rate"), (momentum, "momentum"), (weight_decay, "weight_decay")):
+        as_number(value, what, at_least=0)
     labels = list(itertools.product(seeds, steps))
     points = Recorder(around.optimum, *around.at_optimum())
     if recorder is not None:
