@@ -18,7 +18,7 @@ Batch = Any  # whatever the loss understands: tensors, or nested lists, tuples a
 Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
 
 
-def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy in nats and the accuracy of a classifier on a batch of inputs and labels.
 
     Raises:
