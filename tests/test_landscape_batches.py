@@ -4,12 +4,13 @@ from itertools import islice
 
 import pytest
 import torch
-from nets import classified, tokens
+from nets import classified, mlp, tokens
 from torch.utils.data import DataLoader, TensorDataset
 
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.batches import epochs_of, examples, image_epochs, joined, once, share_of
 from shapeofloss.landscape.digits import load_digits
+from shapeofloss.landscape.ensembles import cross_entropy
 
 PLAIN = {"batch": 16, "augment": False, "purpose": "training"}
 
@@ -162,3 +163,23 @@ def test_batches_are_joined_example_by_example():
     for unlike in ([(torch.zeros(2, 3),), (torch.zeros(2, 4),)], [torch.zeros(2), [torch.zeros(2)]]):
         with pytest.raises(UserError, match="these cannot be joined: pass `evaluation`, a list with one batch"):
             joined(unlike)
+
+
+def test_one_batch_in_place_of_a_list_of_them_is_refused():
+    ((inputs, labels),) = classified(sizes=(8,))
+    for function in (epochs_of, once):
+        with pytest.raises(UserError, match=r"which is one batch: give a list, \[\(inputs, labels\)\]"):
+            function((inputs, labels))
+        with pytest.raises(UserError, match="The batches are a Tensor: give a list of batches, or a DataLoader"):
+            function(inputs)
+        with pytest.raises(UserError, match="The batches are a int: give a list of batches, or a DataLoader"):
+            function(3)
+    assert [len(part) for part in once([inputs, inputs[:3]])] == [8, 3]  # batches without labels
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(2, 3), (torch.zeros(2, 3),), {"x": torch.zeros(2, 3), "y": None}])
+def test_the_loss_of_a_classifier_names_what_a_batch_has_to_be(batch):
+    with pytest.raises(
+        UserError, match=r"A batch is a (Tensor|tuple of 1|dict); give a list of pairs \(inputs, labels\)"
+    ):
+        cross_entropy(mlp(), batch)

@@ -187,9 +187,9 @@ def test_a_missing_file_is_named(data):
         load_cifar10(train=10, source=source)
 
 
-@pytest.mark.parametrize("train", [0, 101])
+@pytest.mark.parametrize("train", [0, 101, 2.0, "9"])
 def test_the_number_of_training_images_is_checked(data, train):
-    with pytest.raises(UserError, match="has 1 to 100 training images"):
+    with pytest.raises(UserError, match=f"train is {train!r}; a whole number from 1 to 100 is needed"):
         load_cifar10(train=train, source=Source("http://127.0.0.1:1/x", "0" * 64, RECORDS))
 
 

@@ -147,3 +147,24 @@ def test_a_start_without_direction_is_refused(start):
         extreme_eigenvalues(lambda v: v, start, iterations=2)
     with pytest.raises(UserError, match="not finite"):
         extreme_eigenvalues(lambda v: v * torch.nan, torch.ones(3), iterations=2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"probes": 1}, "probes is 1; a whole number from 2"),
+        ({"directions": 0}, "directions is 0; a whole number from 1"),
+        ({"iterations": 2.0}, "iterations is 2.0; a whole number from 1"),
+    ],
+)
+def test_numbers_that_leave_nothing_to_average_are_refused(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        curvature(parameters=None, **{"iterations": 2, "probes": 2, "directions": 1} | wrong, **SMALL)
+
+
+def test_jumps_without_seeds_or_with_one_twice_are_refused():
+    for seeds in ([], [0, 0], 3):
+        with pytest.raises(UserError, match=r"seeds is .*; a list of different whole numbers from 0 is needed"):
+            curvature_at_jumps(parameters=None, seeds=seeds, steps=[1.0], iterations=2, **SMALL)
+    with pytest.raises(UserError, match=r"steps is \[1.0, 1.0\]; different step sizes are needed"):
+        curvature_at_jumps(parameters=None, seeds=[0], steps=[1, 1], iterations=2, **SMALL)

@@ -63,10 +63,16 @@ def test_the_seed_decides_the_split():
     assert not torch.equal(first.train_images, other.train_images)
 
 
-@pytest.mark.parametrize("train", [0, 1001])
+@pytest.mark.parametrize("train", [0, 1001, 2.0, "9", True, None])
 def test_a_size_out_of_range_names_the_range(train):
-    with pytest.raises(UserError, match=f"train is {train}, but must be 1 to 1000"):
+    with pytest.raises(UserError, match=f"train is {train!r}; a whole number from 1 to 1000 is needed"):
         load_digits(train=train, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "0", None])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(UserError, match=f"seed is {seed!r}; a whole number from 0"):
+        load_digits(seed=seed)
 
 
 def test_each_shifted_image_is_one_of_nine_shifts_and_all_are_about_equally_frequent(largest):

@@ -304,3 +304,48 @@ def test_the_first_training_images_alone_may_be_evaluated_and_test_images_beside
 def test_an_unknown_dataset_is_refused_with_the_nearest_one():
     with pytest.raises(UserError, match=r"There is no dataset 'cifar'\. Did you mean 'cifar10'"):
         train_minima(**TRAINING, networks=NETWORKS, data="cifar")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epochs": 2.5}, "epochs is 2.5; a whole number from 0"),
+        ({"batch": 0}, "batch is 0; a whole number from 1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; a finite number from 0"),
+        ({"learning_rate": -0.1}, "learning_rate is -0.1; a finite number from 0"),
+        ({"momentum": "0.9"}, "momentum is '0.9'; a finite number from 0"),
+        ({"milestones": [0.5, None]}, "An entry of milestones is None; a finite number from 0"),
+        ({"device": "gpu"}, "There is no device 'gpu'; valid are auto, cpu, cuda"),
+        ({"data": ["digits"]}, r"There is no dataset \['digits'\]: it is chosen by name"),
+        ({"networks": [{**NETWORKS[0], "weight_decay": float("nan")}]}, "weight_decay is nan; a finite number from 0"),
+        ({"networks": [{**NETWORKS[0], "seed": -1}]}, "seed is -1; a whole number from 0"),
+        ({"width": 0}, "width is 0; a whole number from 1"),
+        ({"train": 32.0}, "train is 32.0; a whole number from 1"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train_minima(**{**TRAINING, "networks": NETWORKS, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"evaluated": -1}, "evaluated is -1; a whole number from 1"),
+        ({"evaluated": 0}, "evaluated is 0; a whole number from 1"),
+        ({"held_out": -1}, "held_out is -1; a whole number from 0"),
+        ({"probes": [1, 1]}, r"probes is \[1, 1\]; a list of different whole numbers"),
+        ({"sampling": ["line"]}, r"There is no sampling \['line'\]: it is chosen by name"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; a finite number from 0"),
+        ({"momentum": -1}, "momentum is -1; a finite number from 0"),
+        ({"weight_decay": "none"}, "weight_decay is 'none'; a finite number from 0"),
+    ],
+)
+def test_samplings_of_another_kind_are_refused(trained, wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        sampled(trained["parameters"][0], **wrong)
+
+
+def test_random_labels_are_made_from_labels():
+    with pytest.raises(UserError, match="labels is a list; a tensor is needed"):
+        random_labels([1, 2], 0)

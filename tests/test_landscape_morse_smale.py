@@ -278,9 +278,9 @@ def test_noise_has_its_size_in_each_direction():
 # ----- errors
 
 
-@pytest.mark.parametrize("hills", [0, 17])
+@pytest.mark.parametrize("hills", [0, 17, 2.5, "4"])
 def test_too_few_or_too_many_hills_are_named(hills):
-    with pytest.raises(UserError, match=f"1 to 16 hills, not for {hills}"):
+    with pytest.raises(UserError, match=f"hills is {hills!r}; a whole number from 1 to 16"):
         gaussian_hills(seed=0, hills=hills)
 
 
@@ -295,18 +295,54 @@ def test_missed_critical_points_are_noticed():
         critical_points(tilted_cosines(), starts=4)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 3)), np.array([[0.0, np.nan]])])
+@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 3)), np.array([[0.0, np.nan]]), "here", [[1j, 0]]])
 def test_wrong_points_are_named(wrong):
-    with pytest.raises(UserError, match=r"shape \(n, 2\) and are finite"):
-        list(flow(WELLS, wrong))
+    for follow in (lambda: list(flow(WELLS, wrong)), lambda: pixel_of(wrong, reach=1.0, pixels=4)):
+        with pytest.raises(
+            UserError, match=r"points (has shape .*\(n, 2\) is|has 1 value that|is no array|is complex)"
+        ):
+            follow()
+    with pytest.raises(UserError, match=r"saddles (has shape .*\(k, 2\) is|has 1 value that|is no array|is complex)"):
+        separatrices(WELLS, wrong, uphill=True)
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, np.nan, "small"])
+def test_a_flow_needs_a_step(step):
+    with pytest.raises(UserError, match=f"step is {step!r}; a finite number above 0"):
+        list(flow(WELLS, [[0.0, 0.0]], step=step))
+
+
+def test_a_gradient_that_is_not_finite_is_no_arrival():
+    broken = ToyLoss("broken", 1.0, WELLS.value, lambda p: 0 * p - np.where(p > 0.5, np.nan, 1), WELLS.hessian)
+    with pytest.raises(UserError, match="broken: the gradient is not finite along a flow line"):
+        minimum_below(broken, critical_points(WELLS), [[0.4, 0.4]])
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seeds": []}, {"steps": []}, {"states": 0}, {"batches": 0}, {"momentum": 1.0}, {"noise": -1.0}]
+    ("wrong", "sentence"),
+    [
+        ({"seeds": []}, r"seeds is \[\]; a list of different whole numbers"),
+        ({"seeds": 3}, r"seeds is 3; a list of different whole numbers from 0 is needed, for example \[3\]"),
+        ({"steps": []}, "steps is empty"),
+        ({"steps": [np.nan]}, "steps has 1 value that is not finite"),
+        ({"states": 0}, "states is 0; a whole number from 1"),
+        ({"batches": 2.0}, "batches is 2.0; a whole number from 1"),
+        ({"momentum": 1.0}, "momentum is 1.0; a finite number from 0 and below 1"),
+        ({"momentum": np.nan}, "momentum is nan"),
+        ({"noise": -1.0}, r"noise is -1.0; a finite number from 0"),
+        ({"learning_rate": np.nan}, "learning_rate is nan; a finite number from 0"),
+        ({"length": np.inf}, "length is inf; a finite number"),
+    ],
 )
-def test_wrong_settings_of_retraining_are_named(wrong):
-    with pytest.raises(UserError, match="use 1 or more of the first four"):
+def test_wrong_settings_of_retraining_are_named(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
         retrain(**wrong)
+
+
+def test_a_jump_starts_at_one_point():
+    rest = {"length": 1.0, "seeds": [0], "steps": [1.0], "states": 1, "batches": 1}
+    with pytest.raises(UserError, match=r"optimum has shape \(1, 2\); \(2,\) is needed"):
+        retrained_jumps(WELLS, np.zeros((1, 2)), **rest, learning_rate=0.1, momentum=0.0, noise=0.0)
 
 
 def test_a_descent_that_runs_away_is_named():
@@ -315,5 +351,20 @@ def test_a_descent_that_runs_away_is_named():
 
 
 def test_a_square_of_one_pixel_is_refused():
-    with pytest.raises(UserError, match="1 pixels along a side: use 2 or more"):
+    with pytest.raises(UserError, match="pixels is 1; a whole number from 2"):
         regions([], reach=1.0, pixels=1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reach", "sentence"),
+    [
+        ([], 0.0, "reach is 0.0; a finite number above 0"),
+        ([], np.nan, "reach is nan"),
+        (np.zeros((3, 2)), 1.0, r"A line has shape \(2,\); \(points, 2\) is needed"),
+        ([np.array([[0.0, np.nan]])], 1.0, "A line has 1 value that is not finite"),
+        ([np.empty((0, 2))], 1.0, "A line is empty"),
+    ],
+)
+def test_what_cannot_be_drawn_in_a_square_is_refused(lines, reach, sentence):
+    with pytest.raises(UserError, match=sentence):
+        regions(lines, reach=reach, pixels=4)

@@ -85,7 +85,7 @@ def test_the_generator_alone_decides_the_weights():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("depth", [4, 5, 11, -2])
+@pytest.mark.parametrize("depth", [4, 5, 11])
 def test_a_depth_of_another_form_names_valid_ones(depth):
     with pytest.raises(UserError, match=f"cannot have depth {depth}: use 6 n \\+ 4, such as 10, 16"):
         WideResNet(depth, 1)
@@ -94,3 +94,22 @@ def test_a_depth_of_another_form_names_valid_ones(depth):
 def test_three_stages_want_three_strides():
     with pytest.raises(UserError, match="There are 2 strides, but three stages"):
         WideResNet(10, 1, strides=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"depth": -2}, "depth is -2; a whole number from 1"),
+        ({"depth": 10.0}, "depth is 10.0; a whole number from 1"),
+        ({"width": 0}, "width is 0; a whole number from 1"),
+        ({"width": "2"}, "width is '2'; a whole number from 1"),
+        ({"base": 2.5}, "base is 2.5; a whole number from 1"),
+        ({"classes": True}, "classes is True; a whole number from 1"),
+        ({"in_channels": None}, "in_channels is None; a whole number from 1"),
+        ({"strides": (1, 0, 2)}, "An entry of strides is 0; a whole number from 1"),
+        ({"generator": 3}, r"generator is 3; a torch\.Generator is needed: torch\.Generator\(\)\.manual_seed"),
+    ],
+)
+def test_what_is_no_size_of_a_network_is_refused(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        WideResNet(**{"depth": 10, "width": 1} | wrong)

@@ -57,3 +57,29 @@ def test_an_entirely_frozen_network_is_refused():
     for function in (trained_parameters, flatten, lambda frozen: load_parameters(frozen, torch.zeros(0))):
         with pytest.raises(UserError, match="Every parameter of the network is frozen: set requires_grad where"):
             function(model)
+
+
+@pytest.mark.parametrize(
+    ("vector", "sentence"),
+    [
+        (torch.zeros(26, dtype=torch.complex64), r"of type torch\.complex64; real numbers are needed"),
+        (torch.zeros(26, dtype=torch.bool), r"of type torch\.bool; real numbers are needed"),
+        ("26 numbers", "are a str that holds no vector of real numbers"),
+        ([[1.0], [2.0, 3.0]], "are a list that holds no vector of real numbers"),
+        (None, "are a NoneType that holds no vector of real numbers"),
+        (3.0, r"shape \(\) does not fit"),
+        (torch.zeros(1, 26), r"shape \(1, 26\) does not fit"),
+    ],
+)
+def test_what_is_no_vector_of_real_numbers_is_refused_and_changes_nothing(vector, sentence):
+    model = mlp()
+    before = flatten(model)
+    with pytest.raises(UserError, match=sentence):
+        load_parameters(model, vector)
+    assert torch.equal(flatten(model), before)
+
+
+def test_parameters_that_a_diverged_training_left_are_taken():
+    model = mlp()
+    load_parameters(model, torch.full((len(flatten(model)),), torch.nan))
+    assert flatten(model).isnan().all()

@@ -166,8 +166,31 @@ def test_rips_diagrams_of_a_square_are_those_on_paper():
         (lambda: betti_numbers(3, np.array([[0, 3]])), "the vertices are 0 to 2"),
         (lambda: graph_persistence([0.0, np.nan], np.array([[0, 1]])), "not finite"),
         (lambda: points_of(graph_persistence([0.0], np.empty((0, 2))), 2, top=1), "choose 0 or 1"),
+        (lambda: points_of(graph_persistence([3.0], []), 0, top=2), "top is 2, but something is born at 3"),
+        (lambda: points_of(graph_persistence([3.0], []), 0, top=np.nan), "top is nan; a finite number"),
+        (lambda: subgraph([0.0, np.nan], [[0, 1]], 1.0), "values has 1 value that is not finite"),
+        (lambda: subgraph([0.0, 1.0], [[0, 1]], np.nan), "level is nan; a number is needed"),
+        (lambda: subgraph([0.0, 1.0], [[0, -1]], 1.0), r"Edge 0 joins \[0, -1\]; the vertices are 0 to 1"),
+        (lambda: subgraph([0.0, 1.0], [[True, False]], 1.0), "whole numbers are needed"),
+        (lambda: rips_diagrams([0.0, 1.0]), r"points has shape \(2,\); \(n, d\) is needed"),
+        (lambda: rips_diagrams([[0.0, np.inf]]), "points has 1 value that is not finite"),
+        (lambda: rips_diagrams(np.empty((0, 2))), "points is empty"),
+        (lambda: rips_diagrams([[0.0], [1e39]]), "reach to 1e.39 and are 1e.39 apart; .* single precision"),
+        (lambda: rips_diagrams([[0.0], [1e-46]]), "1e-46 apart; the distances are computed in single precision"),
     ],
 )
 def test_wrong_input_is_refused_in_a_sentence(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_a_subgraph_of_lists_is_that_of_arrays():
+    vertices, kept = subgraph([0, 2, 1], [[0, 1], [0, 2]], 1)
+    assert vertices.tolist() == [True, False, True] and kept.tolist() == [False, True]
+    assert subgraph([1.0], [], np.inf)[0].tolist() == [True] and subgraph([1.0], [], -np.inf)[1].tolist() == []
+
+
+def test_few_points_in_many_dimensions_are_points_too():
+    components, cycles = rips_diagrams(np.eye(2, 5))
+    np.testing.assert_allclose(components, [[0, 2**0.5]], rtol=1e-6)
+    assert cycles.shape == (0, 2) and rips_diagrams([[3.0, 4.0]])[0].shape == (0, 2)

@@ -272,3 +272,69 @@ def test_a_random_picture_keeps_nothing():
     assert scores["whole"] == 0 and abs(scores["within"]) < 0.1 and abs(scores["between"]) < 0.6
     assert abs(scores["successive"] - 0.5) < 0.1 and abs(scores["global"]) < 0.1 and abs(scores["local"] - 0.5) < 0.1
     assert scores["silhouette"] < 0.05
+
+
+# ----- what is no picture
+
+
+SIDE = np.arange(12.0).reshape(6, 2) ** 1.5
+OF = {"trajectory": [0, 0, 0, 1, 1, 1], "epoch": [0, 1, 2, 0, 1, 2]}
+TABLE = SIDE @ SIDE.T
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: pca_embedding(np.ones((3, 2))), r"inner_products has to have the shape \(n, n\), not \(3, 2\)"),
+        (lambda: pca_embedding([[1.0, 2.0], [3.0, 4.0]]), "inner_products is not symmetric"),
+        (lambda: pca_embedding(TABLE * np.nan), "inner_products has 36 values that are not finite"),
+        (lambda: pca_embedding(TABLE, dimensions=7), "dimensions is 7; a whole number from 1 to 6"),
+        (lambda: pca_embedding(TABLE, dimensions=0), "dimensions is 0; a whole number from 1 to 6"),
+        (lambda: distances_between("angles", "plain"), "inner_products is no array of numbers"),
+        (lambda: distances_between(TABLE[0], "plain"), r"inner_products has shape \(6,\); \(n, n\) is needed"),
+        (lambda: distances_between(np.empty((0, 0)), "plain"), "inner_products is empty"),
+        (lambda: distances_between(TABLE, 3), "There is no view 3: it is chosen by name"),
+        (lambda: distances_between(TABLE + 1j, "plain"), "inner_products is complex"),
+        (lambda: tsne_embedding(-TABLE, perplexity=2, seed=0), "Some distances are negative"),
+        (lambda: tsne_embedding(cdist(SIDE, SIDE), perplexity="2", seed=0), "perplexity is '2'; a finite number"),
+        (lambda: tsne_embedding(cdist(SIDE, SIDE), perplexity=2, seed=-1), "seed is -1; a whole number from 0"),
+        (lambda: umap_embedding(np.ones((4, 4)), neighbours=2, seed=0), "not symmetric with a zero diagonal"),
+        (lambda: umap_embedding(cdist(SIDE, SIDE), neighbours=2.5, seed=0), "neighbours is 2.5; a whole number"),
+        (lambda: neighbour_graph(SIDE * np.nan, neighbours=2), "picture has 12 values that are not finite"),
+        (lambda: neighbour_graph(SIDE, neighbours=True), "neighbours is True; a whole number"),
+        (lambda: pieces(SIDE[:, 0], neighbours=2), r"picture has shape \(6,\); \(n, d\) is needed"),
+        (lambda: share_whole(SIDE, [0, 1], neighbours=2), r"trajectory has shape \(2,\); \(6,\) is needed"),
+        (lambda: share_whole(SIDE, [np.nan] * 6, neighbours=2), "trajectory has values that are not finite"),
+        (lambda: order_within(SIDE, OF["trajectory"], 0), r"epoch has shape \(\); \(6,\) is needed"),
+        (lambda: order_within(SIDE, range(6), OF["epoch"]), "There is no pair to compare"),
+        (lambda: relations_between(SIDE, TABLE[:5, :5], OF["trajectory"]), "those of 5 points, the picture shows 6"),
+        (lambda: relations_between(SIDE, TABLE, [0] * 6), "There is no pair to compare"),
+        (lambda: room_within(np.ones((6, 2)), OF["trajectory"]), "All points of the picture coincide"),
+        (lambda: room_within(SIDE, [[0]] * 6), r"trajectory has shape \(6, 1\); \(6,\) is needed"),
+        (lambda: successive_nearer(SIDE, range(6), OF["epoch"]), "No trajectory has two states"),
+        (lambda: rank_agreement(SIDE, cdist(SIDE, SIDE)[:5, :5]), "those of 5 points, the picture shows 6"),
+        (lambda: rank_agreement(SIDE, TABLE, apart=[0] * 6), "There is no pair to compare"),
+        (
+            lambda: sample_scores(SIDE, inner_products=TABLE, **OF, direction=[0] * 6),
+            "6 points with 1 directions: four",
+        ),
+        (lambda: sample_scores(SIDE, inner_products=TABLE, **OF, direction=range(6)), "6 points with 6 directions"),
+    ],
+)
+def test_what_is_no_picture_or_no_table_of_it_is_refused(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call()
+
+
+def test_lists_are_as_good_as_arrays():
+    table, picture = TABLE.tolist(), SIDE.tolist()
+    assert np.array_equal(pca_embedding(table), pca_embedding(TABLE))
+    assert np.array_equal(distances_between(table, "mean"), distances_between(TABLE, "mean"))
+    own = {name: np.array(values) for name, values in OF.items()}
+    for function in (order_within, successive_nearer):
+        assert function(picture, **OF) == function(SIDE, **own)
+    assert room_within(picture, OF["trajectory"]) == room_within(SIDE, own["trajectory"])
+    assert relations_between(picture, table, OF["trajectory"]) == relations_between(SIDE, TABLE, own["trajectory"])
+    assert rank_agreement(picture, table, apart=["a"] * 3 + ["b"] * 3) == rank_agreement(
+        SIDE, TABLE, apart=own["trajectory"]
+    )

@@ -80,3 +80,30 @@ def test_classes_are_cut_by_rank_and_nearly_equal(count):
 def test_classes_of_what_has_no_order_are_refused(values, classes):
     with pytest.raises(UserError):
         quantile_classes(values, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: features_of([]), "There is no network to take features of"),
+        (
+            lambda: features_of([{"loss": [1.0, 2.0], "accuracy": [0.5, 0.5]}, {"loss": [1.0], "accuracy": [0.5]}]),
+            r"The loss of network 1 has shape \(1,\); \(2,\) is needed",
+        ),
+        (lambda: features_of([{"loss": [1.0, 2.0], "accuracy": [0.5]}]), "The accuracy of network 0 has shape"),
+        (lambda: scrambled(np.zeros((3, 5)), 0), "half of the columns are losses, half accuracies"),
+        (lambda: scrambled(np.zeros(4), 0), r"\(n, 2 p\) is needed"),
+        (lambda: scrambled(np.zeros((3, 4)), -1), "seed is -1; a whole number from 0"),
+        (lambda: exchanged(np.zeros((3, 4)), 0.5), "seed is 0.5; a whole number from 0"),
+        (lambda: read_labels(features=np.zeros((4, 2)), labels=np.zeros(3), seed=0), "one label for each row"),
+        (lambda: read_labels(features=np.zeros(4), labels=np.zeros(4), seed=0), "one label for each row"),
+        (
+            lambda: read_labels(features=np.zeros((4, 2)), labels=np.zeros(4), seed=0),
+            "The labels are of 1 classes: two",
+        ),
+        (lambda: read_labels(features="losses", labels=np.zeros(4), seed=0), "features is no array of numbers"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_a_sentence(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call()

@@ -160,7 +160,7 @@ def test_wrong_input_is_named(record):
         record.cosine_distances("orgin")
     with pytest.raises(UserError, match="Point 1 lies on the centre 'optimum'"):
         recorded([[1, 1], [0, 1]], [0, 1]).cosine_distances("optimum")
-    with pytest.raises(UserError, match=r"above 0 and is at most 1, not 1\.5"):
+    with pytest.raises(UserError, match=r"share is 1\.5; a finite number above 0 and up to 1"):
         record.explained_dimension(1.5)
     with pytest.raises(UserError, match="do not differ"):
         recorded([[1, 1], [1, 1]], [0, 1]).participation_ratio()
@@ -170,3 +170,56 @@ def test_wrong_input_is_named(record):
         )
     with pytest.raises(UserError, match="no point to record yet"):
         Recorder(torch.zeros(1), 0.0, 1.0).record()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda r: r.inner_products(0), "There is no centre 0: it is chosen by name"),
+        (lambda r: r.cosine_distances(np.zeros(700)), "There is no centre array"),
+        (lambda r: r.inner_products(None), "There is no centre None"),
+        (lambda r: r.explained_dimension("0.9"), "share is '0.9'; a finite number above 0 and up to 1"),
+        (lambda r: r.explained_dimension(np.nan), "share is nan; a finite number"),
+        (
+            lambda r: Record.from_arrays(r.to_arrays() | {"gram": np.ones((3, 4))}),
+            r"gram has shape \(3, 4\); \(3, 3\) is",
+        ),
+        (lambda r: Record.from_arrays(r.to_arrays() | {"gram": 1.0}), r"gram has shape \(\); \(1, 1\) is needed"),
+        (
+            lambda r: Record.from_arrays(r.to_arrays() | {"loss": r.loss[1:]}),
+            r"loss has shape \(11,\); \(12,\) is needed",
+        ),
+        (lambda r: Record.from_arrays(r.to_arrays() | {"loss": r.loss * np.nan}), "loss has 12 values that are not"),
+        (
+            lambda r: Record.from_arrays(r.to_arrays() | {"held_out_loss": r.loss[1:]}),
+            r"held_out_loss has shape \(11,\)",
+        ),
+        (lambda r: Record.from_arrays(r.to_arrays() | {"coefficients": r.loss}), r"\(12, k\) is needed"),
+        (lambda r: Recorder([0.0], 0.0, 1.0), "optimum is a list; a tensor is needed"),
+        (lambda r: Recorder(torch.zeros(1, 3), 0.0, 1.0), r"optimum has shape \(1, 3\); one vector of all parameters"),
+    ],
+)
+def test_what_is_no_record_or_no_centre_is_refused(record, call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call(record)
+
+
+def test_a_point_or_vector_of_another_length_is_not_broadcast():
+    recorder = Recorder(torch.ones(3), 0.0, 1.0)
+    labels = {"seed": 0, "step": 1.0, "epoch": 0}
+    for point, sentence in ((torch.ones(1), r"shape \(1,\), the optimum \(3,\)"), (np.ones(3), "point is a ndarray")):
+        with pytest.raises(UserError, match=sentence):
+            recorder.add(point, 0.0, 1.0, **labels)
+    recorder.add(torch.zeros(3), 0.0, 1.0, **labels, held_out=1.0)
+    for vectors in (np.ones(4), np.ones((2, 1)), np.ones((1, 1, 3))):
+        with pytest.raises(UserError, match=r"The vectors have shape .*; \(q, 3\) is needed"):
+            recorder.products_with(vectors)
+    recorder.add(torch.zeros(3), 0.0, 1.0, **labels)
+    with pytest.raises(UserError, match="1 of 2 points have a held-out loss: give all or none"):
+        recorder.record()
+
+
+def test_an_angle_at_the_origin_needs_two_directions():
+    for points, optimum in (([[1, 1], [0, 0]], [0, 1]), ([[1, 1], [0, 1]], [0, 0])):
+        with pytest.raises(UserError, match="lies at the origin, so it has no angle to others"):
+            recorded(points, optimum).cosine_distance_to_optimum()

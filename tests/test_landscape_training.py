@@ -7,6 +7,7 @@ from torch import nn
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.digits import load_digits
 from shapeofloss.landscape.minima import network_for_digits
+from shapeofloss.landscape.samplers import sample_around
 from shapeofloss.landscape.training import check_finite, evaluate, train_epoch
 
 
@@ -125,3 +126,43 @@ def test_a_loss_that_is_not_finite_names_itself_epoch_and_learning_rate(loss):
 
 def test_a_finite_loss_passes():
     check_finite(1e300, epoch=3, learning_rate=0.1)
+
+
+X, Y = torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("batches", "sentence"),
+    [
+        ([], "There is no batch to train on"),
+        ((X, Y), r"A batch is a Tensor; give a list of pairs \(images, labels\)"),
+        ([(X, Y, Y)], "A batch is a tuple; give a list of pairs"),
+        ([(X, Y[:3])], r"Images of shape \(4, 1, 8, 8\) and labels of shape \(3,\) are given: one label for each"),
+        ([(X[:0], Y[:0])], r"Images of shape \(0, 1, 8, 8\) and labels of shape \(0,\)"),
+        ([(X, 3)], "labels is an int; a tensor is needed"),
+    ],
+)
+def test_what_is_no_list_of_images_with_their_labels_is_refused(model, batches, sentence):
+    before = model.scores.weight.detach().clone()
+    with pytest.raises(UserError, match=sentence):
+        train_epoch(model, torch.optim.SGD(model.parameters(), lr=1.0), batches)
+    assert torch.equal(model.scores.weight, before)
+
+
+@pytest.mark.parametrize(("images", "labels"), [(X, Y[:3]), (X[:0], Y[:0]), (X, 3), (X.numpy(), Y), (X, Y[0])])
+def test_a_loss_of_nothing_or_of_images_without_their_labels_is_refused(model, images, labels):
+    with pytest.raises(UserError, match=r"one label for each|a tensor is needed"):
+        evaluate(model, images, labels)
+
+
+def test_a_single_value_for_batch_normalisation_is_told_in_a_sentence():
+    model = seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3), nn.Linear(3, 10)))
+    with pytest.raises(UserError, match="single value per channel in a batch, which has no variance: give batches of"):
+        train_epoch(model, torch.optim.SGD(model.parameters(), lr=0.1), [(X[:1], Y[:1])])
+    with pytest.raises(UserError, match="single value per channel"):
+        evaluate(model, X[:1], Y[:1])
+    batches = [(X.flatten(1)[:, :3], Y), (X.flatten(1)[:1, :3], Y[:1])]
+    normalised = seeded(lambda: nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)))
+    for way in ("plain", "vectorised"):
+        with pytest.raises(UserError, match="single value per channel"):
+            sample_around(normalised, batches, seeds=[0], steps=[1.0], epochs=2, together=way)

@@ -68,3 +68,41 @@ def test_records_without_trajectories_are_refused():
         trajectories.distance_from_optimum(uneven.record())
     with pytest.raises(UserError, match="No trajectory moved"):
         trajectories.lateral_share(record_of([[[0, 1.0, 0], [0, 1.0, 0]]]))
+
+
+@pytest.mark.parametrize("function", [trajectories.return_ratio, trajectories.excursion])
+@pytest.mark.parametrize(
+    ("distance", "sentence"),
+    [
+        ([[1.0, np.nan]], "distance has 1 value that is not finite"),
+        ([1.0, 2.0], r"distance has shape \(2,\); \(T, E\) is needed"),
+        ([[0.0, 1.0]], "A trajectory starts at the optimum"),
+        (np.empty((0, 3)), "distance is empty"),
+        ("far", "distance is no array of numbers"),
+    ],
+)
+def test_what_gives_no_ratio_is_refused(function, distance, sentence):
+    with pytest.raises(UserError, match=sentence):
+        function(distance)
+
+
+@pytest.mark.parametrize("function", [trajectories.turns, trajectories.half_way])
+def test_distances_are_a_table_of_finite_numbers(function):
+    for distance in ([[1.0, np.nan]], [1.0, 2.0], [["near", "far"]]):
+        with pytest.raises(UserError, match=r"distance (has 1 value that|has shape|is no array of)"):
+            function(distance)
+    assert function([[3, 2, 1]]).shape == (1,)
+
+
+def test_values_are_those_of_the_points_of_a_record():
+    record = record_of([[[0, 1.0, 0], [0, 2.0, 0]], [[0, 3.0, 0], [0, 1.0, 0]]])
+    for values in (np.zeros(3), np.zeros((2, 2)), 0.0):
+        with pytest.raises(UserError, match="one for each of 4 points is needed"):
+            trajectories.by_trajectory(record, values)
+    assert trajectories.by_trajectory(record, [1, 2, 3, 4]).tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(UserError, match="The record is a dict; give that of `sample_around`"):
+        trajectories.lateral_share(record.to_arrays())
+    with pytest.raises(UserError, match="steps is no array of numbers"):
+        trajectories.lateral_share(record, steps="large")
+    with pytest.raises(UserError, match="passes through the optimum, from where no direction leads to it"):
+        trajectories.lateral_share(record_of([[[0, 0.0, 0], [0, 2.0, 0]]]))

@@ -74,7 +74,9 @@ def test_noise_has_the_size_that_it_is_given_in_every_direction():
     assert not np.array_equal(noise, with_noise(points, size=0.5, seed=1))
 
 
-@pytest.mark.parametrize("wrong", [{"branches": 0}, {"points": 0}, {"dimensions": 1}, {"bend": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"branches": 0}, {"points": 0}, {"dimensions": 1}, {"bend": -0.1}, {"points": 2.5}, {"seed": -1}]
+)
 def test_a_wrong_size_is_named(wrong):
     with pytest.raises(UserError, match=f"(not .*|is ){next(iter(wrong.values()))}"):
         grow(**wrong)

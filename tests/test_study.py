@@ -10,7 +10,7 @@ from conftest import call
 from shapeofloss import compute, store, study
 from shapeofloss.errors import UserError
 from shapeofloss.landscape import minima, zoo
-from shapeofloss.landscape.activity import HEADLINE, activity, loss_diagrams
+from shapeofloss.landscape.activity import HEADLINE, activity, loss_diagrams, potential_distances
 from shapeofloss.landscape.curvature import curvature
 from shapeofloss.landscape.persistence import points_of, total_persistence
 from shapeofloss.landscape.record import Record
@@ -198,3 +198,47 @@ def test_an_interrupted_sampling_goes_on_and_ends_as_if_undisturbed(folder, monk
 def test_a_wrong_profile_is_refused_from_a_shell(checkout):
     result = call(checkout(), "study", "--profile", "latop")
     assert result.returncode == 2 and "Did you mean 'laptop'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"seed": -1}, "seed is -1; a whole number from 0"),
+        ({"jump_seeds": 2}, r"jump_seeds is 2; a list of different whole numbers from 0 is needed, for example \[2\]"),
+        ({"directions": 0}, "directions is 0; a whole number from 1"),
+        ({"together": 0}, "together is 0; a whole number from 1"),
+        ({"samplings": ["niave"]}, "There is no sampling 'niave'. Did you mean 'naive'"),
+        ({"only": [-1]}, "An entry of only is -1; a whole number from 0 to 11"),
+        ({"only": [12]}, "An entry of only is 12; a whole number from 0 to 11"),
+    ],
+)
+def test_what_is_no_study_is_refused_before_anything_runs(monkeypatch, wrong, sentence):
+    monkeypatch.setattr(compute, "map", None)
+    with pytest.raises(UserError, match=sentence):
+        study.run(**TINY | wrong)
+
+
+def test_places_are_those_of_networks_in_the_study(monkeypatch):
+    monkeypatch.setattr(compute, "map", None)
+    nothing = study.Study([], [], {}, {}, [])
+    with pytest.raises(UserError, match="There is no network to measure anything of"):
+        study.around(nothing, curvature)
+    with pytest.raises(UserError, match="An entry of places is 0; a whole number"):
+        study.around(nothing, curvature, places=[0])
+    with pytest.raises(UserError, match=r"There is no factor 'bath'. Did you mean 'batch'"):
+        zoo.balanced_third([], factor="bath")
+
+
+def test_activity_needs_held_out_losses_and_losses_with_a_logarithm():
+    arrays = Record(
+        **{"gram": np.eye(8), "along": np.zeros(8), "norm": 1.0, "loss": np.arange(8.0), "accuracy": np.ones(8)},
+        **{"seed": np.arange(8), "step": np.ones(8), "epoch": np.zeros(8, int), "coefficients": np.empty((8, 0))},
+        **{"optimum_loss": 0.0, "optimum_accuracy": 1.0},
+    ).to_arrays()
+    options = {"neighbours": 2, "other_neighbours": [], "knn": 2}
+    with pytest.raises(UserError, match="holds no held-out losses: sample with `held_out`"):
+        activity(**options, **arrays)
+    with pytest.raises(UserError, match="A loss is 0; its logarithm is asked for"):
+        activity(**options, **arrays | {"held_out_loss": np.ones(8)})
+    with pytest.raises(UserError, match="potential has 1 value that is not finite"):
+        potential_distances([[0.0, np.nan]])

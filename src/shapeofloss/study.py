@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapeofloss import compute, profiles
+from shapeofloss.arrays import as_count, as_seeds
+from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.minima import train_minima
 from shapeofloss.landscape.zoo import factorial, name_of, sample_network
 
@@ -86,11 +88,20 @@ def run(
     Returns:
         The study; networks that failed are left out, and named in `failures`.
     Raises:
-        UserError: As for `compute.map`.
+        UserError: If a sampling or a place is unknown, or a number or seed is none; as for `compute.map`.
     Source:
         Loss-landscape paper, sections 4.1 and 4.2.
     """
+    as_count(seed, "seed", at_least=0)
+    as_seeds(jump_seeds, "jump_seeds")
+    as_count(directions, "directions")
+    as_count(together, "together")
+    for sampling in samplings:
+        if not isinstance(sampling, str) or sampling not in SAMPLINGS:
+            raise unknown("sampling", sampling, SAMPLINGS)
     networks = factorial(depths=depths, widths=widths, batches=batches, weight_decays=weight_decays)
+    for place in () if only is None else only:
+        as_count(place, "An entry of only", at_least=0, at_most=len(networks) - 1)
     common = {"base": base, "train": train, "data_seed": 0, "data": data, "device": device}
     resources = {"GPU": 1} if device != "cpu" else None
     first = {**common, "epochs": epochs, "learning_rate": learning_rate, "keep_going": True}
@@ -201,8 +212,14 @@ def around(
         settings: Those arguments of the task that all share.
     Returns:
         By name what the task gave for each network, shape (n, ...).
+    Raises:
+        UserError: If there is no network, or none at a place; as for `compute.map`.
     """
     wanted = range(len(study.networks)) if places is None else places
+    if not len(wanted):
+        raise UserError("There is no network to measure anything of: no training came to an end, or no place is given.")
+    for place in wanted:
+        as_count(place, "An entry of places", at_least=0, at_most=len(study.networks) - 1)
     tasks = [
         {**settings, "parameters": study.parameters[place]}
         | {name: study.networks[place][name] for name in ("depth", "width")}

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapeofloss.arrays import as_floats
+from shapeofloss.errors import UserError
 from shapeofloss.landscape.embedding import diffusion_between, phate_embedding
 from shapeofloss.landscape.persistence import (
     Diagrams,
@@ -25,12 +27,14 @@ HEADLINE = "as the paper says"
 def potential_distances(potential: Array) -> Array:
     """Return the Euclidean distances between the rows of PHATE's potential, shape (n, n), in nats.
 
+    Raises:
+        UserError: If it is no table of finite numbers.
     Source:
         Loss-landscape paper, section 2.1.
     """
     from scipy.spatial.distance import pdist, squareform
 
-    return np.asarray(squareform(pdist(potential)), np.float64)
+    return np.asarray(squareform(pdist(as_floats(potential, "potential", shape=("n", "n")))), np.float64)
 
 
 def loss_diagrams(record: Record, *, neighbours: int, knn: int = 5) -> Diagrams:
@@ -61,10 +65,17 @@ def activity(
     Returns:
         What the store keeps: `variant`, the names of v variants, and `total`, their total persistence in dimensions 0
         and 1, shape (v, 2), in nats squared where nothing else is said.
+    Raises:
+        UserError: If there are no held-out losses, or a loss has no logarithm; as for `Record.from_arrays`,
+            `diffusion_between` and `neighbour_edges`.
     Source:
         Loss-landscape paper, section 3.3; the variants after its released code, and what a sceptic asks for.
     """
     sample = Record.from_arrays(arrays)
+    if not sample.held_out_loss.size:
+        raise UserError("The record holds no held-out losses: sample with `held_out`.")
+    if not (sample.loss > 0).all():
+        raise UserError(f"A loss is {sample.loss.min():g}; its logarithm is asked for, too: losses have to be above 0.")
     walk = diffusion_between(sample.cosine_distances(), knn=knn)
     apart = potential_distances(walk.potential)
     edges = neighbour_edges(apart, neighbours=neighbours)

@@ -80,10 +80,7 @@ def epochs_of(batches: Iterable[Batch]) -> Epochs:
     """
     if isinstance(batches, Iterator):
         raise UserError("These batches can be gone through only once: give a list of them, or a DataLoader.")
-    if isinstance(batches, Tensor | str | bytes) or not (
-        hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
-    ):
-        raise UserError(f"The batches are a {type(batches).__name__}: give a list of batches, or a DataLoader.")
+    _check_batches(batches)
 
     def epochs(seed: int) -> Iterator[Iterable[Batch]]:
         generator = generator_for(seed, "retraining")
@@ -96,8 +93,28 @@ def epochs_of(batches: Iterable[Batch]) -> Epochs:
     return epochs
 
 
+def _check_batches(batches: Iterable[Batch]) -> None:
+    """Refuse what holds no batches, and one batch in place of a list of them."""
+    if isinstance(batches, Tensor | str | bytes) or not (
+        hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    ):
+        raise UserError(f"The batches are a {type(batches).__name__}: give a list of batches, or a DataLoader.")
+    if isinstance(batches, Sequence) and all(isinstance(batch, Tensor) for batch in batches):
+        kinds = {(batch.dim(), batch.dtype) for batch in batches}
+        if len(kinds) > 1:
+            raise UserError(
+                "The batches are tensors of different kinds, as (inputs, labels) are, which is one batch: give a list, "
+                "[(inputs, labels)]."
+            )
+
+
 def once(batches: Iterable[Batch]) -> list[Batch]:
-    """Return the batches of one epoch, those of a `DataLoader` always in the same order."""
+    """Return the batches of one epoch, those of a `DataLoader` always in the same order.
+
+    Raises:
+        UserError: If they are no batches.
+    """
+    _check_batches(batches)
     return list(batches if isinstance(batches, Sequence) else _seeded(batches, 0))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapeofloss import workspace
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, sha256
 from shapeofloss.landscape.digits import Images
@@ -67,8 +68,7 @@ def load_cifar10(*, train: int = 50_000, source: Source = OFFICIAL) -> Images:
         Loss-landscape paper, section 4.1; mean and deviation from its released code.
     """
     most = len(TRAINING) * source.records
-    if not 1 <= train <= most:
-        raise UserError(f"train is {train}, but CIFAR-10 has 1 to {most} training images.")
+    as_count(train, "train", at_most=most)
     folder, archive = workspace.data() / FOLDER, workspace.data() / source.url.rpartition("/")[2]
     if folder.is_dir():
         contents = {name: _in_folder(folder / name) for name in (*TRAINING, TESTING)}

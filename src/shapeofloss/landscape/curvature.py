@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shapeofloss.arrays import as_count
+from shapeofloss.arrays import as_count, as_seeds
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, loss_and_accuracy, set_mode, untouched
-from shapeofloss.landscape.minima import dataset, device_of, network_for
+from shapeofloss.landscape.minima import check_evaluated, dataset, device_of, network_for
 from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
 from shapeofloss.landscape.randomness import generator_for
-from shapeofloss.landscape.samplers import check_network
+from shapeofloss.landscape.samplers import as_steps, check_network
 
 Product = Callable[[Tensor], Tensor]
 
@@ -78,7 +78,7 @@ def extreme_eigenvalues(product: Product, start: Tensor, *, iterations: int) -> 
         start: First vector, shape (P,), in general position.
         iterations: Products to take, at least 1; the extremes are approached from inside.
     Raises:
-        UserError: If there is no iteration, the start has no direction, or a product is not finite.
+        UserError: If there is no iteration, the start is no vector with a direction, or a product is not finite.
     Example:
         >>> matrix = torch.diag(torch.tensor([-1.0, 2.0, 5.0]))
         >>> low, high = extreme_eigenvalues(lambda v: matrix @ v, torch.ones(3), iterations=3)
@@ -87,8 +87,8 @@ def extreme_eigenvalues(product: Product, start: Tensor, *, iterations: int) -> 
     """
     as_count(iterations, "iterations")
     first = start.cpu().double()  # on the CPU: some devices have no double precision
-    if not 0 < float(first.norm()) < np.inf:
-        raise UserError("The start is zero or not finite, and has no direction: draw it at random.")
+    if first.dim() != 1 or not 0 < float(first.norm()) < np.inf:
+        raise UserError("The start is no vector, zero, or not finite, and has no direction: draw it at random.")
     basis = [first / first.norm()]
     diagonal: list[float] = []
     beside: list[float] = []
@@ -131,14 +131,19 @@ def curvature(
         depth, width, base, train, data_seed, data, evaluated, device: As for `minima.sample_minimum`.
         iterations: Of Lanczos' method.
         probes: Random vectors of signs for the trace (Hutchinson's estimate), at least 2.
-        directions: Random filter-normalised directions, with seeds from 0.
+        directions: Random filter-normalised directions, with seeds from 0, at least 1.
     Returns:
         What the store keeps, in nats: `smallest` and `largest` eigenvalue of the Hessian, `trace` and its standard
         error over the probes `trace_error`, and `normalised`, the mean second derivative along the filter-normalised
         directions.
+    Raises:
+        UserError: If a number is too small or no whole one, or as for `hessian_product` and `extreme_eigenvalues`.
     Source:
         Section 4.4 of the loss-landscape paper speaks of flat regions without measuring them.
     """
+    as_count(probes, "probes", at_least=2)  # or the trace would have no error
+    as_count(directions, "directions")
+    as_count(iterations, "iterations")
     model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
     product = hessian_product(model, cross_entropy, batch)
     smallest, largest = extreme_eigenvalues(product, _noise(model, 0), iterations=iterations)
@@ -177,7 +182,10 @@ def curvature_at_jumps(
         depth, width, base, train, data_seed, iterations, data, evaluated, device: As for `curvature`.
     Returns:
         What the store keeps: `smallest` and `largest` eigenvalues, shape (seeds * steps,), in nats.
+    Raises:
+        UserError: If the seeds or steps are no lists of different numbers, or as for `curvature`.
     """
+    seeds, steps = as_seeds(seeds), as_steps(steps)
     model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
     optimum = flatten(model)
     ways = {seed: direction_of(model, seed) for seed in seeds}
@@ -202,6 +210,7 @@ def _at_minimum(
     evaluated: int | None,
     device: str,
 ) -> tuple[nn.Module, Batch]:
+    check_evaluated(evaluated)
     place = device_of(device)
     images = dataset(data).load(train, data_seed).to(place)
     model = network_for(data, depth=depth, width=width, base=base).to(place)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapeofloss.errors import UserError
+from shapeofloss.arrays import as_count
 
 TEST_IMAGES = 797
 LARGEST_TRAIN = 1000
@@ -45,14 +45,12 @@ def load_digits(*, train: int = 256, seed: int) -> Images:
     Returns:
         Images with one channel.
     Raises:
-        UserError: If `train` is out of range.
+        UserError: If `train` or the seed is out of range.
     Source:
         None: the loss-landscape paper (section 4.1) uses the 50,000 training images of CIFAR-10.
     """
-    if not 1 <= train <= LARGEST_TRAIN:
-        raise UserError(
-            f"train is {train}, but must be 1 to {LARGEST_TRAIN}: the other {TEST_IMAGES} digits are for testing."
-        )
+    as_count(train, "train", at_most=LARGEST_TRAIN)  # the other digits are for testing
+    as_count(seed, "seed", at_least=0)
     from sklearn import datasets
 
     digits = datasets.load_digits()

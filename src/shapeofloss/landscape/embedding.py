@@ -88,7 +88,8 @@ def diffusion_between(
 
 
 def _fitted(distances: Array, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
-    distances = _checked(distances, knn)
+    distances = as_distances(distances)
+    as_count(knn, "knn", at_most=max(len(distances) - 2, 0))
     decay = as_number(decay, "decay", above=0)
     if t != "auto":
         as_count(t, "t")
@@ -116,8 +117,12 @@ def _diffusion(phate: Any, t: int | Literal["auto"]) -> Diffusion:
     return Diffusion(steps, phate.diff_op, potential, phate.graph.n_connected_components)
 
 
-def _checked(distances: ArrayLike, knn: int) -> Array:
-    """Return distances that are symmetric to the last bit, with a zero diagonal."""
+def as_distances(distances: ArrayLike) -> Array:
+    """Return distances that are symmetric to the last bit, with a zero diagonal.
+
+    Raises:
+        UserError: If they are not so up to rounding, not finite, negative, or all zero.
+    """
     found = as_floats(distances, "The matrix of distances", shape=("n", "n"))
     if found.shape[0] != found.shape[1]:
         raise UserError(f"Distances have the shape (n, n), not {found.shape}.")
@@ -128,7 +133,6 @@ def _checked(distances: ArrayLike, knn: int) -> Array:
         raise UserError("The distances are not symmetric with a zero diagonal: give those of `Record`.")
     if not found.any():
         raise UserError("All distances are zero: points that coincide have no picture.")
-    as_count(knn, "knn", at_most=max(len(found) - 2, 0))
     if (found != found.T).any() or np.diag(found).any():
         found = (found + found.T) / 2
         np.fill_diagonal(found, 0)

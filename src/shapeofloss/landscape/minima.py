@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapeofloss.arrays import as_count, as_number, as_seeds, as_tensor
 from shapeofloss.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.batches import Augmentation, image_epochs
@@ -55,7 +56,7 @@ def dataset(name: str) -> Dataset:
     Raises:
         UserError: If there is none of that name.
     """
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise unknown("dataset", name, DATASETS)
     return DATASETS[name]
 
@@ -73,8 +74,15 @@ def network_for_digits(*, depth: int, width: int, base: int, seed: int = 0) -> W
 
 
 def device_of(name: str) -> torch.device:
-    """Return a device by name; "auto" is a GPU if there is one, else the CPU."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """Return a device by name; "auto" is a GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except (RuntimeError, TypeError, AssertionError):
+        raise UserError(f"There is no device {name!r}; valid are auto, cpu, cuda, cuda:1 and the like.") from None
 
 
 def random_labels(labels: Tensor, seed: int) -> Tensor:
@@ -83,10 +91,14 @@ def random_labels(labels: Tensor, seed: int) -> Tensor:
     Args:
         labels: The right ones, shape (N,).
         seed: Not negative.
+    Raises:
+        UserError: If the labels are no tensor, or the seed is none.
     Source:
         Loss-landscape paper, section 4.1; uniform as in its released code.
     """
-    return torch.randint(0, 10, labels.shape, generator=generator_for(seed, "labels")).to(labels.device)
+    return torch.randint(0, 10, as_tensor(labels, "labels").shape, generator=generator_for(seed, "labels")).to(
+        labels.device
+    )
 
 
 def train_minima(
@@ -138,8 +150,12 @@ def train_minima(
     Source:
         Loss-landscape paper, section 4.1: 200 epochs, 0.1 divided by 10 at epochs 100, 150 and 185, momentum 0.9.
     """
-    if epochs < 1 or not networks:
+    if as_count(epochs, "epochs", at_least=0) < 1 or not networks:
         raise UserError(f"{len(networks)} networks and {epochs} epochs: use at least one of each.")
+    for value, name in ((learning_rate, "learning_rate"), (momentum, "momentum"), (gamma, "gamma")):
+        as_number(value, name, at_least=0)
+    for fraction in milestones:
+        as_number(fraction, "An entry of milestones", at_least=0)
     images, place = dataset(data).load(train, data_seed).to(device_of(device)), device_of(device)
     labels = [_labels(images, network) for network in networks]
     models = [network_for(data, depth=depth, width=width, base=base, seed=network["seed"]) for network in networks]
@@ -234,8 +250,11 @@ def sample_minimum(
     Raises:
         UserError: If the sampling is unknown, a setting is out of range, or a loss is not finite.
     """
-    if sampling not in SAMPLINGS:
+    if not isinstance(sampling, str) or sampling not in SAMPLINGS:
         raise unknown("sampling", sampling, SAMPLINGS)
+    as_count(held_out, "held_out", at_least=0)
+    probes = as_seeds(probes, "probes") if len(probes) else ()
+    check_evaluated(evaluated)
     images, place = dataset(data).load(train, data_seed).to(device_of(device)), device_of(device)
     labels = images.train_labels if label_seed is None else random_labels(images.train_labels, label_seed)
     model = network_for(data, depth=depth, width=width, base=base).to(place)
@@ -264,6 +283,12 @@ def sample_minimum(
     return result
 
 
+def check_evaluated(evaluated: int | None) -> None:
+    """Refuse a number of images that is none; a slice would take a negative one from the end."""
+    if evaluated is not None:
+        as_count(evaluated, "evaluated")
+
+
 def _labels(images: Images, network: Mapping[str, Any]) -> Tensor:
     """Return the labels that a network learns."""
     known = {"seed", "weight_decay", "augment", "random_labels"}
@@ -271,5 +296,6 @@ def _labels(images: Images, network: Mapping[str, Any]) -> Tensor:
         raise UserError(
             f"A network is given by {', '.join(sorted(known))} (random_labels is optional), not {dict(network)}."
         )
+    as_number(network["weight_decay"], "weight_decay", at_least=0)
     right = images.train_labels
     return random_labels(right, network["seed"]) if network.get("random_labels") else right

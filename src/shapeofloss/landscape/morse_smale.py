@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from shapeofloss.arrays import as_count, as_floats, as_number, as_seeds
 from shapeofloss.errors import UserError
 
 Array = NDArray[np.float64]
@@ -57,10 +58,10 @@ def gaussian_hills(*, seed: int, hills: int = 12) -> ToyLoss:
         seed: Of centres and sizes.
         hills: Number of wells and bumps together, 1 to 16.
     Raises:
-        UserError: If there are too few or too many hills.
+        UserError: If there are too few or too many hills, or the seed is none.
     """
-    if not 1 <= hills <= 16:
-        raise UserError(f"There is room for 1 to 16 hills, not for {hills}.")
+    as_count(hills, "hills", at_most=16)  # there is no room for more
+    as_count(seed, "seed", at_least=0)
     generator = np.random.default_rng(seed)
     centres = np.empty((0, 2))
     while len(centres) < hills:
@@ -168,12 +169,13 @@ def critical_points(loss: ToyLoss, *, starts: int = 40) -> CriticalPoints:
         loss: A loss whose critical points are not degenerate.
         starts: Start points along each side of the square around the disc of radius `loss.reach`.
     Raises:
-        UserError: If a critical point is degenerate, or the sum is not 1.
+        UserError: If a critical point is degenerate, the sum is not 1, or there are fewer than two starts.
     Example:
         >>> found = critical_points(himmelblau())
         >>> len(found.minima), len(found.saddles), len(found.maxima)
         (4, 4, 1)
     """
+    as_count(starts, "starts", at_least=2)
     axis = np.linspace(-loss.reach, loss.reach, starts)
     points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     for _ in range(60):
@@ -226,11 +228,11 @@ def flow(loss: ToyLoss, points: Array, *, uphill: bool = False, step: float = ST
         All points after 0, 1, 2, ... steps, as a new array. A point rests once the gradient vanishes, or, uphill, once
         it is 1.5 x `loss.reach` away from the origin, from where it goes to infinity.
     Raises:
-        UserError: If the points have another shape or are not finite, or some have not arrived after 20,000 steps.
+        UserError: If the points have another shape or are not finite, the step is not positive, the gradient is not
+            finite somewhere, or some have not arrived after 20,000 steps.
     """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise UserError(f"Points have the shape (n, 2) and are finite, not {points.shape} or infinite.")
+    points = as_floats(points, "points", shape=("n", 2))
+    step = as_number(step, "step", above=0)
     sign = 1 if uphill else -1
 
     def velocity(x: Array) -> Array:
@@ -241,7 +243,10 @@ def flow(loss: ToyLoss, points: Array, *, uphill: bool = False, step: float = ST
     for _ in range(MOST):
         yield points
         x = points[moving]
-        going = np.linalg.norm(loss.gradient(x), axis=1) > ARRIVED
+        steepness = np.linalg.norm(loss.gradient(x), axis=1)
+        if not np.isfinite(steepness).all():
+            raise UserError(f"{loss.name}: the gradient is not finite along a flow line.")
+        going = steepness > ARRIVED
         if uphill:
             going &= np.linalg.norm(x, axis=1) < 1.5 * loss.reach
         moving, x = moving[going], x[going]
@@ -314,7 +319,10 @@ def separatrices(loss: ToyLoss, saddles: Array, *, uphill: bool) -> list[Array]:
         uphill: Whether to trace the ones that rise.
     Returns:
         2 k polylines, shape (points, 2) each, from the saddle to an extremum or off to infinity.
+    Raises:
+        UserError: As for `flow`.
     """
+    saddles = as_floats(saddles, "saddles", shape=("k", 2))
     # Curvatures in rising order: a saddle falls off along the first eigenvector, and rises along the last.
     directions = np.linalg.eigh(loss.hessian(saddles))[1][:, :, 1 if uphill else 0]
     starts = np.concatenate([saddles + 1e-4 * directions, saddles - 1e-4 * directions])
@@ -337,15 +345,16 @@ def regions(lines: Sequence[Array], *, reach: float, pixels: int) -> NDArray[np.
         Number of the piece of each pixel, shape (pixels, pixels), rows along the second parameter and both rising; 0 on
         a line. Pieces touch along edges, not corners.
     Raises:
-        UserError: If there are too few pixels.
+        UserError: If there are too few pixels, the square has no size, or a line is no table of finite numbers.
     Example:
         >>> regions([np.array([[0.1, -1.0], [0.1, 1.0]])], reach=1, pixels=4)[0].tolist()
         [1, 1, 0, 2]
     """
-    if pixels < 2:
-        raise UserError(f"{pixels} pixels along a side: use 2 or more.")
+    as_count(pixels, "pixels", at_least=2)
+    reach = as_number(reach, "reach", above=0)
     free = np.ones((pixels, pixels), bool)
     for line in lines:
+        line = as_floats(line, "A line", shape=("points", 2), empty=False)
         places = pixel_of(_refined(line, 2 * reach / pixels / 4), reach=reach, pixels=pixels)
         column, row = places[((places >= 0) & (places < pixels)).all(axis=1)].T
         free[row, column] = False
@@ -358,7 +367,11 @@ def pixel_of(points: Array, *, reach: float, pixels: int) -> Indices:
     Args:
         points: Shape (n, 2).
         reach, pixels: As for `regions`. Points outside of the square get numbers below 0 or from `pixels` on.
+    Raises:
+        UserError: If a number is none or out of range.
     """
+    points, reach = as_floats(points, "points", shape=("n", 2)), as_number(reach, "reach", above=0)
+    as_count(pixels, "pixels")
     return np.floor((points + reach) / (2 * reach) * pixels).astype(np.int64)
 
 
@@ -407,25 +420,26 @@ def retrained_jumps(
     Source:
         Loss-landscape paper, section 3.1. In two dimensions there are no filters to normalise by: that is left out.
     """
-    if min(len(seeds), len(steps), states, batches) < 1 or not 0 <= momentum < 1 or min(learning_rate, noise) < 0:
-        raise UserError(
-            f"{len(seeds)} seeds, {len(steps)} steps, {states} states and {batches} batches, with learning rate "
-            f"{learning_rate}, momentum {momentum} and noise {noise}: use 1 or more of the first four, a momentum in "
-            "[0, 1), and no negative number."
-        )
+    optimum, length = as_floats(optimum, "optimum", shape=(2,)), as_number(length, "length")
+    seeds, sizes = as_seeds(seeds), as_floats(steps, "steps", shape=("n",), empty=False)
+    as_count(states, "states")
+    as_count(batches, "batches")
+    as_number(learning_rate, "learning_rate", at_least=0)
+    as_number(momentum, "momentum", at_least=0, below=1)
+    as_number(noise, "noise", at_least=0)
     generators = [np.random.default_rng(seed) for seed in seeds]
     angles = np.array([generator.uniform(0, 2 * np.pi) for generator in generators])
     directions = length * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (seeds, 2)
-    x = (optimum + np.asarray(steps)[:, None] * directions[:, None]).reshape(-1, 2)
+    x = (optimum + sizes[:, None] * directions[:, None]).reshape(-1, 2)
     m = np.zeros_like(x)
     recorded = [x]
     for _ in range(states - 1):
         kicks = np.array([generator.normal(size=(batches, 2)) for generator in generators])  # (seeds, batches, 2)
         with np.errstate(over="ignore", invalid="ignore"):  # told by the error below
             for kick in np.moveaxis(kicks, 1, 0):
-                m = momentum * m + loss.gradient(x) + noise * np.repeat(kick, len(steps), axis=0)
+                m = momentum * m + loss.gradient(x) + noise * np.repeat(kick, len(sizes), axis=0)
                 x = x - learning_rate * m
         if not (np.abs(x) < 1e6).all():
             raise UserError(f"{loss.name}: the descent runs away at learning rate {learning_rate}: lower it.")
         recorded.append(x)
-    return np.stack(recorded, axis=1).reshape(len(seeds), len(steps), states, 2)
+    return np.stack(recorded, axis=1).reshape(len(seeds), len(sizes), states, 2)

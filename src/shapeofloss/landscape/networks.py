@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
 
 
@@ -27,7 +28,8 @@ class WideResNet(nn.Module):
         classes: Number of scores.
         generator: Source of the initial weights, on the CPU; torch's global one if None.
     Raises:
-        UserError: If the depth is not of the form 6 n + 4, or there are not three strides.
+        UserError: If the depth is not of the form 6 n + 4, there are not three strides, a number is no whole one from
+            1, or the generator is none.
     Source:
         Loss-landscape paper, section 4.1, where base is 16.
     """
@@ -44,13 +46,20 @@ class WideResNet(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        blocks, rest = divmod(depth - 4, 6)
+        blocks, rest = divmod(as_count(depth, "depth") - 4, 6)
         if rest or blocks < 1:
             raise UserError(
                 f"A wide residual network cannot have depth {depth}: use 6 n + 4, such as 10, 16, 22 or 28."
             )
         if len(strides) != 3:
             raise UserError(f"There are {len(strides)} strides, but three stages: give three, such as (1, 2, 2).")
+        strides = [as_count(stride, "An entry of strides") for stride in strides]
+        width, base = as_count(width, "width"), as_count(base, "base")
+        in_channels, classes = as_count(in_channels, "in_channels"), as_count(classes, "classes")
+        if not isinstance(generator, torch.Generator | None):
+            raise UserError(
+                f"generator is {generator!r}; a torch.Generator is needed: torch.Generator().manual_seed(0)."
+            )
         channels = [base, base * width, 2 * base * width, 4 * base * width]
         self.convolution = nn.Conv2d(in_channels, base, 3, padding=1, bias=False)
         self.blocks = nn.Sequential(

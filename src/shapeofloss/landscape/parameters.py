@@ -28,10 +28,19 @@ def flatten(model: nn.Module) -> Tensor:
 def load_parameters(model: nn.Module, flat: Tensor | NDArray[np.float32]) -> None:
     """Copy a vector of shape (P,) into the parameters that are not frozen; later training leaves the vector alone.
 
+    Args:
+        model: The network, changed in place.
+        flat: Real numbers. Values that are not finite are taken, too: a training may have led there.
     Raises:
-        UserError: If the network has another number of such parameters.
+        UserError: If the network has another number of such parameters, or these are no real numbers.
     """
-    vector, parameters = torch.as_tensor(flat), list(trained_parameters(model).values())
+    parameters = list(trained_parameters(model).values())
+    try:
+        vector = torch.as_tensor(flat)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"The parameters are a {type(flat).__name__} that holds no vector of real numbers.") from None
+    if vector.is_complex() or vector.dtype == torch.bool:
+        raise UserError(f"The parameters are of type {vector.dtype}; real numbers are needed.")
     expected = sum(parameter.numel() for parameter in parameters)
     if vector.shape != (expected,):
         raise UserError(

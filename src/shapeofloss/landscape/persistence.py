@@ -1,5 +1,6 @@
 """Persistent homology of a function on the vertices of a graph, in dimensions 0 and 1, and its total persistence."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,13 +135,15 @@ def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool
     Returns:
         Births and deaths, shape (n, 2).
     Raises:
-        UserError: If the dimension is neither 0 nor 1.
+        UserError: If the dimension is neither 0 nor 1, or `top` is no number or below a birth.
     Source:
         The released code of the loss-landscape paper caps in this way; its section 3.3 does not say.
     """
     if dimension not in (0, 1):
         raise UserError(f"A graph has no dimension {dimension}: choose 0 or 1.")
     births = diagrams.cycles if dimension else diagrams.essential
+    if as_number(top, "top") < births.max(initial=-np.inf):
+        raise UserError(f"top is {top}, but something is born at {births.max():g}: give the largest value.")
     endless = np.stack([births, np.full(len(births), top)], axis=1)
     if dimension:
         return endless
@@ -174,11 +177,17 @@ def total_persistence(diagram: ArrayLike, *, order: float = 2) -> float:
 def subgraph(values: ArrayLike, edges: Edges, level: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Tell which vertices and edges have entered by a level: shapes (n,) and (m,).
 
+    Args:
+        values, edges: As for `graph_persistence`.
+        level: A number, perhaps infinite.
+    Raises:
+        UserError: If a value or the level is no number, or an edge is no pair of vertices.
     Source:
         Loss-landscape paper, section 2.2.
     """
-    present = np.asarray(values) <= level
-    return present, np.asarray(present[edges].all(axis=1))
+    heights = as_floats(values, "values", shape=("n",))
+    present = heights <= as_number(level, "level", finite=False)
+    return present, np.asarray(present[_edges(edges, len(heights))].all(axis=1))
 
 
 def betti_numbers(vertices: int, edges: Edges) -> tuple[int, int]:
@@ -211,10 +220,21 @@ def rips_diagrams(points: Array) -> list[Array]:
         points: Shape (n, d).
     Returns:
         Two diagrams, shape (k, 2) each, in the unit of distances; computed in single precision.
+    Raises:
+        UserError: If the points are no table of finite numbers, or have no place in single precision.
     """
     from ripser import ripser  # type: ignore[import-untyped]
 
-    found = ripser(as_floats(points, "points", shape=("n", "d"), empty=False), maxdim=1)["dgms"]
+    points = as_floats(points, "points", shape=("n", "d"), empty=False)
+    far, apart = float(np.abs(points).max()), float(np.ptp(points, axis=0).max())
+    if far > 1e30 or 0 < apart < 1e-30:
+        raise UserError(
+            f"The points reach to {far:g} and are {apart:g} apart; the distances are computed in single precision: "
+            "give the points in a unit in which both lie between 1e-30 and 1e30."
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The input point cloud has more columns", UserWarning)  # it may have
+        found = ripser(points, maxdim=1)["dgms"]
     return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in found]
 
 

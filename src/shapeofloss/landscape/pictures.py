@@ -8,14 +8,15 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import mannwhitneyu, spearmanr
 
+from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.embedding import phate_embedding
+from shapeofloss.landscape.embedding import as_distances, phate_embedding
 
 Array = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -32,14 +33,14 @@ def seen(inner_products: Array, view: View) -> Array:
     Returns:
         Shape (n, n).
     Raises:
-        UserError: If the view is none of these, or a point has no direction since it lies where the view is from.
+        UserError: If the inner products are no symmetric matrix of finite numbers, the view is none of these, or a
+            point has no direction since it lies where the view is from.
     """
-    if inner_products.ndim != 2 or inner_products.shape[0] != inner_products.shape[1]:
-        raise UserError(f"Inner products have the shape (n, n), not {inner_products.shape}.")
+    inner_products = _square(inner_products, "inner_products")
+    if not isinstance(view, str) or view not in ("plain", "origin", "mean"):
+        raise unknown("view", view, ("plain", "origin", "mean"))
     if view == "plain":
         return inner_products
-    if view not in ("origin", "mean"):
-        raise unknown("view", view, ("plain", "origin", "mean"))
     products = inner_products if view == "origin" else _centred(inner_products)
     lengths = np.sqrt(np.maximum(np.diag(products), 0))
     if not lengths.all():
@@ -65,6 +66,31 @@ def distances_between(inner_products: Array, view: View) -> Array:
     return np.sqrt(squared) if view == "plain" else squared / 2
 
 
+def _square(values: ArrayLike, name: str) -> Array:
+    """Return a symmetric matrix of finite numbers."""
+    matrix = as_floats(values, name, shape=("n", "n"), empty=False)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise UserError(f"{name} has to have the shape (n, n), not {matrix.shape}.")
+    if np.abs(matrix - matrix.T).max() > 1e-6 * np.abs(matrix).max():  # more than rounding in single precision
+        raise UserError(f"{name} is not symmetric: entries (i, j) and (j, i) belong to the same two points.")
+    return matrix
+
+
+def _drawn(picture: ArrayLike) -> Array:
+    """Return the points of a picture."""
+    return as_floats(picture, "picture", shape=("n", "d"), empty=False)
+
+
+def _labels(labels: ArrayLike, name: str, count: int) -> Labels:
+    """Return one label for each point."""
+    found = np.asarray(labels)
+    if found.shape != (count,):
+        raise UserError(f"{name} has shape {found.shape}; ({count},) is needed, a label for each point.")
+    if found.dtype.kind in "fc" and not np.isfinite(found).all():
+        raise UserError(f"{name} has values that are not finite, which are no labels.")
+    return found
+
+
 def _centred(inner_products: Array) -> Array:
     means = inner_products.mean(axis=0)
     # The sum of the two indices comes first, so that rounding keeps the matrix symmetric.
@@ -83,7 +109,12 @@ def pca_embedding(inner_products: Array, *, dimensions: int = 2, equal: bool = F
         equal: Whether each component is scaled to the variance 1.
     Returns:
         Shape (n, d), in the unit of the points, or without one if `equal`.
+    Raises:
+        UserError: If the inner products are no symmetric matrix of finite numbers, or the number of components is out
+            of range.
     """
+    inner_products = _square(inner_products, "inner_products")
+    as_count(dimensions, "dimensions", at_most=len(inner_products))
     values, vectors = np.linalg.eigh(_centred(inner_products))
     first = vectors[:, ::-1][:, :dimensions]
     lengths = np.sqrt(np.maximum(values[::-1][:dimensions], 0))  # largest first
@@ -102,8 +133,11 @@ def tsne_embedding(distances: Array, *, perplexity: float, seed: int) -> Array:
     Returns:
         Shape (n, 2), without unit.
     Raises:
-        UserError: If the perplexity is out of range.
+        UserError: If the distances are none, or the perplexity or the seed is out of range.
     """
+    distances = as_distances(distances)
+    as_number(perplexity, "perplexity")
+    as_count(seed, "seed", at_least=0)
     if not 0 < perplexity < len(distances):
         raise UserError(
             f"The perplexity is {perplexity}, but {len(distances)} points allow above 0 and fewer than that."
@@ -126,8 +160,11 @@ def umap_embedding(distances: Array, *, neighbours: int, seed: int) -> Array:
     Returns:
         Shape (n, 2), without unit.
     Raises:
-        UserError: If the number of neighbours is out of range.
+        UserError: If the distances are none, or the number of neighbours or the seed is out of range.
     """
+    distances = as_distances(distances)
+    as_count(neighbours, "neighbours")
+    as_count(seed, "seed", at_least=0)
     if not 2 <= neighbours < len(distances):
         raise UserError(f"UMAP is asked for {neighbours} neighbours, but {len(distances)} points allow 2 to fewer.")
     with warnings.catch_warnings():
@@ -208,9 +245,10 @@ def neighbour_graph(picture: Array, *, neighbours: int) -> csr_array:
     Returns:
         Symmetric adjacency, shape (n, n), 1 for an edge.
     Raises:
-        UserError: If the number of neighbours is out of range.
+        UserError: If the picture is no table of finite numbers, or the number of neighbours is out of range.
     """
-    if not 1 <= neighbours < len(picture):
+    picture = _drawn(picture)
+    if as_count(neighbours, "neighbours") >= len(picture):
         raise UserError(f"{neighbours} neighbours are asked for, but {len(picture)} points allow 1 to fewer.")
     from sklearn.neighbors import kneighbors_graph
 
@@ -236,8 +274,11 @@ def share_whole(picture: Array, trajectory: Labels, *, neighbours: int = 10) -> 
         neighbours: Of each point among all points, as for `neighbour_graph`.
     Returns:
         A number in [0, 1].
+    Raises:
+        UserError: As for `neighbour_graph`, or if there is not one label for each point.
     """
     graph = neighbour_graph(picture, neighbours=neighbours)
+    trajectory = _labels(trajectory, "trajectory", graph.shape[0])
     whole = []
     for name in np.unique(trajectory):
         own = np.flatnonzero(trajectory == name)
@@ -254,7 +295,12 @@ def order_within(picture: Array, trajectory: Labels, epoch: Labels) -> float:
     Returns:
         The median over trajectories of the Spearman correlation, over pairs of states, between distance in the picture
         and number of epochs.
+    Raises:
+        UserError: If the picture is no table of finite numbers, there is not one label and one time for each point, or
+            a trajectory has a single state.
     """
+    picture = _drawn(picture)
+    trajectory, epoch = _labels(trajectory, "trajectory", len(picture)), _labels(epoch, "epoch", len(picture))
     own = [trajectory == name for name in np.unique(trajectory)]
     return float(np.median([_spearman(pdist(picture[of]), pdist(epoch[of, None].astype(float))) for of in own]))
 
@@ -268,7 +314,14 @@ def relations_between(picture: Array, inner_products: Array, trajectory: Labels)
         trajectory: Label of each point's trajectory, shape (n,).
     Returns:
         The Spearman correlation over pairs of trajectories.
+    Raises:
+        UserError: If the picture or the inner products are no such tables of one length, there is not one label for
+            each point, or there is a single trajectory.
     """
+    picture, inner_products = _drawn(picture), _square(inner_products, "inner_products")
+    trajectory = _labels(trajectory, "trajectory", len(picture))
+    if len(inner_products) != len(picture):
+        raise UserError(f"inner_products are those of {len(inner_products)} points, the picture shows {len(picture)}.")
     names, counts = np.unique(trajectory, return_counts=True)
     averaging = (trajectory == names[:, None]) / counts[:, None]  # (trajectories, n)
     products = averaging @ inner_products @ averaging.T
@@ -285,7 +338,14 @@ def room_within(picture: Array, trajectory: Labels) -> float:
     Returns:
         One minus the variance of the points when each is moved to the mean of its trajectory, over their variance; the
         variances of all dimensions are added. A number in [0, 1].
+    Raises:
+        UserError: If the picture is no table of finite numbers, all of its points coincide, or there is not one label
+            for each.
     """
+    picture = _drawn(picture)
+    trajectory = _labels(trajectory, "trajectory", len(picture))
+    if not np.ptp(picture, axis=0).any():
+        raise UserError("All points of the picture coincide, so it has no variance to share.")
     _, index, counts = np.unique(trajectory, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(index, column) / counts for column in picture.T], axis=1)
     return float(1 - means[index].var(axis=0).sum() / picture.var(axis=0).sum())
@@ -300,10 +360,16 @@ def successive_nearer(picture: Array, trajectory: Labels, epoch: Labels) -> floa
     Returns:
         The share of all combinations of a pair of successive states of a trajectory with any pair of points; a tie
         counts one half.
+    Raises:
+        UserError: As for `order_within`, but that one trajectory with two states is enough.
     """
+    picture = _drawn(picture)
+    trajectory, epoch = _labels(trajectory, "trajectory", len(picture)), _labels(epoch, "epoch", len(picture))
     order = np.lexsort((epoch, trajectory))
     follows = trajectory[order[1:]] == trajectory[order[:-1]]
     steps = np.linalg.norm(picture[order[1:]] - picture[order[:-1]], axis=1)[follows]
+    if not len(steps):
+        raise UserError("No trajectory has two states, so none follows another.")
     every = pdist(picture)
     return float(mannwhitneyu(every, steps, method="asymptotic").statistic) / (len(every) * len(steps))
 
@@ -315,13 +381,26 @@ def rank_agreement(picture: Array, distances: Array, *, apart: Labels | None = N
         picture: Shape (n, d).
         distances: Shape (n, n), symmetric.
         apart: Labels, shape (n,): only pairs with different ones count. None counts all pairs.
+    Raises:
+        UserError: If the picture or the distances are no such tables of one length, there is not one label for each
+            point, or no pair counts.
     """
+    picture, distances = _drawn(picture), _square(distances, "distances")
+    if len(distances) != len(picture):
+        raise UserError(f"distances are those of {len(distances)} points, the picture shows {len(picture)}.")
+    apart = apart if apart is None else _labels(apart, "apart", len(picture))
     counted = slice(None) if apart is None else pdist(np.unique(apart, return_inverse=True)[1][:, None]) > 0
     return _spearman(pdist(picture)[counted], squareform(distances, checks=False)[counted])
 
 
 def _spearman(first: Array, second: Array) -> float:
-    """Return Spearman's correlation; zero if one side does not vary, since it then tells nothing of the other."""
+    """Return Spearman's correlation; zero if one side does not vary, since it then tells nothing of the other.
+
+    Raises:
+        UserError: If there is no pair.
+    """
+    if not len(first):
+        raise UserError("There is no pair to compare: two states of a trajectory, or two trajectories, are needed.")
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(spearmanr(first, second).statistic)
@@ -341,7 +420,16 @@ def sample_scores(
         `whole`, `within`, `between`, `successive` and `room` as the functions above; `clusters`: pieces by 5
         neighbours; `local`: trustworthiness by 10 neighbours and cosine distances from the origin; `global`: rank
         agreement with those distances, between trajectories; `silhouette`: of the directions, its mean.
+    Raises:
+        UserError: As these functions; if there are fewer than four points, or one direction only.
     """
+    picture = _drawn(picture)
+    directions = len(np.unique(_labels(direction, "direction", len(picture))))
+    if not 2 <= directions < len(picture) or len(picture) < 4:
+        raise UserError(
+            f"{len(picture)} points with {directions} directions: four points or more are needed, of two directions or "
+            "more that are fewer than the points."
+        )
     from sklearn.manifold import trustworthiness
     from sklearn.metrics import silhouette_score
 

@@ -13,6 +13,7 @@ from shapeofloss.errors import UserError
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 FOLDS = 10  # section 4.2
+KINDS = ("loss", "accuracy")
 
 
 def features_of(samples: Sequence[Mapping[str, Any]]) -> Array:
@@ -22,14 +23,24 @@ def features_of(samples: Sequence[Mapping[str, Any]]) -> Array:
         samples: For each of n networks `loss` and `accuracy` of its p points, shape (p,).
     Returns:
         Shape (n, 2 p).
+    Raises:
+        UserError: If there is no network, or one has other numbers of losses and accuracies.
     Source:
         Loss-landscape paper, section 4.2.
     """
-    return np.array([np.concatenate([sample["loss"], sample["accuracy"]]) for sample in samples], np.float64)
+    if not len(samples):
+        raise UserError("There is no network to take features of.")
+    points = len(samples[0]["loss"])
+    rows = [
+        [as_floats(sample[name], f"The {name} of network {n}", shape=(points,), finite=False) for name in KINDS]
+        for n, sample in enumerate(samples)
+    ]
+    return np.array([np.concatenate(row) for row in rows])
 
 
 def exchanged(features: Array, seed: int) -> Array:
     """Exchange the features between networks: each keeps its label, and gets the features of another, at random."""
+    as_count(seed, "seed", at_least=0)
     return features[np.random.default_rng(seed).permutation(len(features))]
 
 
@@ -39,7 +50,13 @@ def scrambled(features: Array, seed: int) -> Array:
     Args:
         features: As of `features_of`, shape (n, 2 p).
         seed: Of the orders.
+    Raises:
+        UserError: If the features are no such table, or the seed is none.
     """
+    features = as_floats(features, "features", shape=("n", "2 p"), finite=False, empty=False)
+    if features.shape[1] % 2:
+        raise UserError(f"features has shape {features.shape}; half of the columns are losses, half accuracies.")
+    as_count(seed, "seed", at_least=0)
     generator = np.random.default_rng(seed)
     points = features.reshape(len(features), 2, -1)
     return np.stack([row[:, generator.permutation(points.shape[2])] for row in points]).reshape(features.shape)
@@ -117,13 +134,21 @@ def read_labels(*, features: Array, labels: Labels, seed: int) -> dict[str, Any]
         What the store keeps: `correct`, shape (classifiers, n), whether each prediction was right in the fold that left
         the network out; the folds hold the classes in nearly their overall shares.
     Raises:
-        UserError: If the features are not finite, or a class has one member only.
+        UserError: If the features are not finite, there is not one label for each row, there is a single class, or a
+            class has one member only.
     Source:
         Loss-landscape paper, section 4.2: eleven classifiers, 10-fold cross-validation.
     """
-    if not np.isfinite(features).all():
+    if not np.isfinite(as_floats(features, "features", finite=False)).all():
         raise UserError("Some features are not finite: leave out the networks whose losses are not.")
-    smallest = int(np.unique(labels, return_counts=True)[1].min())
+    if np.ndim(features) != 2 or np.shape(labels) != np.shape(features)[:1]:
+        raise UserError(
+            f"features has shape {np.shape(features)} and labels {np.shape(labels)}: one label for each row."
+        )
+    members = np.unique(labels, return_counts=True)[1]
+    if len(members) < 2:
+        raise UserError(f"The labels are of {len(members)} classes: two are needed at least, to be told apart.")
+    smallest = int(members.min())
     if smallest < 2:
         raise UserError("A class has a single network: each class needs two at least, to learn from one of them.")
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapeofloss.arrays import as_floats, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 
 Array = NDArray[np.float64]
@@ -70,7 +71,7 @@ class Record:
             UserError: If the centre is none of these.
         """
         # Sums of the two indices come first, so that rounding keeps the matrix symmetric.
-        match centre:
+        match centre if isinstance(centre, str) else None:
             case "origin":
                 return self.gram + (self.along[:, None] + self.along) + self.norm**2
             case "mean":
@@ -116,8 +117,14 @@ class Record:
         return distances
 
     def cosine_distance_to_optimum(self) -> Array:
-        """Return one minus the cosine of the angle, at the origin, between each point and the optimum, shape (n,)."""
-        lengths = np.sqrt(np.diag(self.inner_products("origin")))
+        """Return one minus the cosine of the angle, at the origin, between each point and the optimum, shape (n,).
+
+        Raises:
+            UserError: If the optimum or a point lies at the origin, where it has no direction.
+        """
+        lengths = np.sqrt(np.maximum(np.diag(self.inner_products("origin")), 0))
+        if not self.norm > 0 or not lengths.all():
+            raise UserError("The optimum or a point lies at the origin, so it has no angle to others.")
         return np.clip(1 - (self.norm**2 + self.along) / (self.norm * lengths), 0, 2)
 
     def explained_dimension(self, share: float = 0.9) -> int:
@@ -128,8 +135,7 @@ class Record:
         Raises:
             UserError: If the share is out of range, or the points do not differ.
         """
-        if not 0 < share <= 1:
-            raise UserError(f"A share of the variance lies above 0 and is at most 1, not {share}.")
+        share = as_number(share, "share", above=0, at_most=1)
         carried = np.cumsum(self._variances())
         return int(np.searchsorted(carried / carried[-1], share)) + 1
 
@@ -160,13 +166,24 @@ class Record:
         """Return the record from a mapping that holds what `to_arrays` gave, and perhaps more.
 
         Raises:
-            UserError: If an entry is missing.
+            UserError: If an entry is missing, or their shapes do not belong together.
         """
         names = [each.name for each in fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
             raise UserError(f"These arrays are no record, since they lack {', '.join(missing)}.")
         values: dict[str, Any] = {name: np.asarray(arrays[name]) for name in names}
+        count = len(np.atleast_1d(values["gram"]))
+        as_floats(values["gram"], "gram", shape=(count, count))
+        for name in ("along", "loss", "accuracy", "seed", "step", "epoch"):
+            as_floats(values[name], name, shape=(count,), finite=name != "accuracy")
+        as_floats(values["coefficients"], "coefficients", shape=(count, "k"))
+        as_floats(
+            values["held_out_loss"],
+            "held_out_loss",
+            shape=(count if values["held_out_loss"].size else 0,),
+            finite=False,
+        )
         return cls(**{name: value if value.ndim else value.item() for name, value in values.items()})
 
 
@@ -179,9 +196,13 @@ class Recorder:
         optimum: Parameters theta_o, shape (P,).
         loss: Training loss of theta_o, in nats.
         accuracy: Training accuracy of theta_o, in [0, 1].
+    Raises:
+        UserError: If the optimum is no vector.
     """
 
     def __init__(self, optimum: Tensor, loss: float, accuracy: float) -> None:
+        if as_tensor(optimum, "optimum").dim() != 1:
+            raise UserError(f"optimum has shape {tuple(optimum.shape)}; one vector of all parameters is needed.")
         self._optimum = optimum.cpu().clone()
         self._loss = loss
         self._accuracy = accuracy
@@ -200,7 +221,13 @@ class Recorder:
         epoch: int,
         held_out: float | None = None,
     ) -> None:
-        """Add a point theta, shape (P,); other arguments as the attributes of `Record`, the last for all or none."""
+        """Add a point theta, shape (P,); other arguments as the attributes of `Record`, the last for all or none.
+
+        Raises:
+            UserError: If the point has another shape than the optimum.
+        """
+        if as_tensor(point, "point").shape != self._optimum.shape:
+            raise UserError(f"The point has shape {tuple(point.shape)}, the optimum {tuple(self._optimum.shape)}.")
         self._displacements.append((point.cpu() - self._optimum).float().numpy())
         self._labels.append((loss, accuracy, seed, step, epoch))
         if held_out is not None:
@@ -226,10 +253,14 @@ class Recorder:
         """Return the record of the points so far: each trajectory whole, in the order in which they came first.
 
         Raises:
-            UserError: If there is none.
+            UserError: If there is none, or only some have a held-out loss.
         """
         if not self._labels:
             raise UserError("There is no point to record yet: add one first.")
+        if len(self._held_out) not in (0, len(self._labels)):
+            raise UserError(
+                f"{len(self._held_out)} of {len(self._labels)} points have a held-out loss: give all or none."
+            )
         order = self._order()
         optimum = self._optimum.double().numpy()
         gram = self._products([self._displacements[n] for n in order])
@@ -255,8 +286,12 @@ class Recorder:
 
         Returns:
             Shape (n, q), float64.
+        Raises:
+            UserError: If the vectors have another shape.
         """
-        others = np.atleast_2d(vectors).astype(np.float64)
+        others = np.atleast_2d(as_floats(vectors, "vectors", finite=False))
+        if others.ndim != 2 or others.shape[1] != len(self._optimum):
+            raise UserError(f"The vectors have shape {np.shape(vectors)}; (q, {len(self._optimum)}) is needed.")
         return np.array([others @ self._displacements[n].astype(np.float64) for n in self._order()])
 
     def _order(self) -> list[int]:

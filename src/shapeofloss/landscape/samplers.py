@@ -209,10 +209,12 @@ def jump_and_retrain(
     Source:
         Loss-landscape paper, section 3.1: seeds 0 to 3, steps 0.25, 0.5, 0.75 and 1, and 40 epochs make 640 points.
     """
-    seeds, steps = as_seeds(seeds), _steps(steps)
+    seeds, steps = as_seeds(seeds), as_steps(steps)
     as_count(epochs, "epochs")
     if optimiser is not None:
         as_function(optimiser, "optimiser", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
+    for value, what in ((learning_rate, "learning_rate"), (momentum, "momentum"), (weight_decay, "weight_decay")):
+        as_number(value, what, at_least=0)
     labels = list(itertools.product(seeds, steps))
     points = Recorder(around.optimum, *around.at_optimum())
     if recorder is not None:
@@ -397,14 +399,14 @@ def naive(around: Around, *, seeds: Sequence[int] = tuple(range(160)), steps: Se
     Source:
         Loss-landscape paper, section 4.2: 640 points; the numbers of directions and steps are not stated.
     """
-    seeds, steps = as_seeds(seeds), _steps(steps)
+    seeds, steps = as_seeds(seeds), as_steps(steps)
     directions = torch.stack([around.direction(seed) for seed in seeds])
     coefficients = np.kron(np.eye(len(seeds)), np.array(steps)[:, None])
     labels = {"seeds": np.repeat(seeds, len(steps)), "steps": np.tile(steps, len(seeds))}
     return _along(around, directions, coefficients, **labels)
 
 
-def _steps(steps: Any) -> list[float]:
+def as_steps(steps: Any) -> list[float]:
     """Return step sizes as a list.
 
     Raises:

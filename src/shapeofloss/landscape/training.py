@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from shapeofloss.arrays import as_tensor
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.ensembles.base import untouched
+from shapeofloss.landscape.ensembles.base import single_values_told, untouched
 
 
 def evaluate(
@@ -30,10 +31,14 @@ def evaluate(
         statistics_from: Reference images, shape (M, channels, height, width); the images themselves if None.
     Returns:
         The loss in nats and the accuracy in [0, 1].
+    Raises:
+        UserError: If images and labels are no tensors of one length, or there are none; if batch normalisation meets a
+            single value.
     Source:
         Loss-landscape paper, section 3.1, step 4. Its released code uses running averages and augmented images.
     """
-    with torch.no_grad(), untouched(model):
+    _check_examples(images, labels)
+    with torch.no_grad(), untouched(model), single_values_told():
         model.train()
         if statistics_from is not None:
             _take_statistics(model, statistics_from)
@@ -41,6 +46,13 @@ def evaluate(
         scores = model(images)
         accuracy = (scores.argmax(dim=1) == labels).double().mean()
         return functional.cross_entropy(scores.double(), labels).item(), accuracy.item()
+
+
+def _check_examples(images: Tensor, labels: Tensor) -> None:
+    """Refuse images and labels that are no tensors of one length from 1."""
+    shapes = [tuple(as_tensor(each, name).shape) for each, name in ((images, "images"), (labels, "labels"))]
+    if not all(shapes) or not len(images) == len(labels) > 0:
+        raise UserError(f"Images of shape {shapes[0]} and labels of shape {shapes[1]} are given: one label for each.")
 
 
 def _take_statistics(model: nn.Module, images: Tensor) -> None:
@@ -69,16 +81,26 @@ def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Ite
         batches: Images of shape (N, channels, height, width) and their classes of shape (N,), time and again.
     Returns:
         The mean over the images of the loss at the time of their minibatch, in nats.
+    Raises:
+        UserError: If there is no batch, or one is no pair of images and labels of one length; if batch normalisation
+            meets a single value.
     """
     model.train()
     total, count = 0.0, 0
-    for images, labels in batches:
-        loss = functional.cross_entropy(model(images), labels)
+    for batch in batches:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise UserError(f"A batch is a {type(batch).__name__}; give a list of pairs (images, labels).")
+        images, labels = batch
+        _check_examples(images, labels)
+        with single_values_told():
+            loss = functional.cross_entropy(model(images), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         total += loss.item() * len(labels)
         count += len(labels)
+    if not count:
+        raise UserError("There is no batch to train on: give at least one.")
     return total / count
 
 

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from shapeofloss.arrays import as_floats, as_number
-from shapeofloss.errors import UserError
+from shapeofloss.arrays import as_count, as_floats, as_number
 
 Array = NDArray[np.float64]
 
@@ -57,11 +56,10 @@ def random_tree(*, branches: int, points: int, dimensions: int, bend: float, see
         [0.0, 0.25, 0.5, 0.75]
     """
     bend = as_number(bend, "bend", at_least=0)
-    if branches < 1 or points < 1 or dimensions < 2:
-        raise UserError(
-            "A tree takes at least 1 branch, 1 point per branch, 2 dimensions and a bend of 0 or more, "
-            f"not {branches}, {points}, {dimensions} and {bend}."
-        )
+    as_count(branches, "branches")
+    as_count(points, "points")
+    as_count(dimensions, "dimensions", at_least=2)
+    as_count(seed, "seed", at_least=0)
     generator = np.random.default_rng(seed)
     s = np.arange(1, points + 1)[:, None] / points  # (points, 1)
     ahead, aside = (np.sin(bend * s) / bend, (1 - np.cos(bend * s)) / bend) if bend else (s, 0 * s)
@@ -91,5 +89,6 @@ def with_noise(points: Array, *, size: float, seed: int) -> Array:
     """
     points = as_floats(points, "points", shape=("n", "D"))
     size = as_number(size, "size", at_least=0)
+    as_count(seed, "seed", at_least=0)
     noise = np.random.default_rng((seed, 1)).normal(size=points.shape)  # another stream than a tree of the same seed
     return points + size / np.sqrt(points.shape[1]) * noise

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shapeofloss.checkpoints import Checkpoint
-from shapeofloss.errors import UserError
+from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.minima import sample_minimum
 
 FACTORS = ("depth", "width", "batch", "weight_decay", "augment")
@@ -51,8 +51,10 @@ def balanced_third(networks: Sequence[Mapping[str, Any]], *, factor: str = "batc
         networks: A full factorial, with three levels of `factor`.
         factor: Which factor is thinned out.
     Raises:
-        UserError: If the factor has another number of levels.
+        UserError: If there is no such factor, or it has another number of levels.
     """
+    if not isinstance(factor, str) or factor not in FACTORS:
+        raise unknown("factor", factor, FACTORS)
     levels = {name: list(dict.fromkeys(network[name] for network in networks)) for name in FACTORS}
     if len(levels[factor]) != 3:
         raise UserError(f"{factor} has {len(levels[factor])} levels: a third needs a factor with three.")

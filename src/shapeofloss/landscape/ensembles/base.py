@@ -18,8 +18,15 @@ Batch = Any  # whatever the loss understands: tensors, or nested lists, tuples a
 Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
 
 
-def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy in nats and the accuracy of a classifier on a batch of inputs and labels."""
+def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy in nats and the accuracy of a classifier on a batch of inputs and labels.
+
+    Raises:
+        UserError: If the batch is no such pair.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        kind = f"{type(batch).__name__}{f' of {len(batch)}' * isinstance(batch, tuple | list)}"
+        raise UserError(f"A batch is a {kind}; give a list of pairs (inputs, labels), or another loss.")
     inputs, labels = batch
     scores = model(inputs)
     return functional.cross_entropy(scores, labels), (scores.argmax(dim=-1) == labels).to(scores.dtype).mean()
@@ -29,9 +36,11 @@ def loss_and_accuracy(loss: Loss, model: nn.Module, batch: Batch) -> tuple[Tenso
     """Call a loss; where it gives no accuracy, that is not a number.
 
     Raises:
-        UserError: If it returns anything but a scalar, or a pair of scalars, that are tensors.
+        UserError: If it returns anything but a scalar, or a pair of scalars, that are tensors; if batch normalisation
+            meets a single value.
     """
-    result: Any = loss(model, batch)
+    with single_values_told():
+        result: Any = loss(model, batch)
     parts = result if isinstance(result, tuple) else (result,)
     if not 1 <= len(parts) <= 2 or not all(isinstance(part, Tensor) for part in parts):
         kinds = " and ".join(type(part).__name__ for part in parts) or "nothing"
@@ -40,6 +49,24 @@ def loss_and_accuracy(loss: Loss, model: nn.Module, batch: Batch) -> tuple[Tenso
     if value.dim():
         raise UserError(f"The loss gives a tensor of shape {tuple(value.shape)}: let it return the mean, a scalar.")
     return value, accuracy.detach()
+
+
+@contextmanager
+def single_values_told() -> Iterator[None]:
+    """Say in a sentence that batch normalisation cannot normalise a single value.
+
+    Raises:
+        UserError: If that is what went wrong inside.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "Batch normalisation has a single value per channel in a batch, which has no variance: give batches of two "
+            "examples or more, the last one included."
+        ) from None
 
 
 @contextmanager
