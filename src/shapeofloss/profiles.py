@@ -74,8 +74,8 @@ class Notebook:
         return {name: number.at(profile) for name, number in self.numbers.items()}
 
     def limit(self, profile: str) -> float:
-        """Return the time limit in seconds: six times what is expected, and at least five minutes."""
-        return 60 * max(5.0, 6 * self.minutes[profile])
+        """Return the time limit in seconds: six times what is expected, and at least ten minutes."""
+        return 60 * max(10.0, 6 * self.minutes[profile])
 
 
 def load() -> dict[str, Notebook]:

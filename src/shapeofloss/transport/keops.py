@@ -194,6 +194,7 @@ def _open() -> tuple[Path, list[str]]:
     from keopscore.get_keops_dll import get_keops_dll
     from pykeops.common.keops_io.LoadKeOps_cpp import LoadKeOps_cpp
 
+    compiler.ready_keops()  # now that it can be imported
     pykeops.set_verbose(False)
     for index in (get_keops_dll, LoadKeOps_cpp):
         atexit.unregister(index.save_cache)
