@@ -59,9 +59,9 @@ def test_a_computed_parameter_is_refused(checkout):
     assert "parameter seed must be a plain value" in call(root, "figures", "-p", "seed=1").stderr
 
 
-def test_the_time_limit_is_six_times_what_is_expected_and_five_minutes_at_least(checkout):
+def test_the_time_limit_is_six_times_what_is_expected_and_ten_minutes_at_least(checkout):
     root = checkout()
     path = root / "notebooks" / "profiles.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("laptop = 0.1", "laptop = 10"), encoding="utf-8")
     (notebook,) = profiles.load().values()
-    assert (notebook.limit("smoke"), notebook.limit("laptop")) == (300, 3600)
+    assert (notebook.limit("smoke"), notebook.limit("laptop")) == (600, 3600)
