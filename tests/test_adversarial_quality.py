@@ -88,7 +88,7 @@ def test_a_generators_output_as_it_comes_is_refused_with_what_to_do():
         lambda: modes_covered(made, eight_gaussians()),
         lambda: mode_shares(made, eight_gaussians()),
     ):
-        with pytest.raises(UserError, match=r"its detach\(\) first"):
+        with pytest.raises(UserError, match=r"\.detach\(\) on it first"):
             call()
     done = made.detach()
     assert wasserstein(done, done + 1) == pytest.approx(np.sqrt(2)) and modes_covered(done, eight_gaussians()) >= 0

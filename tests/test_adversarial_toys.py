@@ -105,5 +105,5 @@ def test_choices_take_any_layout():
     ):
         drawn = toys.choices(own)(100, torch.Generator().manual_seed(0))
         assert {tuple(row) for row in drawn.tolist()} == {tuple(row) for row in points.tolist()}
-    with pytest.raises(UserError, match=r"its detach\(\) first"):
+    with pytest.raises(UserError, match=r"\.detach\(\) on it first"):
         toys.choices(torch.zeros(2, 2, requires_grad=True))

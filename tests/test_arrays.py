@@ -47,7 +47,7 @@ def test_a_reversed_view_can_be_handed_to_pytorch():
     [
         (VALUES + 1j, "complex"),
         (torch.tensor([1j]), "complex"),
-        (torch.ones(2, requires_grad=True), r"call its detach\(\) first"),
+        (torch.ones(2, requires_grad=True), r"call \.detach\(\) on it first"),
         (np.ma.masked_greater(VALUES, 3), "masked"),
         ([[1.0], [2.0, 3.0]], "no array of numbers"),
         (["a"], "no array of numbers"),

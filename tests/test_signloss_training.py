@@ -182,7 +182,7 @@ def test_a_squared_error_of_half_precision_is_summed_in_single(kind):
 def test_what_is_measured_keeps_no_gradient_and_is_finite(kind):
     x, y = torch.rand(2, 2, 6, generator=torch.Generator().manual_seed(0)).to(kind)
     for pair in ((x, y.clone().requires_grad_()), (x.clone().requires_grad_(), y)):
-        with pytest.raises(UserError, match=r"records gradients, .* call its detach\(\) first"):
+        with pytest.raises(UserError, match=r"records gradients, .* call \.detach\(\) on it first"):
             measures(*pair, sharpness=1.0)
     y[0, 0] = math.nan
     with pytest.raises(UserError, match="reconstruction has 1 value that is not finite"):

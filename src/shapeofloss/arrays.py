@@ -64,7 +64,7 @@ def as_floats(
 
 def _as_array(values: Any, name: str) -> Floats:
     if getattr(values, "requires_grad", False):
-        raise UserError(f"{name} records gradients, which would be lost here: call its detach() first.")
+        raise UserError(f"{name} records gradients, which would be lost here: call .detach() on it first.")
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         if values.is_complex():
             raise UserError(f"{name} is complex; real numbers are needed: give its real part, or its modulus.")
