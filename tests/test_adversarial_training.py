@@ -77,14 +77,19 @@ def test_a_perceptron_needs_an_input_and_an_output(sizes):
 # Constraints
 
 
+def assert_differences(critic, x):
+    """Compare the gradient at each point, shape (N, 3), with central differences."""
+    found = input_gradients(critic, x)
+    for axis in range(3):
+        small = 1e-5 * torch.eye(3).double()[axis]
+        difference = (critic(x + small) - critic(x - small)).detach().flatten() / 2e-5
+        assert torch.allclose(found[:, axis], difference, atol=1e-8)
+
+
 def test_gradients_for_each_point_are_those_of_finite_differences():
     critic = perceptron((3, 16, 16, 1), rng=source(), activation=nn.SiLU).double()
     x = torch.randn(5, 3, generator=source(1)).double()
-    found = input_gradients(critic, x)
-    for axis in range(3):
-        step = 1e-5 * torch.eye(3).double()[axis]
-        difference = (critic(x + step) - critic(x - step)).detach().flatten() / 2e-5
-        assert torch.allclose(found[:, axis], difference, atol=1e-8)
+    assert_differences(critic, x)
 
 
 def test_the_norm_runs_over_all_coordinates_of_a_point_and_over_no_others():
@@ -566,11 +571,7 @@ def test_attention_has_gradients_by_points_that_agree_with_differences_and_a_pen
     assert math.isfinite(step(critic, torch.randn(6, 3), torch.randn(6, 3), constraint=GradientPenalty(1.0))[1])
     critic.double()
     x = torch.randn(4, 3).double()
-    found = input_gradients(critic, x)
-    for axis in range(3):
-        small = 1e-5 * torch.eye(3).double()[axis]
-        difference = (critic(x + small) - critic(x - small)).detach().flatten() / 2e-5
-        assert torch.allclose(found[:, axis], difference, atol=1e-8)
+    assert_differences(critic, x)
 
 
 def test_dropout_repeats_from_the_seed_whatever_was_drawn_before_and_leaves_the_global_state_alone():

@@ -101,32 +101,31 @@ def link_to(target: Path) -> Path:
     return link
 
 
-def ready_keops() -> Path | None:
+def ready_keops() -> Path:
     """Make KeOps quiet and give it paths that it can use; call it before anything imports KeOps.
 
     Where its folder cannot be written it gets a private one, and where the path has a space a link. Where the path of
     the environment has a space, KeOps is imported at once and its command line gets quotes.
 
     Returns:
-        The folder or link that KeOps is given instead of its own, if it needs one.
+        The folder below which KeOps keeps its libraries: its own, or the one or the link that it is given instead.
     Raises:
         UserError: As for `private_folder`.
     """
     os.environ.setdefault("KEOPS_VERBOSE", "0")  # it would tell that it sees no GPU
     given = os.environ.get(KEOPS_FOLDER)
     place = Path(given or Path("~").expanduser() / ".cache").absolute()
-    instead = None
     if not _can_be_written(place):
-        instead = private_folder() / "keops"
+        place = private_folder() / "keops"
+        os.environ[KEOPS_FOLDER] = str(place)
     elif not is_plain(place):
         target = place if given else place / "keops"
         target.mkdir(exist_ok=True)
-        instead = link_to(target)
-    if instead is not None:
-        os.environ[KEOPS_FOLDER] = str(instead)
+        place = link_to(target)
+        os.environ[KEOPS_FOLDER] = str(place)
     if not is_plain(sys.executable) or not is_plain(_folder_of("keopscore")) or not is_plain(_folder_of("pybind11")):
         _quote_keops()
-    return instead
+    return place
 
 
 def _quote_keops() -> None:

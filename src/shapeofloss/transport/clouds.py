@@ -41,7 +41,10 @@ def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats
         raise UserError(f"The weights {name} must be finite, not negative, and not all zero.")
     with np.errstate(over="ignore"):
         total = a.sum()
-    return a / total if np.isfinite(total) else (a / a.max()) / (a / a.max()).sum()
+    if not np.isfinite(total):
+        a = a / a.max()
+        total = a.sum()
+    return a / total
 
 
 def as_volumes(volumes: ArrayLike, count: int, room: float, *, void: bool) -> Floats:

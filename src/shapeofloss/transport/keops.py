@@ -6,7 +6,6 @@ ones; a library cut short ends a process without a word. `prepare` guards agains
 
 import atexit
 import json
-import os
 import subprocess
 import sys
 import sysconfig
@@ -183,8 +182,7 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
 
 def _open() -> tuple[Path, list[str]]:
     """Load KeOps without a word and without its index files; return its folder and the damaged ones among those."""
-    compiler.ready_keops()
-    place = Path(os.environ.get(compiler.KEOPS_FOLDER) or Path.home() / ".cache")
+    place = compiler.ready_keops()
     damaged = []
     for index in [*place.glob("*/*.pkl"), *place.glob("keops*/*/*.pkl")]:
         if not index.read_bytes().endswith(PICKLE_END):  # written in part; KeOps could not be imported
