@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from shapeofloss.bench.runner_overhead import make_checkout
+from benchmarks.runner_overhead import make_checkout
 
 torch.set_num_threads(1)  # as in the workers: two threads on small networks mostly wait for each other
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for all below its `&`

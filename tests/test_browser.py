@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shapeofloss import profiles
+from shapeofloss.engine import profiles
 from shapeofloss.files import read_json
 from shapeofloss.runner import publish
 
@@ -22,7 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH")
 
 # Lines only; the most figures; animations.
-PRINTS = ["00_start_here", "12_three_samplings", "38_incompressible_particles"]
+PRINTS = ["001_start_here", "102_three_samplings", "308_incompressible_particles"]
 SHOWN = """
 (() => {
   const all = (selector) => [...document.querySelectorAll('.jp-Notebook ' + selector)];

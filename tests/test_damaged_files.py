@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from shapeofloss import ledger, profiles, workspace
+from shapeofloss import ledger
+from shapeofloss.engine import profiles, workspace
 from shapeofloss.errors import UserError
 from shapeofloss.ledger.rows import rebuilt, summary
 from shapeofloss.runner import publish

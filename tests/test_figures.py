@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shapeofloss import figures, workspace
+from shapeofloss import figures
+from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 
 matplotlib.use("agg")

@@ -9,11 +9,11 @@ import nbformat
 import pytest
 from conftest import environment
 
-from shapeofloss import profiles
+from shapeofloss.engine import profiles
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = profiles.load()
-TWICE = "00_start_here"
+TWICE = "001_start_here"
 SAID = """01_a: failed after 0:03
 02_b: done after 0:01
 

@@ -5,10 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from test_landscape_cifar10 import RECORDS, files
+from cifar10_files import RECORDS, files
 
-from shapeofloss import compute, study
-from shapeofloss.landscape import cifar10, minima
+from shapeofloss.datasets import cifar10
+from shapeofloss.engine import compute
+from shapeofloss.experiments.network_study import study
+from shapeofloss.landscape import minima
 from shapeofloss.landscape.curvature import curvature, curvature_at_jumps
 from shapeofloss.landscape.networks import number_of_parameters
 

@@ -14,7 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from shapeofloss import __version__, profiles
+from shapeofloss import __version__
+from shapeofloss.engine import profiles
 from shapeofloss.files import read_json
 from shapeofloss.runner import inputs, prints, publish
 
@@ -90,7 +91,7 @@ def test_the_version_is_one():
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["shapeofloss", "shapeofloss.cli", "shapeofloss.landscape"])
+@pytest.mark.parametrize("name", ["shapeofloss", "shapeofloss.runner.cli", "shapeofloss.landscape"])
 def test_importing_is_quick_and_loads_no_torch(name):
     check = (
         "import sys, time; began = time.perf_counter(); "

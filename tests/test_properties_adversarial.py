@@ -18,9 +18,9 @@ from shapeofloss.adversarial.divergences import TABLE, divergence, jsd, kl, tota
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.quantiles import wasserstein_on_line
-from shapeofloss.adversarial.toys import Mixture, choices, normal
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, WASSERSTEIN, train
+from shapeofloss.distributions.quantiles import wasserstein_on_line
+from shapeofloss.distributions.toys import Mixture, choices, normal
 from shapeofloss.errors import UserError
 
 quick = partial(settings, derandomize=True, deadline=None, database=None)

@@ -14,11 +14,11 @@ from torch import nn
 from torch.nn import functional
 
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.correlation import permutation_share, rank_correlation
+from shapeofloss.experiments.persistence.correlation import permutation_share, rank_correlation
 from shapeofloss.landscape.directions import direction_of
-from shapeofloss.landscape.embedding import phate_embedding
 from shapeofloss.landscape.parameters import flatten, load_parameters
 from shapeofloss.landscape.persistence import betti_numbers, graph_persistence, subgraph, total_persistence
+from shapeofloss.landscape.phate import phate_embedding
 from shapeofloss.landscape.samplers import sample_around
 
 tried = settings(derandomize=True, deadline=None, max_examples=80, database=None)

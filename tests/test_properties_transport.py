@@ -12,12 +12,12 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import linear_sum_assignment, linprog
 
 from shapeofloss.errors import UserError
-from shapeofloss.transport.auction import auction
-from shapeofloss.transport.exact import cost_matrix, optimal_value
-from shapeofloss.transport.laguerre import Domain
-from shapeofloss.transport.pixels import Grid, MatrixCosts, PowerCosts, solve
-from shapeofloss.transport.programs import marginal_constraints
-from shapeofloss.transport.sinkhorn import sinkhorn
+from shapeofloss.transport.assignment.auction import auction
+from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
+from shapeofloss.transport.assignment.programs import marginal_constraints
+from shapeofloss.transport.cells.laguerre import Domain
+from shapeofloss.transport.cells.pixels import Grid, MatrixCosts, PowerCosts, solve
+from shapeofloss.transport.entropic.sinkhorn import sinkhorn
 
 tried = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 UNITS = st.sampled_from([1.0, 1e-7, 1e-12, 1e-30, 1e9, 1e30])

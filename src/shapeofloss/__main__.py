@@ -9,7 +9,7 @@ if sys.version_info < (3, 11):
         % sys.version_info[:2]
     )
 
-from shapeofloss.cli import main
+from shapeofloss.runner.cli import main
 
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):

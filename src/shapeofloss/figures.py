@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_rows, sha256, write_atomically, write_rows
 

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from shapeofloss.arrays import as_count, as_floats, as_function, as_number
+from shapeofloss.distributions.clouds import Floats
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats
 
 Function = Callable[[Floats], Floats]
 

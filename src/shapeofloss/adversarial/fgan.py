@@ -12,9 +12,9 @@ from torch.nn.functional import softplus
 from shapeofloss.adversarial.divergences import LOG_2, row
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.toys import Mixture, normal, seeded_source, toy
 from shapeofloss.adversarial.training import Objective, train
 from shapeofloss.arrays import as_count, as_tensor
+from shapeofloss.distributions.toys import Mixture, normal, seeded_source, toy
 from shapeofloss.errors import UserError
 
 

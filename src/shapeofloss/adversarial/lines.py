@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
-from shapeofloss.adversarial.toys import Sampler, seeded_source
 from shapeofloss.adversarial.training import (
     GAN,
     NON_SATURATING,
@@ -24,8 +23,9 @@ from shapeofloss.adversarial.training import (
     train_critic,
 )
 from shapeofloss.arrays import as_count, as_number
+from shapeofloss.distributions.clouds import Floats
+from shapeofloss.distributions.toys import Sampler, seeded_source
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats
 
 OBJECTIVES = {"jensen_shannon": GAN, "non_saturating": NON_SATURATING, "wasserstein": WASSERSTEIN}
 STANDARD = np.linspace(-10, 10, 401)  # nodes in standard deviations: the trapezoidal rule is exact to rounding

@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from shapeofloss.adversarial.toys import as_source
 from shapeofloss.arrays import as_count, as_function, as_number
+from shapeofloss.distributions.toys import as_source
 from shapeofloss.errors import UserError
 
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from shapeofloss.adversarial.toys import as_source
 from shapeofloss.arrays import as_function, as_number, as_tensor
+from shapeofloss.distributions.toys import as_source
 from shapeofloss.errors import UserError
-from shapeofloss.transport.exact import cost_matrix, optimal_assignment
+from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
 
 def scores_of(critic: nn.Module, x: Tensor) -> Tensor:

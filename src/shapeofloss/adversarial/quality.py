@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from shapeofloss.adversarial.toys import Mixture, Sampler, seeded_source
 from shapeofloss.arrays import as_count, as_function
+from shapeofloss.distributions.clouds import as_cloud
+from shapeofloss.distributions.toys import Mixture, Sampler, seeded_source
 from shapeofloss.errors import UserError
-from shapeofloss.transport.clouds import as_cloud
-from shapeofloss.transport.exact import cost_matrix, optimal_value
+from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 
 RADIUS = 4.0  # standard deviations about a mode
 FAIR = 0.2  # of a mode's fair share of the samples

@@ -13,12 +13,12 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms, input_gradients
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam
-from shapeofloss.adversarial.toys import Mixture, choices, seeded_source
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
 from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.distributions.toys import Mixture, choices, seeded_source
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.transport.clouds import Floats, as_cloud
-from shapeofloss.transport.exact import cost_matrix, optimal_assignment
+from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
 BOX = 2.0  # centres of random mixtures lie in [-BOX, BOX]^2
 CENTRES = 3  # of each random mixture

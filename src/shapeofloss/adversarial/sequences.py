@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shapeofloss.adversarial.divergences import jsd, kl
-from shapeofloss.adversarial.quantiles import wasserstein_on_line
 from shapeofloss.arrays import as_count
+from shapeofloss.distributions.clouds import Floats
+from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.errors import unknown
-from shapeofloss.transport.clouds import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import Waves, perceptron
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.toys import Mixture, Sampler, normal, seeded_source, toy
 from shapeofloss.adversarial.training import (
     GAN,
     NON_SATURATING,
@@ -23,6 +22,7 @@ from shapeofloss.adversarial.training import (
     train_critic,
 )
 from shapeofloss.arrays import as_count
+from shapeofloss.distributions.toys import Mixture, Sampler, normal, seeded_source, toy
 from shapeofloss.errors import UserError, unknown
 
 JUDGED = 8192  # points of each law for the value of a critic

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, refuse_mixed_scores, scores_of
-from shapeofloss.adversarial.toys import Sampler, as_source, normal
 from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
+from shapeofloss.distributions.toys import Sampler, as_source, normal
 from shapeofloss.errors import UserError
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]

@@ -17,12 +17,12 @@ from torch import nn
 from shapeofloss.adversarial.divergences import Divergence, row
 from shapeofloss.adversarial.fgan import charge, objective, reward
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.toys import Sampler, choices, seeded_source
 from shapeofloss.adversarial.training import train_critic
 from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import Floats
+from shapeofloss.distributions.gaussians import as_gaussian
+from shapeofloss.distributions.toys import Sampler, choices, seeded_source
 from shapeofloss.errors import UserError
-from shapeofloss.transport.clouds import Floats
-from shapeofloss.transport.gaussians import as_gaussian
 
 LEFT = 1e-9  # the share of an integral that may be missing at an end
 

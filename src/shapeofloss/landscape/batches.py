@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
 from shapeofloss.arrays import as_count
+from shapeofloss.datasets.digits import shifted
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.digits import shifted
 from shapeofloss.landscape.ensembles.base import Batch
 from shapeofloss.landscape.randomness import generator_for, random_state, seed_all
 

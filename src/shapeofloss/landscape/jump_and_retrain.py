@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from shapeofloss.datasets.digits import Images
 from shapeofloss.landscape.batches import image_epochs
-from shapeofloss.landscape.digits import Images
 from shapeofloss.landscape.training import check_finite, train_epoch
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapeofloss.arrays import as_count, as_number, as_seeds, as_tensor
-from shapeofloss.checkpoints import Checkpoint
+from shapeofloss.datasets.cifar10 import cropped_and_flipped, load_cifar10
+from shapeofloss.datasets.digits import Images, load_digits, shifted
+from shapeofloss.engine.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.batches import Augmentation, image_epochs
-from shapeofloss.landscape.cifar10 import cropped_and_flipped, load_cifar10
-from shapeofloss.landscape.digits import Images, load_digits, shifted
 from shapeofloss.landscape.ensembles import cross_entropy, ensemble_of
 from shapeofloss.landscape.networks import WideResNet
 from shapeofloss.landscape.parameters import flatten, load_parameters

@@ -16,7 +16,7 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.embedding import as_distances, phate_embedding
+from shapeofloss.landscape.phate import as_distances, phate_embedding
 
 Array = NDArray[np.float64]
 Labels = NDArray[Any]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapeofloss.arrays import as_count, as_floats, as_function, as_number, as_seeds
-from shapeofloss.checkpoints import Checkpoint
+from shapeofloss.engine.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined, once
 from shapeofloss.landscape.directions import direction_of, direction_vector

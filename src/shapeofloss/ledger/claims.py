@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.ledger.rules import Rule
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import stdev
 from typing import Any
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.errors import unknown
 from shapeofloss.files import read_rows, write_rows
 from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import IO
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 
 NOTEBOOKS = "tests/test_notebooks.py"
 COLOUR = "yes" if sys.stdout.isatty() else "no"  # what pytest says passes through a pipe

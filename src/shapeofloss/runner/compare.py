@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_rows
 

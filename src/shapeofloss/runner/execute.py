@@ -20,7 +20,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from shapeofloss import profiles, workspace
+from shapeofloss.engine import profiles, workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
 from shapeofloss.runner.inputs import parameters_of, read_script

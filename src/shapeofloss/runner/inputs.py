@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
+from shapeofloss.engine.hashing import code_of, digest, numerical_pins
+from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
-from shapeofloss.hashing import code_of, digest, numerical_pins
 from shapeofloss.ledger import load_claims
-from shapeofloss.profiles import Notebook
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.files import write_atomically
 from shapeofloss.runner.process import kernels
 

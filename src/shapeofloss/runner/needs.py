@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from shapeofloss import compiler, workspace
+from shapeofloss.engine import compiler, workspace
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode, v4
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.runner.process import KERNEL
 

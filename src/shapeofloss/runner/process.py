@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
+from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
-from shapeofloss.profiles import Notebook
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PARTIAL = "partial.ipynb"

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
+from shapeofloss.engine.hashing import digest
+from shapeofloss.engine.profiles import Notebook, load
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, read_rows, rows_text, sha256, write_atomically, write_rows
-from shapeofloss.hashing import digest
 from shapeofloss.ledger.rows import Row, rebuilt, summary
-from shapeofloss.profiles import Notebook, load
 
 STAMP = "stamp.json"
 TEXTS = tuple(name for name, kind in Row.__annotations__.items() if kind is str)  # of a row of the ledger

@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Mapping
 
+from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError
 from shapeofloss.ledger.rows import VERDICTS
-from shapeofloss.profiles import Notebook
 from shapeofloss.runner import inputs, publish
 from shapeofloss.runner.needs import missing
 from shapeofloss.runner.process import NotebookProcess

@@ -11,9 +11,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
+from shapeofloss.engine.profiles import Notebook
 from shapeofloss.files import lock, read_json
-from shapeofloss.profiles import Notebook
 from shapeofloss.runner import inputs, publish
 from shapeofloss.runner.needs import missing
 from shapeofloss.runner.process import FAILURE, PARTIAL, NotebookProcess

@@ -10,7 +10,7 @@ from jupytext.async_contentsmanager import build_async_jupytext_contents_manager
 from tornado.web import HTTPError
 from traitlets import validate
 
-from shapeofloss import workspace
+from shapeofloss.engine import workspace
 
 
 class _Files(AsyncLargeFileManager):

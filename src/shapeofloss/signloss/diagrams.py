@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from shapeofloss import compiler
 from shapeofloss.arrays import as_floats, as_number
+from shapeofloss.engine import compiler
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.signloss.union_find import as_diagram
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shapeofloss.signloss import eager, kernel
+from shapeofloss.signloss import kernel, reference
 
 
 class Mismatch(torch.autograd.Function):
@@ -32,7 +32,7 @@ class Mismatch(torch.autograd.Function):
         x, y = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
             with torch.enable_grad():
-                totals = eager.mismatch(x, y, lambda u: torch.tanh(ctx.sharpness * u), ctx.factors)
+                totals = reference.mismatch(x, y, lambda u: torch.tanh(ctx.sharpness * u), ctx.factors)
             wanted = [t for t, needed in zip((x, y), ctx.needs_input_grad, strict=False) if needed]
             found = iter(torch.autograd.grad(totals, wanted, outer, create_graph=True))
             return *(next(found) if needed else None for needed in ctx.needs_input_grad[:2]), None, None
@@ -43,7 +43,7 @@ class Mismatch(torch.autograd.Function):
                 kept = run(own, other, ctx.sharpness, ctx.factors, wanted=True)[1]
             if needed and kept is not None:
                 scale = outer[0].reshape(-1, *[1] * (own.dim() - 1))
-                if not eager.readable(scale):  # of a batch of gradients, each scales the one that is kept
+                if not reference.readable(scale):  # of a batch of gradients, each scales the one that is kept
                     kept = kept * scale
                 elif not bool((scale == 1).all()):
                     kept.mul_(scale)

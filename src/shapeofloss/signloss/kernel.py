@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from shapeofloss.jit import njit
+from shapeofloss.engine.jit import njit
 
 REORDER = {"reassoc", "contract", "nsz", "arcp"}  # sums may be vectorised; NaN and infinity keep their meaning
 CHUNK = 2048  # comparisons between the two inner loops: what they share stays in the cache

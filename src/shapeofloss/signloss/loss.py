@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shapeofloss.arrays import as_function, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.signloss import eager
+from shapeofloss.signloss import reference
 
 AVERAGES = ("comparisons", "dimensions", "none")
 REDUCTIONS = ("mean", "sum", "none")
@@ -86,18 +86,20 @@ def directional_sign_loss(
         x, y = x.float(), y.float()
     s = _sharpness(sharpness, x.dtype)
     if isinstance(sign_like, str):
-        if sign_like not in eager.SIGN_LIKE:
-            raise unknown("sign-like function", sign_like, eager.SIGN_LIKE)
-        sigma = eager.SIGN_LIKE[sign_like]
+        if sign_like not in reference.SIGN_LIKE:
+            raise unknown("sign-like function", sign_like, reference.SIGN_LIKE)
+        sigma = reference.SIGN_LIKE[sign_like]
     else:
         sigma = as_function(sign_like, "sign_like", example="torch.tanh")
     factors = _factors(x, own, average, halve)
-    quick = isinstance(sign_like, str) and sign_like == "tanh" and not isinstance(s, Tensor) and eager.readable(x, y)
+    quick = (
+        isinstance(sign_like, str) and sign_like == "tanh" and not isinstance(s, Tensor) and reference.readable(x, y)
+    )
     fused = _compiled() if quick else None
     if fused is not None:
         losses = fused.Mismatch.apply(x.contiguous(), y.contiguous(), s, factors)
     else:
-        losses = eager.mismatch(x, y, lambda u: sigma(s * u), factors)
+        losses = reference.mismatch(x, y, lambda u: sigma(s * u), factors)
     found = _reduced(losses, reduction)
     return found.to(kind) if kind.itemsize == 2 else found
 
@@ -128,7 +130,7 @@ def exact_sign_mismatch(
         1.5
     """
     own = _checked(x, y, weights, average, reduction)
-    return _reduced(eager.exact(*_alike(x, y), _factors(x, own, average, halve)), reduction)
+    return _reduced(reference.exact(*_alike(x, y), _factors(x, own, average, halve)), reduction)
 
 
 class DirectionalSignLoss(nn.Module):

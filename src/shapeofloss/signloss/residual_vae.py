@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapeofloss.arrays import as_count, as_floats, as_number, as_tensor
+from shapeofloss.datasets.photographs import next_patches, patches
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.photographs import next_patches, patches
 from shapeofloss.signloss.training import Mixture
 
 FINEST = 0.05  # least scale of a prior, in units of the rounding

@@ -5,6 +5,6 @@ else is KeOps, GeomLoss, POT and SciPy. Costs carry the talk's factor, C(x, y) =
 of mass.
 """
 
-from shapeofloss import compiler
+from shapeofloss.engine import compiler
 
 compiler.ready_keops()  # POT and GeomLoss load it, too

@@ -12,7 +12,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from shapeofloss import compiler
+from shapeofloss.engine import compiler
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.ensembles.base import Batch, Ensemble, Loss, cross_entropy, untouched
 from shapeofloss.landscape.ensembles.lanes import Lanes

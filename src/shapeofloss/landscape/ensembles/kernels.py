@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from shapeofloss import compiler
+from shapeofloss.engine import compiler
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, write_atomically
 

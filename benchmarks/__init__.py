@@ -1,0 +1,1 @@
+"""Ratios of times against named baselines: `python -m benchmarks [NAME ...]`, into `data/benchmarks.json`."""

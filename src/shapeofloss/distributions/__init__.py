@@ -1,0 +1,1 @@
+"""Probability distributions and samples of them: mixtures, quantiles, Gaussians, clouds of points."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 309_cells_and_crystals."""

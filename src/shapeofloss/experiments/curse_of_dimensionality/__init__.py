@@ -1,0 +1,1 @@
+"""Experiments of the notebook 305_curse_of_dimensionality."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 405_gradient_penalty."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 308_incompressible_particles."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 401_likelihood_free."""

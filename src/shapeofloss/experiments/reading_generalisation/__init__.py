@@ -1,0 +1,1 @@
+"""Experiments of the notebook 106_reading_generalisation."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 102_three_samplings."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 404_weight_clipping."""

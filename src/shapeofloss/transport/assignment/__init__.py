@@ -1,0 +1,1 @@
+"""Exact transport: linear programs, assignment problems, the auction."""

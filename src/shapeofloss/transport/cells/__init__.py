@@ -1,0 +1,1 @@
+"""Semi-discrete transport: Laguerre cells of prescribed area, as polygons and as pixels."""

@@ -1,0 +1,1 @@
+"""Transport with blur: soft minima, Sinkhorn's algorithm, transforms on grids."""

@@ -1,0 +1,1 @@
+"""Matrices given by a formula (KeOps), which never lie in memory."""

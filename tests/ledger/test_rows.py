@@ -1,0 +1,213 @@
+"""The ledger: recording, verdicts, and the committed rows against the claims."""
+
+import ast
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import CLAIM, EMPIRICAL, EXACT
+
+from shapeofloss import ledger
+from shapeofloss.engine import workspace
+from shapeofloss.errors import UserError
+from shapeofloss.ledger.claims import PARTS
+from shapeofloss.ledger.rows import rebuilt, row, summary
+
+ROOT = Path(__file__).parents[2]
+CLAIMS = ledger.load_claims()
+COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text(encoding="utf-8"))
+PLACE = {
+    "landscape": "loss landscape paper",
+    "sign_loss": "directional sign loss paper",
+    "transport": "optimal transport talk",
+    "adversarial": "WGAN lecture",
+}
+
+
+@pytest.fixture
+def notebook(checkout):
+    """A begun notebook with one theorem and one empirical claim."""
+    claims = CLAIM.format(id="exact", kind="theorem", notebook="01_small", rule=EXACT) + CLAIM.format(
+        id="found", kind="number", notebook="01_small", rule=EMPIRICAL
+    )
+    claims += CLAIM.format(id="other", kind="number", notebook="02_other", rule=EMPIRICAL)
+    checkout(claims=claims)
+    workspace.begin("01_small")
+    return workspace.current()
+
+
+def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebook):
+    ledger.record("found", [1.0, 1.5, 2.0], figure="picture", note="A remark.")
+    (entry,) = json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
+    assert entry["verdict"] == "in trend" and entry["measured"] == 1.5 and entry["spread"] == 0.5
+    assert entry["per_seed"] == [1.0, 1.5, 2.0] and entry["figure"] == "picture"
+
+
+def test_recording_again_replaces_the_row(notebook):
+    for value in (5.0, 0.5):
+        ledger.record("found", [value] * 3)
+    assert [
+        entry["verdict"] for entry in json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
+    ] == ["reproduced"]
+
+
+def test_a_theorem_that_fails_raises_and_writes_nothing(notebook):
+    with pytest.raises(ledger.ClaimFailedError, match="exact does not hold"):
+        ledger.record("exact", 0.1)
+    assert not (notebook.folder / "ledger.json").exists()
+
+
+def test_a_finding_that_fails_is_recorded_and_raises_nothing(notebook):
+    assert ledger.record("found", [9, 9, 9]).verdict == "not reproduced"
+    assert ledger.record("found", [float("nan")] * 3).verdict == "not reproduced"
+
+
+def test_a_smoke_run_judges_identities_only(notebook, monkeypatch):
+    monkeypatch.setenv(workspace.PROFILE, "smoke")
+    assert ledger.record("found", [9.0]).verdict == "not judged"
+    assert ledger.record("exact", 1e-9).verdict == "holds"
+    with pytest.raises(ledger.ClaimFailedError):
+        ledger.record("exact", 1.0)
+
+
+def test_a_reader_who_changes_parameters_is_never_stopped_by_a_finding(notebook, monkeypatch):
+    for profile in ("interactive", "laptop-overridden"):
+        monkeypatch.setenv(workspace.PROFILE, profile)
+        assert ledger.record("found", [9.0]).verdict == "not judged"
+        assert ledger.record("found", [9.0] * 3).verdict == "not reproduced"
+        with pytest.raises(ledger.ClaimFailedError):
+            ledger.record("exact", 1.0)
+    monkeypatch.setenv(workspace.PROFILE, "laptop")
+    with pytest.raises(UserError, match="at least 3 values; 1 came"):
+        ledger.record("found", [9.0])
+
+
+def test_a_claim_of_another_notebook_or_none_is_refused_with_the_nearest_name(notebook):
+    with pytest.raises(UserError, match=r"no claim of 01_small 'foundd'\. Did you mean 'found'"):
+        ledger.record("foundd", 1.0)
+    with pytest.raises(UserError, match="no claim of 01_small 'other'"):
+        ledger.record("other", [1, 1, 1])
+
+
+def test_the_ledger_is_judged_again_when_a_rule_changes(notebook):
+    entry = ledger.record("found", [0.5, 0.5, 0.5])
+    rows = {r["id"]: r for r in rebuilt([{**vars(entry), "verdict": "wrong"}])}
+    assert rows["found"]["verdict"] == "reproduced" and rows["exact"]["verdict"] == "open"
+
+
+def test_a_row_that_a_new_rule_cannot_accept_is_open_and_says_what_to_run(notebook):
+    entry = vars(ledger.record("exact", 0.0)) | {"per_seed": [1.0]}
+    row = {r["id"]: r for r in rebuilt([entry])}["exact"]
+    assert row["verdict"] == "open" and row["note"].startswith("Run 01_small again: exact does not hold")
+
+
+def test_a_row_reads_as_a_sentence(notebook):
+    text = ledger.record("found", [1.0, 1.5, 2.0], note="A remark.")._repr_markdown_()
+    assert text.startswith("**in trend** · A statement.") and text.endswith("A remark.")
+    assert "Measured: 1.5 (mean, 3 values; standard deviation 0.5)" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[[claim]]", "[claim", "no list of"),
+        ("[[claim]]", "[[claims]]", "no list of"),
+        ('place = "section 1"\n', "", "exact in data/claims.toml cannot be read: .*place"),
+        ('kind = "theorem"', 'kind = "theory"', "unknown part or kind"),
+        ('accept = "<= 1e-6"', 'accept = "small"', "'small' is no condition"),
+        ('id = "found"', 'id = "exact"', "repeats an id"),
+    ],
+)
+def test_claims_that_cannot_be_read_are_named(notebook, old, new, words):
+    path = workspace.root() / "data" / "claims.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new, -1 if "claim" in old else 1), encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        ledger.load_claims()
+
+
+def test_a_claim_without_rule_cannot_be_recorded_and_reads_not_testable():
+    claim = replace(next(iter(CLAIMS.values())), rule=ledger.claims.NO_RULE, not_testable="No GPU.")
+    assert row(claim, None).verdict == "not testable here"
+    with pytest.raises(UserError, match="has no rule"):
+        claim.rule.read([1.0])
+
+
+def test_every_claim_names_its_part_source_and_a_planned_notebook():
+    for name, claim in CLAIMS.items():
+        assert name.startswith(claim.part.replace("_", "-") + "-"), name
+        assert claim.part == "together" or claim.source == PLACE[claim.part], name
+        assert re.fullmatch(r"[0-5]\d\d_[a-z0-9_]+", claim.notebook), name
+        assert claim.notebook[0] == "012345"[PARTS.index(claim.part) + 1], name
+        assert (
+            claim.statement.endswith(".") and claim.place and claim.measure and claim.source_value not in ("", None)
+        ), name
+
+
+# One value is all there is: a fit over all networks at once, or a deterministic quantity.
+SINGLE: set[str] = {
+    "landscape-bad-minima-non-convex",
+    "landscape-good-minima-flat-eigenvalue",
+    "landscape-good-minima-flat-normalised",
+    "landscape-persistence-1-rises-with-test-loss",
+    "landscape-persistence-rises-essential-counted",
+    "landscape-persistence-rises-given-size",
+    "landscape-persistence-rises-given-training",
+    "landscape-persistence-rises-log-loss",
+    "landscape-persistence-rises-neighbours",
+    "landscape-persistence-rises-order-one",
+    "landscape-persistence-rises-permutation",
+    "landscape-persistence-rises-released-graph",
+    "landscape-persistence-rises-retrain-rate",
+    "landscape-persistence-rises-test-filtration",
+    "landscape-persistence-rises-with-test-loss",
+    "sign-loss-figure-1",
+    "sign-loss-parallel-assignment",
+    "sign-loss-parallel-cost-matrix",
+    "sign-loss-parallel-sorting",
+    "transport-cells-on-100-cubed",
+}
+
+
+def test_empirical_claims_are_judged_on_several_values_but_for_a_known_few():
+    assert {n for n, c in CLAIMS.items() if not c.exact and 0 < c.rule.seeds < 3} == SINGLE
+
+
+def test_trends_are_weaker_than_what_is_accepted():
+    from shapeofloss.ledger.rules import condition
+
+    for name, claim in CLAIMS.items():
+        if claim.rule.trend:
+            (low, high, _), (weak_low, weak_high, _) = condition(claim.rule.accept), condition(claim.rule.trend)
+            assert weak_low <= low and high <= weak_high and not claim.exact, name
+
+
+def recorded_in(script: Path) -> set[str]:
+    """The identifiers of claims that stand in a notebook's code."""
+    names = {
+        node.value for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
+    }
+    return {name for name in names if name in CLAIMS}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_notebook_records_exactly_the_claims_that_name_it(script):
+    own = {name: claim for name, claim in CLAIMS.items() if claim.notebook == script.stem}
+    recorded = recorded_in(script)
+    assert recorded <= set(own)
+    testable = {name for name, claim in own.items() if not claim.not_testable}
+    assert testable <= recorded
+    assert not testable & {row["id"] for row in COMMITTED if row["verdict"] == "open"}
+
+
+def test_the_committed_ledger_has_one_row_per_claim_as_its_rule_judges_it():
+    assert json.loads(json.dumps(rebuilt(COMMITTED))) == COMMITTED
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
+    assert not [r["id"] for r in COMMITTED if r["notebook"] in notebooks and r["verdict"] == "open"]
+
+
+def test_the_summary_counts_every_row_once():
+    last = summary(COMMITTED).splitlines()[-1].split("|")
+    assert int(last[-2]) == len(COMMITTED) == sum(int(cell) for cell in last[2:-2])
