@@ -4,7 +4,8 @@ from functools import cache
 
 from scipy.optimize import linear_sum_assignment
 
-from shapeofloss.distributions.clouds import Floats, surfaces
+from shapeofloss.arrays import Floats
+from shapeofloss.distributions.clouds import surfaces
 from shapeofloss.transport.assignment.auction import auction
 from shapeofloss.transport.assignment.exact import cost_matrix
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 from shapeofloss.experiments.cells_and_crystals.crystals import Law, random_grains
 from shapeofloss.transport.cells.pixels import Grid, PowerCosts, solve
 from shapeofloss.transport.symbolic import keops

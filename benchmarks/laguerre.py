@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.spatial import ConvexHull
 
-from shapeofloss.distributions.clouds import Floats, uniform
+from shapeofloss.arrays import Floats
+from shapeofloss.distributions.clouds import uniform
 from shapeofloss.transport.cells import pixels
 from shapeofloss.transport.cells.laguerre import Cells, Domain
 

@@ -38,15 +38,15 @@ def training(depth: int, width: int, batch: int) -> Round:
     order = image_epochs(data.train_images, data.train_labels, batch=batch, augment=False, share=0.9, purpose="bench")
     epochs = [list(next(order(seed))) for seed in range(SEEDS)]
     models: list[nn.Module] = [network_for_digits(depth=depth, width=width, base=4, seed=n) for n in range(NETWORKS)]
-    optimisers = [SGD(model.parameters()) for model in models]
+    optimizers = [SGD(model.parameters()) for model in models]
     ensemble = Lanes(network_for_digits(depth=depth, width=width, base=4), NETWORKS)
-    optimiser, of = SGD([ensemble.theta]), torch.arange(NETWORKS) // (NETWORKS // SEEDS)
+    optimizer, of = SGD([ensemble.theta]), torch.arange(NETWORKS) // (NETWORKS // SEEDS)
 
     def together() -> None:
-        train_epoch_together(ensemble, optimiser, epochs, of, epoch=0)
+        train_epoch_together(ensemble, optimizer, epochs, of, epoch=0)
 
     def one_by_one() -> None:
-        for model, own, seed in zip(models, optimisers, of.tolist(), strict=True):
+        for model, own, seed in zip(models, optimizers, of.tolist(), strict=True):
             train_epoch(model, own, epochs[seed])
 
     return together, one_by_one

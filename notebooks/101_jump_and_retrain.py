@@ -25,7 +25,7 @@
 #
 # One answer is a slice: choose one or two directions, walk straight along them, and draw the loss. But the source expects
 # most of that space to be of negligible importance to training, if training can reach it at all; and a straight line
-# knows nothing of where training goes. Its proposal is to let the optimiser choose where to look:
+# knows nothing of where training goes. Its proposal is to let the optimizer choose where to look:
 #
 # 1. **jump** away from the minimum in a random direction;
 # 2. **retrain** from there;
@@ -225,7 +225,7 @@ ledger.record("landscape-jump-length", jumps)
 # %% [markdown]
 # ## The loop
 #
-# Here is the whole procedure, for the first direction of the first network. `retrain` trains with a fresh optimiser
+# Here is the whole procedure, for the first direction of the first network. `retrain` trains with a fresh optimizer
 # (stochastic gradient descent with momentum 0.9, as in the first training) on a fixed 90% of the training images, and
 # pauses where a point is to be recorded: at the jump itself (epoch 0), and after each epoch. All step sizes of one seed
 # share the direction and the order of the images, so that they differ in nothing but the distance.
@@ -356,7 +356,7 @@ by_step.round(3).rename_axis(columns="network")
 # epochs all sixteen trajectories are on one plateau, mostly between 0.01 and 0.1. It lies *above* the optimum, and
 # above the smallest jumps: after a few epochs of descent, if any, these go up (11 of 12 over the three networks), and
 # so the claim that retraining descends is *in trend* only. We think that the plateau is the noise floor of the
-# optimiser: the minimum was reached with a learning rate that had been cut three times, while retraining runs at a
+# optimizer: the minimum was reached with a learning rate that had been cut three times, while retraining runs at a
 # constant one, too coarse to settle so low. The next section tests this.
 #
 # **What surprised us.** Most of them do not come back. The largest jumps first travel outward for four or five epochs,

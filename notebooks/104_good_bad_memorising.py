@@ -234,7 +234,7 @@ figures.save(
 # %% [markdown]
 # **Reading the figure.** What a trajectory does is decided by the step size of its jump more than by the kind of minimum. The
 # smallest jumps, a quarter of the way, go *away*, around every kind, to two or three times their distance: at this rate the
-# noise of the optimiser carries them further than they had jumped. (`101_jump_and_retrain` shows the same in plain distances.)
+# noise of the optimizer carries them further than they had jumped. (`101_jump_and_retrain` shows the same in plain distances.)
 # The kinds differ in the large steps, and there by a few per cent: the good ones come a little nearer, the others move a
 # little outward within the first epochs, and stay there. Now clause by clause.
 #

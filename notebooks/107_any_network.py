@@ -14,14 +14,14 @@
 # **Question.** What does it take to look around the minimum of a network that nobody here has ever seen?
 #
 # **Source.** Horoi et al., *Exploring the geometry and topology of neural network loss landscapes*, section 3.1, whose
-# procedure asks for nothing but a loss, a minimum and an optimiser. **Time on a laptop.** Half a minute.
+# procedure asks for nothing but a loss, a minimum and an optimizer. **Time on a laptop.** Half a minute.
 #
 # The source looks at wide residual networks, and so do the other notebooks of this part. But the procedure is general: jump
 # in a filter-normalised direction, retrain, write down. So is the function behind it. Bring a `torch.nn.Module` that stands
 # at its minimum, the batches that it was trained on, and its loss; get back the record that all pictures and numbers of
 # this part are made of. To show that this is no figure of speech, we take two networks that have little in common with a
 # residual network: a small transformer, with everything that makes such a function hard (weights that are used twice,
-# dropout, batches that are dictionaries, another optimiser), and a recurrent one.
+# dropout, batches that are dictionaries, another optimizer), and a recurrent one.
 
 # %% tags=["parameters"]
 seed = 7  # of initial weights, batches, dropout
@@ -104,14 +104,14 @@ batches = [
 
 def trained(model):
     """Train a network where it stands, and return it ready for use."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     model.train()
     for _ in range(epochs):
         for k in torch.randperm(len(batches)):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss(model, batches[k])[0].backward()
-            optimiser.step()
+            optimizer.step()
         schedule.step()
     return model.eval()
 
@@ -126,13 +126,13 @@ with torch.no_grad():
 # ## One call
 #
 # Everything that was special about the network is in the two arguments that it is defined by, the model and the loss. The
-# optimiser of the retraining is given as a function from parameters to an optimiser; any that treats each number on its own
+# optimizer of the retraining is given as a function from parameters to an optimizer; any that treats each number on its own
 # will do, as AdamW does, since all sixteen trajectories are updated as one tensor.
 
 # %%
 before = {name: tensor.clone() for name, tensor in reader.state_dict().items()}
 around = {"loss": loss, "seeds": jump_seeds, "steps": steps, "epochs": states}
-adam = {"optimiser": lambda parameters: torch.optim.AdamW(parameters, lr=retrain_rate, weight_decay=0.01)}
+adam = {"optimizer": lambda parameters: torch.optim.AdamW(parameters, lr=retrain_rate, weight_decay=0.01)}
 record = sample_around(reader, batches, **around, **adam)
 print(f"{len(record.loss)} points; loss {record.optimum_loss:.4f} at the optimum, {record.loss.max():.2f} at most")
 
@@ -215,7 +215,7 @@ figures.save(
 # goes home, slowly: nearly all trajectories come nearer to the optimum by a few per cent, the small jumps more than the
 # large ones, and but for some of the largest without travelling outward first. For the residual networks of the other
 # notebooks, retrained at their own rates, the small jumps were those that went away. What retraining does thus depends on
-# the network or on its optimiser; this notebook does not tell the two apart. In the middle each
+# the network or on its optimizer; this notebook does not tell the two apart. In the middle each
 # direction is a ray, with its steps one behind the other and the loss rising outward; the trajectories are short
 # strokes, since their moves are small beside the jumps.
 #
@@ -255,13 +255,13 @@ ends.rename_axis("median return ratio after a jump of step").round(2)
 
 # %% [markdown]
 # **Exercise.** Retrain the transformer with `torch.optim.SGD` in place of AdamW, at rates from 0.001 to 0.1, and compare the
-# right panel. Which of the two, network or optimiser, decides whether small jumps come home?
+# right panel. Which of the two, network or optimizer, decides whether small jumps come home?
 #
 # **Exercise.** Bring a network of your own. Does its graph fall apart, too? How many neighbours does it take to join it?
 #
 # ## What differs from the source
 #
-# The networks, which the source does not have, and with them the optimiser, AdamW instead of stochastic gradient descent. The
+# The networks, which the source does not have, and with them the optimizer, AdamW instead of stochastic gradient descent. The
 # procedure is its own. Nothing of this notebook is judged in the ledger.
 
 # %%

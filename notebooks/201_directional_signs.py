@@ -284,7 +284,7 @@ for seed in seeds:
 ledger.record("sign-loss-gradients-vanish", share)
 
 # %% [markdown]
-# Nine in ten: most of the array tells an optimiser nothing. A small sharpness avoids that, at another price: for
+# Nine in ten: most of the array tells an optimizer nothing. A small sharpness avoids that, at another price: for
 # small $s$ the smoothed sign is just $s$ times the difference, so that DSL becomes the mean absolute error of the
 # *differences*, and a relative of the mean absolute error (MAE) of the values. We take pairs of random walks with
 # steps between 0.01 and 1, and ask how well the MAE of the values predicts DSL. (Walks with larger steps have more of

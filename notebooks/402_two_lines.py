@@ -42,7 +42,7 @@ samples = 1000  # points per line for exact transport
 gap_steps = 100  # of the generator
 warm_up = 200  # steps of the discriminator or critic before them
 critic_steps = 5  # for each step of the generator
-rate = 0.02  # of the generator's optimiser
+rate = 0.02  # of the generator's optimizer
 draws = 200  # random parameters and directions for theorem 1
 law_points = 1000  # points of data, and codes, for theorem 1
 times = [2, 10, 100, 1000, 10000]  # t of the sequences for theorem 2
@@ -464,7 +464,7 @@ ledger.record("adversarial-lines-w-samples", np.abs(relative))
 # appropriate. To test that, let the generator have $\theta$ as its only parameter, $G(u) = (\theta, u)$, start at
 # $\theta = 1$, and train it with each of the losses for the same number of steps. Five updates of the discriminator
 # or critic go before each of them, and 200 before the first, so that no one is caught unprepared. The generator
-# takes plain steps of gradient descent, as we want to see the objective's gradient and not what an optimiser makes
+# takes plain steps of gradient descent, as we want to see the objective's gradient and not what an optimizer makes
 # of it.
 
 # %%

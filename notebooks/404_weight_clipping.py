@@ -436,7 +436,7 @@ pd.DataFrame({"factor per layer": factors, "R^2": straight}).map(np.mean).round(
 # fifteen of 1 at the last hidden layer, and every layer multiplies it by about the same factor, 0.055 for $c =
 # 0.01$ and 37 for $c = 1$. On a logarithmic axis that is a straight line, to $R^2 = 0.997$ or better for every $c$;
 # so "exponentially" is meant literally. At the point itself, where the generator gets its gradient, $10^{-16}$ has
-# arrived in one case and $10^{17}$ in the other. Single precision can hold both, and an optimiser such as RMSProp
+# arrived in one case and $10^{17}$ in the other. Single precision can hold both, and an optimizer such as RMSProp
 # or Adam, which divides by the size of the gradient, does not mind a factor. It does mind $10^{-16}$: there is a
 # $10^{-8}$ in its denominator.
 #

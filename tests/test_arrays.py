@@ -107,5 +107,5 @@ def test_tensors_and_functions_pass_as_they_are_and_nothing_else():
     assert as_tensor(tensor, "x") is tensor and as_function(len, "loss") is len
     with pytest.raises(UserError, match=r"x is a ndarray; a tensor is needed: torch.as_tensor\(x\)"):
         as_tensor(VALUES, "x")
-    with pytest.raises(UserError, match="optimiser is a float; a function is needed, for example SGD"):
-        as_function(0.1, "optimiser", example="SGD")
+    with pytest.raises(UserError, match="optimizer is a float; a function is needed, for example SGD"):
+        as_function(0.1, "optimizer", example="SGD")

@@ -271,7 +271,7 @@ def test_a_training_repeats_from_its_seeds_and_watching_changes_nothing():
 
 
 def test_a_generators_update_leaves_the_critic_and_its_gradients_alone():
-    # The critic's optimiser sees gradients of its own loss only, and a frozen layer stays frozen.
+    # The critic's optimizer sees gradients of its own loss only, and a frozen layer stays frozen.
     generator, critic = Shift(1.0), perceptron((2, 4, 1), rng=source())
     critic[0].requires_grad_(False)
     before = critic[0].weight.clone()
@@ -458,7 +458,7 @@ def tiny(law=line, objective=WASSERSTEIN, critic=None, **settings):
         ),
         ({"prior": 2}, "prior is an int; a function"),
         ({"optimizer": torch.optim.SGD([torch.ones(1)], lr=1.0)}, "optimizer is a SGD; a function"),
-        ({"optimizer": lambda parameters: None}, "The optimiser is None"),
+        ({"optimizer": lambda parameters: None}, "The optimizer is None"),
         ({"critic": lambda x: x}, "The critic is <function"),
         ({"critic": nn.Flatten(0)}, "no parameter that requires gradients"),
         ({"critic": perceptron((2, 2), rng=source())}, r"scores of shape \(16, 2\); one for each is needed"),

@@ -295,7 +295,7 @@ def test_a_cluster_under_tls_computes_and_refuses_in_sentences(certificates, mar
 
 
 def test_a_client_without_a_certificate_ends_at_once(marks):
-    code = "from shapeofloss import compute; from tasks import squares; "
+    code = "from shapeofloss.engine import compute; from tasks import squares; "
     code += "compute.map(squares, [{'count': 1}], 'tls://127.0.0.1:1')"
     paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{SRC}"}
     began = time.monotonic()

@@ -50,7 +50,7 @@ def test_a_worker_that_dies_is_explained_and_what_is_done_is_kept(marks, monkeyp
 def test_workers_end_when_their_parent_is_killed(marks, tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(
-        "from shapeofloss import compute\nfrom tasks import squares\n"
+        "from shapeofloss.engine import compute\nfrom tasks import squares\n"
         "if __name__ == '__main__':\n    compute.map(squares, [{'count': n, 'sleep': 60} for n in (1, 2)])\n",
         encoding="utf-8",
     )

@@ -105,13 +105,13 @@ def ensemble_for(way, models, loss=cross_entropy):
 
 def trained(ensemble, batches, of, decays, steps=2):
     """Take steps of SGD and return the losses before each, shape (M, steps)."""
-    optimiser = torch.optim.SGD([ensemble.theta], lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    optimizer = torch.optim.SGD([ensemble.theta], lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     own = ensemble.per_network(decays)
     losses = []
     for _ in range(steps):
         losses.append(ensemble.backward(batches, of))
         ensemble.theta.grad.addcmul_(own, ensemble.theta.detach())
-        optimiser.step()
+        optimizer.step()
     return torch.stack(losses, dim=1)
 
 

@@ -95,13 +95,13 @@ def loop_of_a_reader(data, network, *, epochs, batch, learning_rate):
     """Train one network by `torch.optim.SGD`, one minibatch after another, without a fall of the learning rate."""
     labels = random_labels(data.train_labels, network["seed"]) if network.get("random_labels") else data.train_labels
     model = network_for_digits(depth=10, width=1, base=2, seed=network["seed"])
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         model.parameters(), lr=learning_rate, momentum=0.9, weight_decay=network["weight_decay"]
     )
     stream = image_epochs(data.train_images, labels, batch=batch, augment=network["augment"], purpose="training")(
         network["seed"]
     )
-    return model, labels, [train_epoch(model, optimiser, next(stream)) for _ in range(epochs)]
+    return model, labels, [train_epoch(model, optimizer, next(stream)) for _ in range(epochs)]
 
 
 @pytest.mark.parametrize("number", range(3))

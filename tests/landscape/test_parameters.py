@@ -24,9 +24,9 @@ def test_training_after_loading_leaves_the_vector_alone(model):
     flat = flatten(model)
     before = flat.clone()
     load_parameters(model, flat)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model(torch.ones(2, 1, 8, 8)).square().sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert torch.equal(flat, before) and not torch.equal(flatten(model), before)
 
 

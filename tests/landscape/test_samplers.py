@@ -229,20 +229,20 @@ def test_residual_networks_may_have_batches_of_different_sizes(data, model):
 
 
 def by_hand(model, batches, loss, *, seed, step, epochs, make=None):
-    """Jump and retrain one network with `loss.backward()` and an optimiser of its own; return vectors and losses."""
+    """Jump and retrain one network with `loss.backward()` and an optimizer of its own; return vectors and losses."""
     own = copy.deepcopy(model)
     load_parameters(own, flatten(model) + step * direction_of(model, seed))
-    optimiser = (make or (lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9, weight_decay=1e-3)))(
+    optimizer = (make or (lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9, weight_decay=1e-3)))(
         [parameter for parameter in own.parameters() if parameter.requires_grad]
     )
     vectors, stream = [flatten(own)], epochs_of(batches)(seed)
     own.train()
     for _ in range(epochs - 1):
         for batch in next(stream):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             value = loss(own, batch)
             (value[0] if isinstance(value, tuple) else value).backward()
-            optimiser.step()
+            optimizer.step()
         vectors.append(flatten(own))
     return torch.stack(vectors)
 
@@ -305,12 +305,12 @@ def test_frozen_weights_do_not_move_and_are_no_part_of_the_landscape():
     assert record.norm == pytest.approx(flatten(model).norm().item(), rel=1e-6) and len(flatten(model)) == 26
 
 
-def test_any_elementwise_optimiser_may_be_used():
+def test_any_elementwise_optimizer_may_be_used():
     def adam(parameters):
         return torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.1)
 
     model, batches = mlp(), classified()
-    record = sample_around(model, batches, seeds=[0, 1], steps=[0.5], epochs=4, optimiser=adam)
+    record = sample_around(model, batches, seeds=[0, 1], steps=[0.5], epochs=4, optimizer=adam)
     vectors = torch.cat(
         [by_hand(model, batches, cross_entropy, seed=seed, step=0.5, epochs=4, make=adam) for seed in (0, 1)]
     )
@@ -318,7 +318,7 @@ def test_any_elementwise_optimiser_may_be_used():
     np.testing.assert_allclose(record.gram, exact @ exact.T, rtol=1e-3, atol=1e-5)
     with pytest.raises(UserError, match=r"epoch 1 at learning_rate 1e\+38"):
         sample_around(
-            model, batches, seeds=[0], epochs=2, optimiser=lambda parameters: torch.optim.SGD(parameters, lr=1e38)
+            model, batches, seeds=[0], epochs=2, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e38)
         )
 
 
@@ -469,7 +469,7 @@ def test_a_frozen_network_and_one_without_filters_are_refused():
         ({"loss": lambda model, batch: 0.5}, "The loss returns float"),
         ({"loss": lambda model, batch: (model(batch[0]).mean(), 0.5)}, "The loss returns Tensor and float"),
         ({"loss": lambda model, batch: [model(batch[0]).mean()]}, "The loss returns list"),
-        ({"optimiser": torch.optim.SGD(mlp().parameters(), lr=0.1)}, "optimiser is a SGD; a function is needed"),
+        ({"optimizer": torch.optim.SGD(mlp().parameters(), lr=0.1)}, "optimizer is a SGD; a function is needed"),
         ({"sampling": "line", "counts": (2, 2)}, r"A line has 1 count, one for each axis, not \[2, 2\]"),
         ({"sampling": "plane", "counts": (2,)}, r"A plane has 2 counts, one for each axis, not \[2\]"),
         ({"batches": []}, "There is no batch: give at least one"),
@@ -542,15 +542,15 @@ def test_the_memory_estimate_counts_what_is_held():
     model, points, networks = mlp(), 12, 6
 
     def watched(parameters):
-        optimiser = torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
-        held.append((parameters[0], optimiser))
-        return optimiser
+        optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+        held.append((parameters[0], optimizer))
+        return optimizer
 
     record = sample_around(
-        model, classified(), seeds=range(3), steps=STEPS, epochs=2, optimiser=watched, recorder=recorders
+        model, classified(), seeds=range(3), steps=STEPS, epochs=2, optimizer=watched, recorder=recorders
     )
-    theta, optimiser = held[0]
-    momentum = optimiser.state[theta]["momentum_buffer"]
+    theta, optimizer = held[0]
+    momentum = optimizer.state[theta]["momentum_buffer"]
     copy_under_way = theta.detach().clone()
     trained = sum(tensor.nbytes for tensor in (theta, theta.grad, momentum, copy_under_way))
     displacements = sum(displacement.nbytes for displacement in recorders[0]._displacements)

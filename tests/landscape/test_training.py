@@ -102,9 +102,9 @@ def test_an_epoch_takes_one_step_for_each_batch_in_training_mode(data):
         total -= np.log((probability * truth).sum(axis=1)).sum()
         velocity = 0.8 * velocity + (probability - truth).T @ inputs / len(inputs) + 0.3 * theta
         theta = theta - 0.1 * velocity
-    optimiser = torch.optim.SGD(model.eval().parameters(), lr=0.1, momentum=0.8, weight_decay=0.3)
+    optimizer = torch.optim.SGD(model.eval().parameters(), lr=0.1, momentum=0.8, weight_decay=0.3)
     model[1].weight.grad = torch.ones(10, 64)
-    assert train_epoch(model, optimiser, batches) == pytest.approx(total / 40, rel=1e-5)
+    assert train_epoch(model, optimizer, batches) == pytest.approx(total / 40, rel=1e-5)
     np.testing.assert_allclose(model[1].weight.detach(), theta, rtol=1e-4, atol=1e-6)
     assert model.training
 

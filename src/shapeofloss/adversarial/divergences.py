@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
-from shapeofloss.arrays import as_count, as_floats, as_function, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
 from shapeofloss.errors import UserError, unknown
 
 Function = Callable[[Floats], Floats]

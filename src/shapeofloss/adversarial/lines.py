@@ -22,8 +22,7 @@ from shapeofloss.adversarial.training import (
     train,
     train_critic,
 )
-from shapeofloss.arrays import as_count, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_number
 from shapeofloss.distributions.toys import Sampler, seeded_source
 from shapeofloss.errors import UserError, unknown
 
@@ -250,7 +249,7 @@ def close_gap(
         objective: As for `read_distance`.
         theta: Separation at the start.
         seed: Of weights and samples.
-        method: The generator's optimiser: `sgd`, or `adam`, which divides gradients by their size.
+        method: The generator's optimizer: `sgd`, or `adam`, which divides gradients by their size.
         rate: Its learning rate.
         steps: Of the generator.
         warm_up: Updates of the critic before the first of them.

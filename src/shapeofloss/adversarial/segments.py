@@ -14,8 +14,8 @@ from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms, inp
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.distributions.toys import Mixture, choices, seeded_source
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment

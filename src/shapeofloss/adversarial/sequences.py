@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shapeofloss.adversarial.divergences import jsd, kl
-from shapeofloss.arrays import as_count
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count
 from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.errors import unknown
 

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, refuse_mixed_scores, scores_of
-from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
+from shapeofloss.arrays import Floats, as_count, as_function, as_number, as_tensor
 from shapeofloss.distributions.toys import Sampler, as_source, normal
 from shapeofloss.errors import UserError
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ def train(
         sampler: The data: returns a batch, from its size and a source of random numbers.
         objective: Such as `GAN`, `NON_SATURATING`, `WASSERSTEIN`.
         steps: Updates of the generator, at least 1.
-        optimizer: Makes the critic's optimiser from its parameters, for example
+        optimizer: Makes the critic's optimizer from its parameters, for example
             `partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))`.
         generator_optimizer: Makes the generator's; as the critic's by default.
         critic_steps: Updates of the critic for each of the generator, at least 1, each on new batches.
@@ -390,19 +389,19 @@ def seeded(seed: int, *models: nn.Module) -> Iterator[torch.Generator]:
 
 
 def _made(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    """Return an optimiser of a model's parameters."""
+    """Return an optimizer of a model's parameters."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"The {type(model).__name__} has no parameter that requires gradients: nothing can be trained.")
     as_function(optimizer, "optimizer", example="partial(torch.optim.Adam, lr=1e-3)")
     try:
         return _as_optimizer(optimizer(model.parameters()))
     except (TypeError, ValueError) as error:  # a learning rate below 0, for example
-        raise UserError(f"The optimiser cannot be made: {error}") from error
+        raise UserError(f"The optimizer cannot be made: {error}") from error
 
 
 def _as_optimizer(made: Any) -> torch.optim.Optimizer:
     if not all(hasattr(made, name) for name in ("step", "zero_grad", "param_groups")):
-        raise UserError(f"The optimiser is {made!r}; one of torch.optim is needed, made of the model's parameters.")
+        raise UserError(f"The optimizer is {made!r}; one of torch.optim is needed, made of the model's parameters.")
     optimizer: torch.optim.Optimizer = made
     return optimizer
 

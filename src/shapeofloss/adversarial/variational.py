@@ -18,8 +18,7 @@ from shapeofloss.adversarial.divergences import Divergence, row
 from shapeofloss.adversarial.fgan import charge, objective, reward
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import train_critic
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.gaussians import as_gaussian
 from shapeofloss.distributions.toys import Sampler, choices, seeded_source
 from shapeofloss.errors import UserError

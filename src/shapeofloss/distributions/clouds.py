@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shapeofloss.arrays import Floats as Floats
-from shapeofloss.arrays import as_floats
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
 
 

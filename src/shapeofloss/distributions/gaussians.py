@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 from scipy.special import expit, ndtri
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 
 Metric = Callable[[Floats], Floats]  # points (..., 2) to symmetric matrices (..., 2, 2)

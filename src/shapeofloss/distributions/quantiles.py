@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from shapeofloss.arrays import as_count, as_floats, as_function, as_number
-from shapeofloss.distributions.clouds import Floats, as_weights
+from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
+from shapeofloss.distributions.clouds import as_weights
 from shapeofloss.errors import UserError
 
 Quantiles = Callable[[Floats, Floats], Floats]

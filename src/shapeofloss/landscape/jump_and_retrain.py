@@ -31,7 +31,7 @@ def retrain(
 ) -> Iterator[int]:
     """Train a network from where it is, and pause where a point is to be recorded.
 
-    The optimiser is stochastic gradient descent with a constant learning rate, and starts without momentum. What it
+    The optimizer is stochastic gradient descent with a constant learning rate, and starts without momentum. What it
     sees, and in which order, depends on the seed only: it is the same for all step sizes.
 
     Args:
@@ -55,9 +55,9 @@ def retrain(
         data.train_images, data.train_labels, batch=batch, augment=augment, share=share, purpose="retraining"
     )
     stream = order(seed)
-    optimiser = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     yield 0
     for epoch in range(1, epochs):
-        loss = train_epoch(model, optimiser, next(stream))
+        loss = train_epoch(model, optimizer, next(stream))
         check_finite(loss, epoch=epoch, learning_rate=learning_rate)
         yield epoch

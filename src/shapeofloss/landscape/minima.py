@@ -163,7 +163,7 @@ def train_minima(
     ensemble = ensemble_of(model, cross_entropy, len(models), example=(images.train_images, labels[0]))
     ensemble.load(torch.stack([flatten(each).to(place) for each in models]))
     decay = ensemble.per_network([network["weight_decay"] for network in networks])
-    optimiser = torch.optim.SGD([ensemble.theta], lr=learning_rate, momentum=momentum)
+    optimizer = torch.optim.SGD([ensemble.theta], lr=learning_rate, momentum=momentum)
     falls = [max(1, round(fraction * epochs)) for fraction in milestones]
     streams = [
         image_epochs(
@@ -180,18 +180,18 @@ def train_minima(
     state = checkpoint.load() if checkpoint else None
     began = 0
     if state is not None:
-        began = resume(ensemble, optimiser, streams, state)
+        began = resume(ensemble, optimizer, streams, state)
         history[:] = state["history"]
     for epoch in range(began, epochs):
-        optimiser.param_groups[0]["lr"] = learning_rate * gamma ** sum(epoch >= fall for fall in falls)
-        losses = train_epoch(ensemble, optimiser, [next(s) for s in streams], of, epoch=epoch, decay=decay)
+        optimizer.param_groups[0]["lr"] = learning_rate * gamma ** sum(epoch >= fall for fall in falls)
+        losses = train_epoch(ensemble, optimizer, [next(s) for s in streams], of, epoch=epoch, decay=decay)
         for network, loss in zip(networks, losses.tolist(), strict=True):
             what = f"The loss of WRN {depth}-{width} with {dict(network)}, batch {batch},"
             if not keep_going:
                 check_finite(loss, what=what, epoch=epoch + 1, learning_rate=learning_rate)
         history[:, epoch] = losses
         if checkpoint and checkpoint.due():
-            checkpoint.save({**state_of(ensemble, optimiser, epoch + 1, epoch + 1), "history": history})
+            checkpoint.save({**state_of(ensemble, optimizer, epoch + 1, epoch + 1), "history": history})
     vectors = ensemble.vectors()
     trained, tested = [], []
     for vector, own in zip(vectors, labels, strict=True):

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 
-Array = NDArray[np.float64]
 Edges = NDArray[np.int64]
 
 
@@ -24,12 +23,12 @@ class Diagrams:
         cycles: Births of the independent cycles, which never die since triangles are not filled, shape (k,).
     """
 
-    components: Array
-    essential: Array
-    cycles: Array
+    components: Floats
+    essential: Floats
+    cycles: Floats
 
 
-def neighbour_edges(distances: Array, *, neighbours: int) -> Edges:
+def neighbour_edges(distances: Floats, *, neighbours: int) -> Edges:
     """Join two points if one of them is among the nearest others of the other.
 
     Args:
@@ -54,7 +53,7 @@ def neighbour_edges(distances: Array, *, neighbours: int) -> Edges:
     return np.unique(pairs, axis=0)
 
 
-def released_edges(potential: Array, *, neighbours: int) -> Edges:
+def released_edges(potential: Floats, *, neighbours: int) -> Edges:
     """Join each point to those where its row of PHATE's potential is largest, as the released code of the source does.
 
     The potential is minus the logarithm of a probability: its largest entries belong to the points that a random walk
@@ -124,7 +123,7 @@ def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
     return Diagrams(merged[np.lexsort(merged.T[::-1])], np.sort(heights[roots]), np.sort(enters[closing]))
 
 
-def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool = False) -> Array:
+def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool = False) -> Floats:
     """Return the diagram of one dimension, all points finite.
 
     Args:
@@ -213,7 +212,7 @@ def betti_numbers(vertices: int, edges: Edges) -> tuple[int, int]:
     return vertices - rank, len(edges) - rank
 
 
-def rips_diagrams(points: Array) -> list[Array]:
+def rips_diagrams(points: Floats) -> list[Floats]:
     """Return the finite points of the Vietoris-Rips diagrams of points in space, in dimensions 0 and 1.
 
     Args:
@@ -238,7 +237,7 @@ def rips_diagrams(points: Array) -> list[Array]:
     return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in found]
 
 
-def _matrix(values: ArrayLike, neighbours: int, *, others: int) -> Array:
+def _matrix(values: ArrayLike, neighbours: int, *, others: int) -> Floats:
     """Return a square matrix whose rows have enough entries for so many neighbours."""
     matrix = as_floats(values, "The matrix of distances", shape=("n", "n"))
     count = len(matrix)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 
-Array = NDArray[np.float64]
 DISCONNECTED = "Graph is disconnected"  # told by `components` instead: trajectories that start apart are often apart
 
 
@@ -27,13 +26,13 @@ class Diffusion:
     """
 
     t: int
-    operator: Array
-    potential: Array
+    operator: Floats
+    potential: Floats
     components: int
 
 
 def phate_embedding(
-    distances: Array,
+    distances: Floats,
     *,
     dimensions: int = 2,
     knn: int = 5,
@@ -41,7 +40,7 @@ def phate_embedding(
     t: int | Literal["auto"] = "auto",
     mds_distance: Literal["cosine", "euclidean"] = "cosine",
     seed: int,
-) -> tuple[Array, Diffusion]:
+) -> tuple[Floats, Diffusion]:
     """Embed points by PHATE, given the distances between them.
 
     Args:
@@ -73,7 +72,7 @@ def phate_embedding(
 
 
 def diffusion_between(
-    distances: Array, *, knn: int = 5, decay: float = 40, t: int | Literal["auto"] = "auto"
+    distances: Floats, *, knn: int = 5, decay: float = 40, t: int | Literal["auto"] = "auto"
 ) -> Diffusion:
     """Let PHATE's random walk go, without making a picture of it.
 
@@ -87,7 +86,7 @@ def diffusion_between(
     return _diffusion(_fitted(distances, knn, decay, t), t)
 
 
-def _fitted(distances: Array, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
+def _fitted(distances: Floats, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
     distances = as_distances(distances)
     as_count(knn, "knn", at_most=max(len(distances) - 2, 0))
     decay = as_number(decay, "decay", above=0)
@@ -117,7 +116,7 @@ def _diffusion(phate: Any, t: int | Literal["auto"]) -> Diffusion:
     return Diffusion(steps, phate.diff_op, potential, phate.graph.n_connected_components)
 
 
-def as_distances(distances: ArrayLike) -> Array:
+def as_distances(distances: ArrayLike) -> Floats:
     """Return distances that are symmetric to the last bit, with a zero diagonal.
 
     Raises:

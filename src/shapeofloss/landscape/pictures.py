@@ -14,17 +14,16 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import mannwhitneyu, spearmanr
 
-from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.landscape.phate import as_distances, phate_embedding
 
-Array = NDArray[np.float64]
 Labels = NDArray[Any]
 Method = Literal["phate_cosine", "phate_euclidean", "pca", "tsne", "umap"]
 View = Literal["plain", "origin", "mean"]
 
 
-def seen(inner_products: Array, view: View) -> Array:
+def seen(inner_products: Floats, view: View) -> Floats:
     """Return the inner products of points, or of the unit vectors that point to them from somewhere.
 
     Args:
@@ -50,7 +49,7 @@ def seen(inner_products: Array, view: View) -> Array:
     return units
 
 
-def distances_between(inner_products: Array, view: View) -> Array:
+def distances_between(inner_products: Floats, view: View) -> Floats:
     """Return Euclidean distances of plain points, else one minus the cosine of the angles between points.
 
     Args:
@@ -66,7 +65,7 @@ def distances_between(inner_products: Array, view: View) -> Array:
     return np.sqrt(squared) if view == "plain" else squared / 2
 
 
-def _square(values: ArrayLike, name: str) -> Array:
+def _square(values: ArrayLike, name: str) -> Floats:
     """Return a symmetric matrix of finite numbers."""
     matrix = as_floats(values, name, shape=("n", "n"), empty=False)
     if matrix.shape[0] != matrix.shape[1]:
@@ -76,7 +75,7 @@ def _square(values: ArrayLike, name: str) -> Array:
     return matrix
 
 
-def _drawn(picture: ArrayLike) -> Array:
+def _drawn(picture: ArrayLike) -> Floats:
     """Return the points of a picture."""
     return as_floats(picture, "picture", shape=("n", "d"), empty=False)
 
@@ -91,7 +90,7 @@ def _labels(labels: ArrayLike, name: str, count: int) -> Labels:
     return found
 
 
-def _centred(inner_products: Array) -> Array:
+def _centred(inner_products: Floats) -> Floats:
     means = inner_products.mean(axis=0)
     # The sum of the two indices comes first, so that rounding keeps the matrix symmetric.
     return inner_products - (means[:, None] + means) + means.mean()
@@ -100,7 +99,7 @@ def _centred(inner_products: Array) -> Array:
 # ----- pictures
 
 
-def pca_embedding(inner_products: Array, *, dimensions: int = 2, equal: bool = False) -> Array:
+def pca_embedding(inner_products: Floats, *, dimensions: int = 2, equal: bool = False) -> Floats:
     """Place points by their first principal components, found from inner products.
 
     Args:
@@ -123,7 +122,7 @@ def pca_embedding(inner_products: Array, *, dimensions: int = 2, equal: bool = F
     return np.asarray(first * signs * (np.sqrt(len(values)) if equal else lengths))
 
 
-def tsne_embedding(distances: Array, *, perplexity: float, seed: int) -> Array:
+def tsne_embedding(distances: Floats, *, perplexity: float, seed: int) -> Floats:
     """Place points by t-SNE, from a random start.
 
     Args:
@@ -150,7 +149,7 @@ def tsne_embedding(distances: Array, *, perplexity: float, seed: int) -> Array:
         return np.asarray(tsne.fit_transform(distances), np.float64)
 
 
-def umap_embedding(distances: Array, *, neighbours: int, seed: int) -> Array:
+def umap_embedding(distances: Floats, *, neighbours: int, seed: int) -> Floats:
     """Place points by UMAP, with the library's defaults otherwise.
 
     Args:
@@ -182,7 +181,7 @@ def umap_embedding(distances: Array, *, neighbours: int, seed: int) -> Array:
 
 def draw(
     *,
-    inner_products: Array,
+    inner_products: Floats,
     method: Method,
     view: View,
     neighbours: int = 5,
@@ -236,7 +235,7 @@ def draw(
 # ----- what a picture keeps
 
 
-def neighbour_graph(picture: Array, *, neighbours: int) -> csr_array:
+def neighbour_graph(picture: Floats, *, neighbours: int) -> csr_array:
     """Join each point to its nearest others in a picture; an edge of one direction counts for both.
 
     Args:
@@ -256,7 +255,7 @@ def neighbour_graph(picture: Array, *, neighbours: int) -> csr_array:
     return graph.maximum(graph.T)
 
 
-def pieces(picture: Array, *, neighbours: int) -> int:
+def pieces(picture: Floats, *, neighbours: int) -> int:
     """Count the connected pieces of the symmetric graph of nearest neighbours in a picture.
 
     Args:
@@ -265,7 +264,7 @@ def pieces(picture: Array, *, neighbours: int) -> int:
     return int(connected_components(neighbour_graph(picture, neighbours=neighbours), directed=False)[0])
 
 
-def share_whole(picture: Array, trajectory: Labels, *, neighbours: int = 10) -> float:
+def share_whole(picture: Floats, trajectory: Labels, *, neighbours: int = 10) -> float:
     """Return the share of trajectories that are in one piece: whose own states, among themselves, stay connected.
 
     Args:
@@ -286,7 +285,7 @@ def share_whole(picture: Array, trajectory: Labels, *, neighbours: int = 10) -> 
     return float(np.mean(whole))
 
 
-def order_within(picture: Array, trajectory: Labels, epoch: Labels) -> float:
+def order_within(picture: Floats, trajectory: Labels, epoch: Labels) -> float:
     """Return how well distances within a trajectory follow the epochs between its states.
 
     Args:
@@ -305,7 +304,7 @@ def order_within(picture: Array, trajectory: Labels, epoch: Labels) -> float:
     return float(np.median([_spearman(pdist(picture[of]), pdist(epoch[of, None].astype(float))) for of in own]))
 
 
-def relations_between(picture: Array, inner_products: Array, trajectory: Labels) -> float:
+def relations_between(picture: Floats, inner_products: Floats, trajectory: Labels) -> float:
     """Return how well distances between the means of trajectories follow those between the means of the points.
 
     Args:
@@ -329,7 +328,7 @@ def relations_between(picture: Array, inner_products: Array, trajectory: Labels)
     return _spearman(pdist(averaging @ picture), true)
 
 
-def room_within(picture: Array, trajectory: Labels) -> float:
+def room_within(picture: Floats, trajectory: Labels) -> float:
     """Return the share of a picture's variance that is movement within trajectories.
 
     Args:
@@ -351,7 +350,7 @@ def room_within(picture: Array, trajectory: Labels) -> float:
     return float(1 - means[index].var(axis=0).sum() / picture.var(axis=0).sum())
 
 
-def successive_nearer(picture: Array, trajectory: Labels, epoch: Labels) -> float:
+def successive_nearer(picture: Floats, trajectory: Labels, epoch: Labels) -> float:
     """Return the probability that two successive states lie nearer in the picture than two random states.
 
     Args:
@@ -374,7 +373,7 @@ def successive_nearer(picture: Array, trajectory: Labels, epoch: Labels) -> floa
     return float(mannwhitneyu(every, steps, method="asymptotic").statistic) / (len(every) * len(steps))
 
 
-def rank_agreement(picture: Array, distances: Array, *, apart: Labels | None = None) -> float:
+def rank_agreement(picture: Floats, distances: Floats, *, apart: Labels | None = None) -> float:
     """Return the Spearman correlation of distances in the picture with given ones, over pairs of points.
 
     Args:
@@ -393,7 +392,7 @@ def rank_agreement(picture: Array, distances: Array, *, apart: Labels | None = N
     return _spearman(pdist(picture)[counted], squareform(distances, checks=False)[counted])
 
 
-def _spearman(first: Array, second: Array) -> float:
+def _spearman(first: Floats, second: Floats) -> float:
     """Return Spearman's correlation; zero if one side does not vary, since it then tells nothing of the other.
 
     Raises:
@@ -407,7 +406,7 @@ def _spearman(first: Array, second: Array) -> float:
 
 
 def sample_scores(
-    picture: Array, *, inner_products: Array, trajectory: Labels, epoch: Labels, direction: Labels
+    picture: Floats, *, inner_products: Floats, trajectory: Labels, epoch: Labels, direction: Labels
 ) -> dict[str, float]:
     """Return the numbers that describe what a picture of jump-and-retrain samples keeps.
 

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapeofloss.arrays import as_floats, as_number, as_tensor
+from shapeofloss.arrays import Floats, as_floats, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
 
-Array = NDArray[np.float64]
 Centre = Literal["origin", "mean", "optimum"]
 COLUMNS = 8192  # of parameters that are converted to double precision at a time
 
@@ -49,20 +48,20 @@ class Record:
     coefficients, negative on the far side of a line. Where a loss gives no accuracy, accuracies are not a number.
     """
 
-    gram: Array
-    along: Array
+    gram: Floats
+    along: Floats
     norm: float
-    loss: Array
-    accuracy: Array
+    loss: Floats
+    accuracy: Floats
     seed: NDArray[np.int64]
-    step: Array
+    step: Floats
     epoch: NDArray[np.int64]
-    coefficients: Array
+    coefficients: Floats
     optimum_loss: float
     optimum_accuracy: float
-    held_out_loss: Array = field(default_factory=lambda: np.empty(0))
+    held_out_loss: Floats = field(default_factory=lambda: np.empty(0))
 
-    def inner_products(self, centre: Centre = "origin") -> Array:
+    def inner_products(self, centre: Centre = "origin") -> Floats:
         """Return the inner products of the points as seen from a centre, shape (n, n).
 
         Args:
@@ -80,21 +79,21 @@ class Record:
                 return self.gram
         raise unknown("centre", centre, ("origin", "mean", "optimum"))
 
-    def centred_gram(self) -> Array:
+    def centred_gram(self) -> Floats:
         """Return the inner products of the points minus their mean, shape (n, n)."""
         means = self.gram.mean(axis=0)
         return self.gram - (means[:, None] + means) + means.mean()
 
-    def distances(self) -> Array:
+    def distances(self) -> Floats:
         """Return the Euclidean distances between points, shape (n, n), symmetric with a zero diagonal."""
         squares = np.diag(self.gram)
         return np.sqrt(np.maximum(squares[:, None] + squares - 2 * self.gram, 0))
 
-    def distance_to_optimum(self) -> Array:
+    def distance_to_optimum(self) -> Floats:
         """Return the Euclidean distance of each point to the optimum, shape (n,)."""
         return np.sqrt(np.diag(self.gram))
 
-    def cosine_distances(self, centre: Centre = "origin") -> Array:
+    def cosine_distances(self, centre: Centre = "origin") -> Floats:
         """Return one minus the cosine of the angle between points, shape (n, n), symmetric with a zero diagonal.
 
         Args:
@@ -116,7 +115,7 @@ class Record:
         np.fill_diagonal(distances, 0)
         return distances
 
-    def cosine_distance_to_optimum(self) -> Array:
+    def cosine_distance_to_optimum(self) -> Floats:
         """Return one minus the cosine of the angle, at the origin, between each point and the optimum, shape (n,).
 
         Raises:
@@ -150,7 +149,7 @@ class Record:
         variances = self._variances()
         return float(variances.sum() ** 2 / (variances**2).sum())
 
-    def _variances(self) -> Array:
+    def _variances(self) -> Floats:
         """Return the variances lambda_i of the principal components, times n, largest first."""
         variances = np.maximum(np.linalg.eigvalsh(self.centred_gram())[::-1], 0)
         if not variances.any():
@@ -281,7 +280,7 @@ class Recorder:
             held_out_loss=np.array([self._held_out[n] for n in order] if self._held_out else [], np.float64),
         )
 
-    def products_with(self, vectors: NDArray[Any]) -> Array:
+    def products_with(self, vectors: NDArray[Any]) -> Floats:
         """Return inner products of the displacements, in the record's order, with vectors of shape (q, P) or (P,).
 
         Returns:
@@ -301,7 +300,7 @@ class Recorder:
         return sorted(range(len(self._labels)), key=lambda n: first[self._labels[n][2:4]])
 
     @staticmethod
-    def _products(displacements: list[NDArray[np.float32]]) -> Array:
+    def _products(displacements: list[NDArray[np.float32]]) -> Floats:
         """Return the displacements' inner products with each other, a block of columns at a time."""
         gram = np.zeros((len(displacements),) * 2)
         for start in range(0, len(displacements[0]), COLUMNS):

@@ -25,7 +25,7 @@ from shapeofloss.landscape.randomness import generator_for, seed_all
 from shapeofloss.landscape.record import Record, Recorder
 from shapeofloss.landscape.training import check_finite
 
-Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+Optimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 NETWORKS = 16  # points whose loss is evaluated together
 SEEDS, STEPS, EPOCHS = (0, 1, 2, 3), (0.25, 0.5, 0.75, 1.0), 40  # section 3.1: 640 points
 
@@ -182,7 +182,7 @@ def jump_and_retrain(
     learning_rate: float = 0.01,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
-    optimiser: Optimiser | None = None,
+    optimizer: Optimizer | None = None,
     order: Epochs | None = None,
     recorder: list[Recorder] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -198,7 +198,7 @@ def jump_and_retrain(
         steps: Step sizes of the jumps, in multiples of the filter-normalised direction.
         epochs: States per trajectory: the jump point, and one after each of epochs - 1 epochs; at least 1.
         learning_rate, momentum, weight_decay: Of stochastic gradient descent, constant, starting without momentum.
-        optimiser: Instead of these, a function from parameters to an element-wise optimiser, such as AdamW.
+        optimizer: Instead of these, a function from parameters to an element-wise optimizer, such as AdamW.
         order: Instead of the batches in a random order, a function from a seed to its epochs.
         recorder: A list that gets the recorder, for those who need more than the record.
         checkpoint: Takes the state after each epoch, and gives the one to go on from.
@@ -211,8 +211,8 @@ def jump_and_retrain(
     """
     seeds, steps = as_seeds(seeds), as_steps(steps)
     as_count(epochs, "epochs")
-    if optimiser is not None:
-        as_function(optimiser, "optimiser", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
+    if optimizer is not None:
+        as_function(optimizer, "optimizer", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
     for value, what in ((learning_rate, "learning_rate"), (momentum, "momentum"), (weight_decay, "weight_decay")):
         as_number(value, what, at_least=0)
     labels = list(itertools.product(seeds, steps))
@@ -223,7 +223,7 @@ def jump_and_retrain(
     sizes = torch.tensor(list(steps), dtype=directions.dtype, device=directions.device)
     ensemble = around.ensemble(len(labels))
     ensemble.load(around.optimum + (sizes[:, None] * directions[:, None]).flatten(0, 1))
-    make = optimiser or (
+    make = optimizer or (
         lambda parameters: torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     )
     training = make([ensemble.theta])
@@ -253,7 +253,7 @@ def jump_and_retrain(
 
 def train_epoch(
     ensemble: Ensemble,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     streams: Sequence[Iterable[Batch]],
     of: Tensor,
     *,
@@ -263,11 +263,11 @@ def train_epoch(
     """Take one step for each batch of the streams, in step.
 
     Args:
-        ensemble, optimiser: The networks, and what updates `ensemble.theta`.
+        ensemble, optimizer: The networks, and what updates `ensemble.theta`.
         streams: Different streams of batches, equally long.
         of: For each network the number of its stream, shape (M,).
         epoch: Fixes what dropout drops.
-        decay: Weight decay of each network, shaped as by `per_network`; for one that all share, use the optimiser's.
+        decay: Weight decay of each network, shaped as by `per_network`; for one that all share, use the optimizer's.
     Returns:
         The mean loss of each network at the time of its batches, by numbers of examples, shape (M,).
     Raises:
@@ -281,7 +281,7 @@ def train_epoch(
         if decay is not None:
             assert ensemble.theta.grad is not None
             ensemble.theta.grad.addcmul_(decay, ensemble.theta.detach())
-        optimiser.step()
+        optimizer.step()
         sizes = torch.tensor([examples(batch) for batch in batches])[of]
         total += losses.cpu().double() * sizes
         count += sizes
@@ -290,15 +290,15 @@ def train_epoch(
     return total / count
 
 
-def state_of(ensemble: Ensemble, optimiser: torch.optim.Optimizer, epoch: int, drawn: int) -> dict[str, NDArray[Any]]:
+def state_of(ensemble: Ensemble, optimizer: torch.optim.Optimizer, epoch: int, drawn: int) -> dict[str, NDArray[Any]]:
     """Return the state of a training, for `resume`.
 
     Args:
-        ensemble, optimiser: The networks, and what updates `ensemble.theta`.
+        ensemble, optimizer: The networks, and what updates `ensemble.theta`.
         epoch: The next one.
         drawn: Epochs that were taken from each stream.
     """
-    kept = {f"optimiser_{name}": value for name, value in optimiser.state[ensemble.theta].items() if value is not None}
+    kept = {f"optimizer_{name}": value for name, value in optimizer.state[ensemble.theta].items() if value is not None}
     tensors = {"theta": ensemble.theta.detach(), **kept}
     arrays = {name: torch.as_tensor(tensor).cpu().numpy() for name, tensor in tensors.items()}
     return {**arrays, "epoch": np.array(epoch), "drawn": np.array(drawn)}
@@ -306,7 +306,7 @@ def state_of(ensemble: Ensemble, optimiser: torch.optim.Optimizer, epoch: int, d
 
 def resume(
     ensemble: Ensemble,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     streams: Sequence[Iterator[Iterable[Batch]]],
     state: Mapping[str, NDArray[Any]],
 ) -> int:
@@ -317,9 +317,9 @@ def resume(
     with torch.no_grad():
         ensemble.theta.copy_(torch.from_numpy(state["theta"]))
     for name, value in state.items():
-        if name.startswith("optimiser_"):
+        if name.startswith("optimizer_"):
             kept = torch.from_numpy(value)
-            optimiser.state[ensemble.theta][name.removeprefix("optimiser_")] = (
+            optimizer.state[ensemble.theta][name.removeprefix("optimizer_")] = (
                 kept.to(ensemble.theta.device) if kept.dim() else kept
             )
     for _ in range(int(state["drawn"])):

@@ -73,11 +73,11 @@ def _take_statistics(model: nn.Module, images: Tensor) -> None:
             hook.remove()
 
 
-def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Take one optimiser step for each minibatch.
+def train_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Take one optimizer step for each minibatch.
 
     Args:
-        model, optimiser: The network, which is put into training mode, and what updates its parameters.
+        model, optimizer: The network, which is put into training mode, and what updates its parameters.
         batches: Images of shape (N, channels, height, width) and their classes of shape (N,), time and again.
     Returns:
         The mean over the images of the loss at the time of their minibatch, in nats.
@@ -94,9 +94,9 @@ def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Ite
         _check_examples(images, labels)
         with single_values_told():
             loss = functional.cross_entropy(model(images), labels)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         total += loss.item() * len(labels)
         count += len(labels)
     if not count:

@@ -6,11 +6,9 @@ All from the record of a jump-and-retrain sample, by one number per trajectory.
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.arrays import as_floats
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.record import Record
-
-Array = NDArray[np.float64]
 
 
 def by_trajectory(record: Record, values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -40,12 +38,12 @@ def by_trajectory(record: Record, values: NDArray[np.generic]) -> NDArray[np.gen
     return np.asarray(values).reshape(-1, states)
 
 
-def distance_from_optimum(record: Record) -> Array:
+def distance_from_optimum(record: Record) -> Floats:
     """Return the cosine distance to the optimum of each state of each trajectory, shape (T, E)."""
     return np.asarray(by_trajectory(record, record.cosine_distance_to_optimum()), np.float64)
 
 
-def return_ratio(distance: Array) -> Array:
+def return_ratio(distance: Floats) -> Floats:
     """Return each trajectory's distance to the optimum at its last state over that at its jump, shape (T,).
 
     Below 1 it came nearer, above 1 it went away.
@@ -61,7 +59,7 @@ def return_ratio(distance: Array) -> Array:
     return away[:, -1] / away[:, 0]
 
 
-def excursion(distance: Array) -> Array:
+def excursion(distance: Floats) -> Floats:
     """Return each trajectory's largest distance to the optimum over that at its jump, at least 1, shape (T,).
 
     Raises:
@@ -71,7 +69,7 @@ def excursion(distance: Array) -> Array:
     return away.max(axis=1) / away[:, 0]
 
 
-def _away(distance: Array) -> Array:
+def _away(distance: Floats) -> Floats:
     """Return distances to the optimum that can be divided by those at the jump."""
     away = as_floats(distance, "distance", shape=("T", "E"), empty=False)
     if not (away[:, 0] > 0).all():
@@ -79,7 +77,7 @@ def _away(distance: Array) -> Array:
     return away
 
 
-def turns(distance: Array) -> NDArray[np.int64]:
+def turns(distance: Floats) -> NDArray[np.int64]:
     """Count how often each trajectory changes between moving outward and inward, shape (T,).
 
     An epoch that leaves the distance unchanged goes on as the one before it.
@@ -94,7 +92,7 @@ def turns(distance: Array) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(np.diff(row[row != 0])) for row in signs], np.int64)
 
 
-def half_way(distance: Array) -> NDArray[np.int64]:
+def half_way(distance: Floats) -> NDArray[np.int64]:
     """Return the first epoch by which each trajectory has made half of its net change of distance, shape (T,).
 
     Raises:

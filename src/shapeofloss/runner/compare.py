@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from shapeofloss.arrays import Floats
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_rows
 
-Array = NDArray[np.float64]
 Tables = dict[str, tuple[pd.DataFrame, bool]]
 
 ENTRY = {"texts": ("notebook", "figure"), "others": ("timing",)}
@@ -83,7 +82,7 @@ def _figures(first: Tables, second: Tables, tolerance: float) -> Iterator[str]:
                 yield f"figure {name}, {column}: {unlike} of {len(x)} entries differ"
 
 
-def _numbers(name: str, x: Array, y: Array, tolerance: float) -> Iterator[str]:
+def _numbers(name: str, x: Floats, y: Floats, tolerance: float) -> Iterator[str]:
     """Yield a line if two arrays differ by more than the tolerance times the largest finite value of the first."""
     same = (x == y) | (np.isnan(x) & np.isnan(y))
     with np.errstate(invalid="ignore"):
@@ -94,7 +93,7 @@ def _numbers(name: str, x: Array, y: Array, tolerance: float) -> Iterator[str]:
         yield f"{name}: differs by up to {worst:.3g}, {worst / scale:.2g} of the largest value"
 
 
-def _flat(per_seed: Any) -> Array:
+def _flat(per_seed: Any) -> Floats:
     """Return a claim's values as one array, groups one after the other."""
     groups = per_seed.values() if isinstance(per_seed, dict) else [per_seed]
     return np.array([np.nan if value is None else value for group in groups for value in group], float)

@@ -189,8 +189,8 @@ def train_images(
         model = ResidualVAE(channels, latent)
         generator = torch.Generator().manual_seed(seed)
         drawn: Iterator[NDArray[np.float32]] = patches(names, side, seed)
-        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         distortion = Mixture(squared, directional, sharpness, summed=False)
         history = np.empty(steps)
         for step in range(steps):
@@ -201,10 +201,10 @@ def train_images(
             history[step] = loss.item()
             if not math.isfinite(history[step]):
                 raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {learning_rate}.")
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return {"parameters": nn.utils.parameters_to_vector(model.parameters()).detach().numpy(), "loss": history}
 

@@ -118,8 +118,8 @@ def fit(
     batch, loss = as_function(batch, "batch"), as_function(loss, "loss", example="Mixture(1, 0, 1.0)")
     steps, plateau = as_count(steps, "steps", at_least=0), as_count(plateau, "plateau", at_least=0)
     learning_rate = as_number(learning_rate, "learning_rate", above=0)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    halving = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=plateau)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    halving = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=plateau)
     history = np.empty(steps)
     for step in range(steps):
         original = as_tensor(batch(step), "The batch")
@@ -134,9 +134,9 @@ def fit(
         history[step] = value.item()
         if not np.isfinite(history[step]):
             raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {learning_rate}.")
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value.backward()
-        optimiser.step()
+        optimizer.step()
         if plateau and (step + 1) % MEAN == 0:
             halving.step(float(history[step + 1 - MEAN : step + 1].mean()))
     return history

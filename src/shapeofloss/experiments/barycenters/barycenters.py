@@ -16,8 +16,8 @@ from scipy import sparse
 from scipy.optimize import linprog
 from torch import Tensor
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud, as_weights, is_positive
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud, as_weights, is_positive
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.assignment.programs import TOLERANCES

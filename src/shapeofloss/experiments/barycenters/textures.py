@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment
 

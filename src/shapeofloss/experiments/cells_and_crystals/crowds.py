@@ -13,8 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 from shapeofloss.transport.cells.pixels import Booleans, Diagram, Grid, Labels, PowerCosts, centroids, solve
 

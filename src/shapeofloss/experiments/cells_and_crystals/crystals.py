@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from shapeofloss.arrays import as_count
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count
 from shapeofloss.errors import UserError
 from shapeofloss.transport.cells.pixels import (
     NOBODY,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.measure import find_contours
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 from shapeofloss.errors import UserError
 from shapeofloss.transport.cells.pixels import NOBODY, Diagram, Grid, Labels, MatrixCosts, as_labels, solve
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
-from shapeofloss.arrays import as_number
-from shapeofloss.distributions.clouds import Floats, gaussian
+from shapeofloss.arrays import Floats, as_number
+from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment
 
 BISECTIONS = 9  # of the size of the noise

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud, as_weights
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud, as_weights
 from shapeofloss.distributions.toys import choices, seeded_source
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.programs import TOLERANCES, as_costs

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from shapeofloss.arrays import as_count, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_count, as_number
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.assignment.auction import NOBODY, Round, auction_rounds, dual_value
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment

@@ -15,9 +15,9 @@ from shapeofloss.adversarial.penalty import Constraint, GradientPenalty
 from shapeofloss.adversarial.quality import FAIR, frechet_distance, wasserstein
 from shapeofloss.adversarial.toy_runs import adam
 from shapeofloss.adversarial.training import NON_SATURATING, WASSERSTEIN, Objective, train
-from shapeofloss.arrays import as_count, as_floats
+from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.datasets.digits import load_digits
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.distributions.toys import choices, normal, seeded_source
 from shapeofloss.errors import UserError, unknown
 

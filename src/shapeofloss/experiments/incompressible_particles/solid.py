@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.engine.jit import njit
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.incompressible_particles.fluid import reflected, settled

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from shapeofloss.adversarial.variational import line, log_density
-from shapeofloss.arrays import as_floats, as_function, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_floats, as_function, as_number
 from shapeofloss.distributions.gaussians import as_gaussian
 from shapeofloss.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
@@ -19,12 +19,11 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, Objective, train, train_critic
 from shapeofloss.adversarial.variational import as_parts, line, sampler
-from shapeofloss.arrays import as_count, as_floats, as_seeds
+from shapeofloss.arrays import Floats, as_count, as_floats, as_seeds
 from shapeofloss.datasets.digits import load_digits
 from shapeofloss.distributions.toys import choices, normal, seeded_source
 from shapeofloss.errors import UserError, unknown
 
-Floats = NDArray[np.float64]
 OBJECTIVES: dict[str, Objective] = {"minimax": GAN, "non-saturating": NON_SATURATING}
 CODES = 20001  # quantiles of the noise that stand for its law
 REACH = 4.0  # of the bins on the line, whose outermost two have no outer edge

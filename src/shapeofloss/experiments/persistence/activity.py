@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.arrays import as_floats
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.persistence import (
     Diagrams,
@@ -20,11 +20,10 @@ from shapeofloss.landscape.persistence import (
 from shapeofloss.landscape.phate import diffusion_between, phate_embedding
 from shapeofloss.landscape.record import Record
 
-Array = NDArray[np.float64]
 HEADLINE = "as the paper says"
 
 
-def potential_distances(potential: Array) -> Array:
+def potential_distances(potential: Floats) -> Floats:
     """Return the Euclidean distances between the rows of PHATE's potential, shape (n, n), in nats.
 
     Raises:
@@ -103,11 +102,11 @@ def activity(
     return {"variant": np.array(list(totals)), "total": np.array(list(totals.values()), np.float64)}
 
 
-def _on(values: Array, edges: NDArray[np.int64]) -> list[float]:
+def _on(values: Floats, edges: NDArray[np.int64]) -> list[float]:
     return _totals(graph_persistence(values, edges), values)
 
 
-def _totals(diagrams: Diagrams, values: Array, *, essential: bool = False, order: float = 2) -> list[float]:
+def _totals(diagrams: Diagrams, values: Floats, *, essential: bool = False, order: float = 2) -> list[float]:
     """Return total persistence in dimensions 0 and 1; what never dies gets the largest value."""
     top = float(values.max())
     return [

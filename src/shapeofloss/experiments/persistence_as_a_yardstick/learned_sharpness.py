@@ -92,7 +92,7 @@ def find_sharpness(
         empty = np.empty(0)
         return Found(start, False, impossible, largest, empty, empty, empty)
     sharpness = torch.tensor(float(start), requires_grad=True)
-    optimiser = torch.optim.Adam([sharpness], lr=learning_rate)
+    optimizer = torch.optim.Adam([sharpness], lr=learning_rate)
     history: list[tuple[float, float, float]] = []
     converged = False
     for step in range(steps):
@@ -102,9 +102,9 @@ def find_sharpness(
         # s times the arrays at sharpness 1: the same loss, by the compiled loops
         loss = directional_sign_loss(sharpness * first, sharpness * second, sharpness=1.0, average=average)
         history.append((sharpness.item(), loss.item(), wanted.item()))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         ((loss - wanted) ** 2).backward()
-        optimiser.step()
+        optimizer.step()
         with torch.no_grad():
             sharpness.clamp_(min=start / 100)
         if len(history) >= WINDOW:

@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-
-Array = NDArray[np.float64]
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +20,9 @@ class Tree:
         along: Distances between points along the tree, shape (n, n), symmetric with a zero diagonal.
     """
 
-    points: Array
+    points: Floats
     branch: NDArray[np.int64]
-    along: Array
+    along: Floats
 
 
 def random_tree(*, branches: int, points: int, dimensions: int, bend: float, seed: int) -> Tree:
@@ -77,7 +75,7 @@ def random_tree(*, branches: int, points: int, dimensions: int, bend: float, see
     return Tree(grown, np.repeat(np.arange(branches), points), hops / points)
 
 
-def with_noise(points: Array, *, size: float, seed: int) -> Array:
+def with_noise(points: Floats, *, size: float, seed: int) -> Floats:
     """Return points with isotropic Gaussian noise added.
 
     Args:

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.arrays import as_count, as_floats
+from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.errors import UserError
 
-Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 FOLDS = 10  # section 4.2
 KINDS = ("loss", "accuracy")
 
 
-def features_of(samples: Sequence[Mapping[str, Any]]) -> Array:
+def features_of(samples: Sequence[Mapping[str, Any]]) -> Floats:
     """Return the losses of all points around each network, followed by their accuracies.
 
     Args:
@@ -38,13 +37,13 @@ def features_of(samples: Sequence[Mapping[str, Any]]) -> Array:
     return np.array([np.concatenate(row) for row in rows])
 
 
-def exchanged(features: Array, seed: int) -> Array:
+def exchanged(features: Floats, seed: int) -> Floats:
     """Exchange the features between networks: each keeps its label, and gets the features of another, at random."""
     as_count(seed, "seed", at_least=0)
     return features[np.random.default_rng(seed).permutation(len(features))]
 
 
-def scrambled(features: Array, seed: int) -> Array:
+def scrambled(features: Floats, seed: int) -> Floats:
     """Put the points of each network into a random order of its own; each keeps its loss and accuracy together.
 
     Args:
@@ -62,7 +61,7 @@ def scrambled(features: Array, seed: int) -> Array:
     return np.stack([row[:, generator.permutation(points.shape[2])] for row in points]).reshape(features.shape)
 
 
-def quantile_classes(values: Array, *, classes: int = 5) -> Labels:
+def quantile_classes(values: Floats, *, classes: int = 5) -> Labels:
     """Cut values into classes of almost equal size, class 0 with the smallest.
 
     Args:
@@ -123,7 +122,7 @@ def classifiers(seed: int) -> dict[str, Any]:
     return {name: make_pipeline(StandardScaler(), each) for name, each in scaled.items()} | plain
 
 
-def read_labels(*, features: Array, labels: Labels, seed: int) -> dict[str, Any]:
+def read_labels(*, features: Floats, labels: Labels, seed: int) -> dict[str, Any]:
     """Predict each network's label from its features, by eleven classifiers that have not seen the network.
 
     Args:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from shapeofloss.arrays import as_count
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.arrays import Floats, as_count
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.errors import UserError
 
 SEMI_AXES = (55.0, 75.0, 110.0)  # of the region, mm: about the size of one lung, two litres

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shapeofloss.arrays import as_floats
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.experiments.registration.smooth_maps import FEWEST, FLAT, is_flat
 

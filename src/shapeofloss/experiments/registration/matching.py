@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 
 SHARPNESS = 4.0  # reach over blur: at a distance of one reach, matches are told apart to a quarter of it
 CUT = 3.0  # times the reach: farther pairs are left out; a lonely pair would keep a tenth of its mass there

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from shapeofloss.arrays import as_count, as_floats
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.arrays import Floats, as_count, as_floats
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.experiments.registration.anatomy import two_phases
 from shapeofloss.experiments.registration.matching import MATCHINGS, Closest, Matching, Transported

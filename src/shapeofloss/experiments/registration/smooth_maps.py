@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, solve
 from scipy.spatial.distance import cdist
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 from shapeofloss.errors import UserError
 
 SPACING = 0.6  # between the centres of neighbouring bumps, in units of their width

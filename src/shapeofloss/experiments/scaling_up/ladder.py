@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats
 from shapeofloss.transport.assignment.auction import auction
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 from shapeofloss.transport.entropic.sinkhorn import annealing, hard_bound, sinkhorn_steps

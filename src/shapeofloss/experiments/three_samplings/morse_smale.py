@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from shapeofloss.arrays import as_count, as_floats, as_number, as_seeds
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number, as_seeds
 from shapeofloss.errors import UserError
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 INFINITY = -1  # in place of the number of a maximum
 STEP = 0.04  # of the flow, in the unit of the parameters: at most this far
@@ -38,9 +37,9 @@ class ToyLoss:
 
     name: str
     reach: float
-    value: Callable[[Array], Array]
-    gradient: Callable[[Array], Array]
-    hessian: Callable[[Array], Array]
+    value: Callable[[Floats], Floats]
+    gradient: Callable[[Floats], Floats]
+    hessian: Callable[[Floats], Floats]
 
 
 # ----- losses
@@ -71,18 +70,18 @@ def gaussian_hills(*, seed: int, hills: int = 12) -> ToyLoss:
     sizes = generator.uniform(0.5, 1.5, size=hills) * np.where(np.arange(hills) % 2, 1, -1)
     variance = 0.45**2
 
-    def hill(points: Array) -> Array:
+    def hill(points: Floats) -> Floats:
         squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
         return np.asarray(sizes * np.exp(-squares / (2 * variance)))  # (n, hills)
 
-    def value(points: Array) -> Array:
+    def value(points: Floats) -> Floats:
         return np.asarray((points**2).sum(axis=1) / 4 + hill(points).sum(axis=1))
 
-    def gradient(points: Array) -> Array:
+    def gradient(points: Floats) -> Floats:
         each = hill(points)
         return np.asarray(points / 2 - (each.sum(axis=1)[:, None] * points - each @ centres) / variance)
 
-    def hessian(points: Array) -> Array:
+    def hessian(points: Floats) -> Floats:
         each, offsets = hill(points), points[:, None] - centres
         bent = np.einsum("nk,nki,nkj->nij", each, offsets, offsets) / variance**2
         return np.asarray(bent + (0.5 - each.sum(axis=1) / variance)[:, None, None] * np.eye(2))
@@ -96,11 +95,11 @@ def tilted_cosines() -> ToyLoss:
     .. math:: f(x, y) = 1 - \cos(\pi x)\cos(\pi y) + 0.2\,x + 0.1\,y + 0.05\,(x^2 + y^2)^2
     """
 
-    def value(points: Array) -> Array:
+    def value(points: Floats) -> Floats:
         box = np.cos(np.pi * points).prod(axis=1)
         return 1 - box + points @ [0.2, 0.1] + 0.05 * (points**2).sum(axis=1) ** 2
 
-    def gradient(points: Array) -> Array:
+    def gradient(points: Floats) -> Floats:
         cosines, sines = np.cos(np.pi * points), np.sin(np.pi * points)
         return (
             np.pi * sines * cosines[:, ::-1]
@@ -108,7 +107,7 @@ def tilted_cosines() -> ToyLoss:
             + 0.2 * (points**2).sum(axis=1, keepdims=True) * points
         )
 
-    def hessian(points: Array) -> Array:
+    def hessian(points: Floats) -> Floats:
         cosines, sines = np.cos(np.pi * points), np.sin(np.pi * points)
         along, across = np.pi**2 * cosines.prod(axis=1), -(np.pi**2) * sines.prod(axis=1)
         box = along[:, None, None] * np.eye(2) + across[:, None, None] * (1 - np.eye(2))
@@ -124,17 +123,17 @@ def himmelblau() -> ToyLoss:
     .. math:: f(x, y) = \frac{(u^2 + v - 11)^2 + (u + v^2 - 7)^2}{40} + 0.1\,x + 0.05\,y, \qquad (u, v) = (2x, 2y)
     """
 
-    def value(points: Array) -> Array:
+    def value(points: Floats) -> Floats:
         u, v = 2 * points.T
         return ((u**2 + v - 11) ** 2 + (u + v**2 - 7) ** 2) / 40 + points @ [0.1, 0.05]
 
-    def gradient(points: Array) -> Array:
+    def gradient(points: Floats) -> Floats:
         u, v = 2 * points.T
         first, second = u**2 + v - 11, u + v**2 - 7
         slopes = np.stack([2 * u * first + second, first + 2 * v * second], axis=1)
         return slopes / 10 + np.array([0.1, 0.05])
 
-    def hessian(points: Array) -> Array:
+    def hessian(points: Floats) -> Floats:
         u, v = 2 * points.T
         mixed = 2 * (u + v)
         rows = [[6 * u**2 + 2 * v - 21, mixed], [mixed, 6 * v**2 + 2 * u - 13]]
@@ -154,9 +153,9 @@ class CriticalPoints:
         minima, saddles, maxima: Shape (k, 2) each.
     """
 
-    minima: Array
-    saddles: Array
-    maxima: Array
+    minima: Floats
+    saddles: Floats
+    maxima: Floats
 
 
 def critical_points(loss: ToyLoss, *, starts: int = 40) -> CriticalPoints:
@@ -186,7 +185,7 @@ def critical_points(loss: ToyLoss, *, starts: int = 40) -> CriticalPoints:
         lengths = np.linalg.norm(moves, axis=1, keepdims=True)
         points = points - moves * np.minimum(1, 0.2 / np.maximum(lengths, 1e-300))  # no further than 0.2 at once
         points = np.clip(points, -2 * loss.reach, 2 * loss.reach)
-    found: list[Array] = []
+    found: list[Floats] = []
     for point in points[np.linalg.norm(loss.gradient(points), axis=1) < 1e-9]:
         if all(np.linalg.norm(point - other) >= APART for other in found):
             found.append(point)
@@ -211,7 +210,7 @@ def critical_points(loss: ToyLoss, *, starts: int = 40) -> CriticalPoints:
 # ----- flow and cells
 
 
-def flow(loss: ToyLoss, points: Array, *, uphill: bool = False, step: float = STEP) -> Iterator[Array]:
+def flow(loss: ToyLoss, points: Floats, *, uphill: bool = False, step: float = STEP) -> Iterator[Floats]:
     r"""Follow flow lines of the gradient until all have arrived.
 
     .. math:: \dot x = \mp\frac{\nabla f(x)}{\sqrt{1 + |\nabla f(x)|^2}}
@@ -235,7 +234,7 @@ def flow(loss: ToyLoss, points: Array, *, uphill: bool = False, step: float = ST
     step = as_number(step, "step", above=0)
     sign = 1 if uphill else -1
 
-    def velocity(x: Array) -> Array:
+    def velocity(x: Floats) -> Floats:
         slopes = loss.gradient(x)
         return sign * slopes / np.sqrt(1 + (slopes**2).sum(axis=1, keepdims=True))
 
@@ -261,7 +260,7 @@ def flow(loss: ToyLoss, points: Array, *, uphill: bool = False, step: float = ST
     raise UserError(f"{loss.name}: {len(moving)} flow lines have not arrived after {MOST} steps of {step}.")
 
 
-def minimum_below(loss: ToyLoss, found: CriticalPoints, points: Array) -> Indices:
+def minimum_below(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indices:
     """Return the minimum in whose basin each point lies.
 
     Args:
@@ -280,7 +279,7 @@ def minimum_below(loss: ToyLoss, found: CriticalPoints, points: Array) -> Indice
     return _reached(ends, found.minima, "minimum")
 
 
-def maximum_above(loss: ToyLoss, found: CriticalPoints, points: Array) -> Indices:
+def maximum_above(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indices:
     """Return the maximum from which the flow line through each point comes, or `INFINITY`.
 
     Args:
@@ -298,7 +297,7 @@ def maximum_above(loss: ToyLoss, found: CriticalPoints, points: Array) -> Indice
     return maxima
 
 
-def _reached(ends: Array, targets: Array, kind: str) -> Indices:
+def _reached(ends: Floats, targets: Floats, kind: str) -> Indices:
     distances = np.linalg.norm(ends[:, None] - targets, axis=2)  # (n, k)
     lost = distances.min(axis=1, initial=np.inf) > APART
     if lost.any():
@@ -307,7 +306,7 @@ def _reached(ends: Array, targets: Array, kind: str) -> Indices:
     return distances.argmin(axis=1) if len(targets) else np.empty(0, np.int64)
 
 
-def separatrices(loss: ToyLoss, saddles: Array, *, uphill: bool) -> list[Array]:
+def separatrices(loss: ToyLoss, saddles: Floats, *, uphill: bool) -> list[Floats]:
     """Trace the two flow lines that leave each saddle.
 
     Uphill ones are the borders of basins; downhill ones are the borders of the regions that come from one maximum. Cut
@@ -334,7 +333,7 @@ def separatrices(loss: ToyLoss, saddles: Array, *, uphill: bool) -> list[Array]:
     return lines
 
 
-def regions(lines: Sequence[Array], *, reach: float, pixels: int) -> NDArray[np.int32]:
+def regions(lines: Sequence[Floats], *, reach: float, pixels: int) -> NDArray[np.int32]:
     """Cut a square into the pieces that lines leave of it.
 
     Args:
@@ -361,7 +360,7 @@ def regions(lines: Sequence[Array], *, reach: float, pixels: int) -> NDArray[np.
     return np.asarray(label(free)[0], np.int32)
 
 
-def pixel_of(points: Array, *, reach: float, pixels: int) -> Indices:
+def pixel_of(points: Floats, *, reach: float, pixels: int) -> Indices:
     """Return the column and row of the pixel in which each point lies, shape (n, 2).
 
     Args:
@@ -375,7 +374,7 @@ def pixel_of(points: Array, *, reach: float, pixels: int) -> Indices:
     return np.floor((points + reach) / (2 * reach) * pixels).astype(np.int64)
 
 
-def _refined(line: Array, spacing: float) -> Array:
+def _refined(line: Floats, spacing: float) -> Floats:
     """Return points along a polyline, no two successive ones further apart than the spacing."""
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     at = np.linspace(0, along[-1], 2 + int(along[-1] / spacing))
@@ -387,7 +386,7 @@ def _refined(line: Array, spacing: float) -> Array:
 
 def retrained_jumps(
     loss: ToyLoss,
-    optimum: Array,
+    optimum: Floats,
     *,
     length: float,
     seeds: Sequence[int],
@@ -397,7 +396,7 @@ def retrained_jumps(
     learning_rate: float,
     momentum: float,
     noise: float,
-) -> Array:
+) -> Floats:
     r"""Jump away from a minimum in random directions and return by noisy gradient descent with momentum.
 
     .. math:: m \leftarrow \mu\,m + \nabla f(x) + \sigma\,\xi, \qquad x \leftarrow x - \eta\,m, \qquad \xi \sim N(0, I)

@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, ndtr
 
-from shapeofloss.arrays import as_count, as_floats, as_function, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud
+from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
+from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.errors import UserError
 
 GREYS = 17  # levels of scikit-learn's digits

@@ -23,11 +23,9 @@ from shapeofloss.adversarial.penalty import (
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam, rmsprop, toy_run
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
-from shapeofloss.arrays import as_count, as_floats, as_number, as_tensor
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number, as_tensor
 from shapeofloss.distributions.toys import blurred, normal, seeded_source, toy
 from shapeofloss.errors import UserError, unknown
-
-Floats = NDArray[np.float64]
 
 
 def weights(network: nn.Module) -> list[Tensor]:

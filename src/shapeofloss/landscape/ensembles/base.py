@@ -133,7 +133,7 @@ class Ensemble(ABC):
 
     Attributes:
         count: Number of networks M.
-        theta: All their trained parameters, in whatever order suits the computation; for an element-wise optimiser such
+        theta: All their trained parameters, in whatever order suits the computation; for an element-wise optimizer such
             as SGD or Adam. Its gradient is what `backward` leaves there.
     """
 

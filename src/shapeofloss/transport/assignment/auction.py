@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.arrays import as_floats, as_number
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_floats, as_number
 from shapeofloss.engine.jit import njit
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.programs import as_costs

@@ -5,8 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from shapeofloss.arrays import as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud, as_weights
+from shapeofloss.arrays import Floats, as_number
+from shapeofloss.distributions.clouds import as_cloud, as_weights
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.programs import as_costs
 

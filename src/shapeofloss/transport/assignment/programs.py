@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import linprog
 
-from shapeofloss.arrays import as_floats
-from shapeofloss.distributions.clouds import Floats, as_weights
+from shapeofloss.arrays import Floats, as_floats
+from shapeofloss.distributions.clouds import as_weights
 from shapeofloss.errors import UserError
 
 # The least that HiGHS accepts; with its 1e-7 the two values would agree to that only.

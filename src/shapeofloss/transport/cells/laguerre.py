@@ -22,8 +22,8 @@ from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud, as_volumes
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud, as_volumes
 from shapeofloss.errors import UserError, unknown
 
 NEAR = 20  # seeds whose half-planes are tried first

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
-from shapeofloss.arrays import as_count, as_floats, as_number
-from shapeofloss.distributions.clouds import Floats, as_cloud, as_volumes, is_positive
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.distributions.clouds import as_cloud, as_volumes, is_positive
 from shapeofloss.errors import UserError
 
 Labels = NDArray[np.int32]

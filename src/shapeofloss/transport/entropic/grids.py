@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shapeofloss.arrays import as_number, as_tensor
-from shapeofloss.distributions.clouds import Floats
+from shapeofloss.arrays import Floats, as_number, as_tensor
 from shapeofloss.errors import UserError
 from shapeofloss.transport.entropic.softmin import CLAMP
 
