@@ -62,7 +62,7 @@ from shapeofloss.transport.symbolic import keops
 
 run = workspace.begin("304_scaling_up")
 figures.use_house_style()
-keops.prepare(["transform", "transform in blocks"])
+keops.prepare(["transforms"])
 
 # %% [markdown]
 # ## Eighty years in a table

@@ -18,7 +18,7 @@ from shapeofloss.transport.symbolic import keops
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    keops.prepare(["transform", "transform in blocks"])
+    keops.prepare(["transforms"])
 
 
 def written_out(x, y, h, eps):

@@ -27,7 +27,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    keops.prepare(["transform", "transform in blocks"])
+    keops.prepare(["transforms"])
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

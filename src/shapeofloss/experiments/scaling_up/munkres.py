@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.transport.assignment.auction import square_costs
+from shapeofloss.transport.assignment.programs import square_costs
 
 
 @dataclass(frozen=True)

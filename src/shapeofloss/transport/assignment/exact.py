@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from shapeofloss.arrays import Floats, as_number
 from shapeofloss.distributions.clouds import as_cloud, as_weights
 from shapeofloss.errors import UserError
-from shapeofloss.transport.assignment.programs import as_costs
+from shapeofloss.transport.assignment.programs import as_costs, square_costs
 
 PROVEN = 1e-10  # a plan's cost may exceed its dual bound by this share; rounding comes on top
 
@@ -47,10 +47,7 @@ def optimal_assignment(cost: ArrayLike) -> NDArray[np.int64]:
     Raises:
         UserError: If the costs are no square matrix of finite numbers.
     """
-    costs = as_costs(cost)
-    if costs.shape[0] != costs.shape[1]:
-        raise UserError(f"The costs have shape {costs.shape}; a permutation needs as many rows as columns.")
-    return linear_sum_assignment(costs)[1]
+    return linear_sum_assignment(square_costs(cost))[1]
 
 
 def mean_cost(cost: Floats, permutation: NDArray[np.int64]) -> float:

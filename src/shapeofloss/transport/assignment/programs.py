@@ -22,15 +22,27 @@ def as_costs(cost: ArrayLike) -> Floats:
     Raises:
         UserError: If they are no matrix, one is not finite, or they are so large that their sums are not.
     """
-    matrix = as_floats(cost, "The matrix of costs", finite=False)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise UserError(f"The costs have shape {matrix.shape}; they need one row per source, one column per target.")
+    matrix = as_floats(cost, "The matrix of costs", shape=("N", "M"), finite=False, empty=False)
     if not np.isfinite(matrix).all():
         raise UserError("The costs have entries that are not finite; forbid a pair by a cost that is large instead.")
     most = float(np.finfo(np.float64).max) / (8 * max(matrix.shape))
     if (largest := float(np.abs(matrix).max())) > most:
         raise UserError(f"The costs go up to {largest:g}, and their sums overflow: divide them, to {most:g} at most.")
     return matrix
+
+
+def square_costs(cost: ArrayLike) -> Floats:
+    """Return costs as a square array of double precision, shape (N, N).
+
+    Raises:
+        UserError: If they are not square, or as for `as_costs`.
+    """
+    costs = as_floats(cost, "The matrix of costs", finite=False)
+    if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
+        raise UserError(
+            f"The costs have shape {costs.shape}; an assignment needs as many buyers as objects, as many rows as columns."
+        )
+    return as_costs(costs)
 
 
 def marginal_constraints(sources: int, targets: int) -> sparse.csr_array:
