@@ -68,7 +68,7 @@ from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
 from shapeofloss.engine import costs, profiles, workspace
 from shapeofloss.experiments.symbolic_matrices import nbody
-from shapeofloss.transport.entropic.grids import fft_transform, grid_points, separable_transform
+from shapeofloss.transport.entropic.grid_transforms import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.entropic.softmin import Dense, Symbolic, halved_squared_distances
 from shapeofloss.transport.entropic.truncation import Clusters, truncated
 from shapeofloss.transport.symbolic import keops

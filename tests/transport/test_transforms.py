@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from shapeofloss.distributions import clouds
 from shapeofloss.errors import UserError
-from shapeofloss.transport.entropic.grids import fft_transform, grid_points, separable_transform
+from shapeofloss.transport.entropic.grid_transforms import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.entropic.softmin import halved_squared_distances
 from shapeofloss.transport.entropic.truncation import Clusters, truncated
 from shapeofloss.transport.symbolic import keops

@@ -16,6 +16,18 @@ def as_cloud(points: ArrayLike, name: str = "x") -> Floats:
     return as_floats(points, f"The cloud {name}", shape=("N", "D"), empty=False)
 
 
+def as_clouds(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return two clouds of one dimension, shape (N, D) and (M, D).
+
+    Raises:
+        UserError: If one is no cloud, or the dimensions differ.
+    """
+    x, y = as_cloud(x, "x"), as_cloud(y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise UserError(f"The clouds have dimensions {x.shape[1]} and {y.shape[1]}; both need the same.")
+    return x, y
+
+
 def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats:
     """Return weights that add up to 1, shape (count,); equal ones if there are none. Weights of zero are allowed.
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from shapeofloss.arrays import Floats
 from shapeofloss.transport.assignment.auction import auction
-from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
+from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment, optimal_value
 from shapeofloss.transport.entropic.sinkhorn import annealing, hard_bound, sinkhorn_steps
 from shapeofloss.transport.entropic.softmin import ClampedSymbolic, Dense, Softmin, Symbolic, halved_squared_distances
 
@@ -94,22 +93,22 @@ def multiscale(x: Floats, y: Floats, *, blur: float, scaling: float) -> Solved:
 
     clouds = torch.from_numpy(x), torch.from_numpy(y)
     loss = SamplesLoss("sinkhorn", p=2, blur=blur, scaling=scaling, debias=False, potentials=True, backend="multiscale")
-    with counted_pairs() as count:
+    with counted_pairs() as counted:
         _, g = loss(*clouds)
     a, b = (torch.full((len(z),), 1 / len(z), dtype=torch.float64) for z in clouds)
-    return Solved(hard_bound(Symbolic(*clouds), a, b, g.view(-1), blur**2), count.pairs)
+    return Solved(hard_bound(Symbolic(*clouds), a, b, g.view(-1), blur**2), sum(counted))
 
 
 def bidding(x: Floats, y: Floats, *, precision: float) -> Solved:
     """Solve by the auction with eps-scaling, until the gap to its own bound is below `precision` of it."""
-    found = auction(cost_matrix(x, y), precision=precision)
-    return Solved(found.value, found.bids * len(x))
+    ended = auction(cost_matrix(x, y), precision=precision)
+    return Solved(ended.value, ended.bids * len(x))
 
 
 def hungarian(x: Floats, y: Floats) -> Solved:
     """Solve by SciPy's assignment solver (shortest augmenting paths, of the Hungarian family), exactly."""
     cost = cost_matrix(x, y)
-    return Solved(float(cost[linear_sum_assignment(cost)].mean()))
+    return Solved(mean_cost(cost, optimal_assignment(cost)))
 
 
 def simplex(x: Floats, y: Floats) -> Solved:
@@ -129,30 +128,24 @@ SOLVERS: dict[str, Callable[..., Solved]] = {
 }
 
 
-@dataclass
-class Count:
-    """A running number of pairs."""
-
-    pairs: int = 0
-
-
 @contextmanager
-def counted_pairs() -> Iterator[Count]:
-    """Count the pairs that GeomLoss's multiscale Sinkhorn evaluates in its soft minima, inside the block.
+def counted_pairs() -> Iterator[list[int]]:
+    """List the pairs that GeomLoss's multiscale Sinkhorn evaluates in each of its soft minima, inside the block.
 
     It tells nobody; so its transform is watched. The table that decides which blocks matter, once, is not counted.
     """
     from geomloss._legacy import sinkhorn_samples
 
-    count, transform = Count(), sinkhorn_samples.softmin_multiscale
+    transform = sinkhorn_samples.softmin_multiscale
+    counted: list[int] = []
 
     def watched(eps: float, clouds: tuple[Any, ...], *args: Any, **options: Any) -> Tensor:
-        count.pairs += pairs_between(clouds[0], clouds[1], clouds[4])
+        counted.append(pairs_between(clouds[0], clouds[1], clouds[4]))
         return transform(eps, clouds, *args, **options)
 
     sinkhorn_samples.softmin_multiscale = watched
     try:
-        yield count
+        yield counted
     finally:
         sinkhorn_samples.softmin_multiscale = transform
 

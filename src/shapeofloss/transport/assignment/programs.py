@@ -40,7 +40,7 @@ def square_costs(cost: ArrayLike) -> Floats:
     costs = as_floats(cost, "The matrix of costs", finite=False)
     if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
         raise UserError(
-            f"The costs have shape {costs.shape}; an assignment needs as many buyers as objects, as many rows as columns."
+            f"Costs of shape {costs.shape}: an assignment needs as many rows as columns, as many buyers as objects."
         )
     return as_costs(costs)
 
