@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor
 
 from shapeofloss.engine import compiler
-from shapeofloss.engine.hashing import digest
+from shapeofloss.engine.hashing import code_of_function, digest
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.files import lock, sha256
+from shapeofloss.files import lock
 from shapeofloss.transport.entropic import softmin
 from shapeofloss.transport.symbolic import lazy
 
@@ -59,19 +58,23 @@ def _images_of_geomloss() -> None:
     ImagesBarycenter(torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64), torch.ones((1, 1), dtype=torch.float64))
 
 
-def _crystals_of_pyapd(dtype: torch.dtype) -> None:
+def _crystals_of_pyapd(dtype: torch.dtype = torch.float64) -> None:
     import PyAPD
 
     x, sides = _clouds()[0].to(dtype), torch.eye(3, dtype=dtype).expand(4, 3, 3)
     PyAPD.apd_system(X=x, As=sides, dt=dtype, D=3, pixel_params=(2, 2, 2), device="cpu").assemble_apd()
 
 
+def _single_crystals_of_pyapd() -> None:
+    _crystals_of_pyapd(torch.float32)
+
+
 FORMULAS: dict[str, Callable[[], None]] = {
     "transforms": _transforms,
     "symbolic matrices": _symbolic_matrices,
     "images of GeomLoss": _images_of_geomloss,
-    "crystals of PyAPD": partial(_crystals_of_pyapd, torch.float64),
-    "crystals of PyAPD in single precision": partial(_crystals_of_pyapd, torch.float32),
+    "crystals of PyAPD": _crystals_of_pyapd,
+    "crystals of PyAPD in single precision": _single_crystals_of_pyapd,
 }
 
 
@@ -95,11 +98,11 @@ def prepare(names: Sequence[str]) -> None:
     pykeops.set_verbose(False)
     folder = Path(pykeops.get_build_folder())
     # The paths of an environment and the compiler's options are part of the names of its libraries.
-    code = [sha256(Path(file)) for file in (__file__, softmin.__file__, lazy.__file__)]
-    made_by = *code, version("pykeops"), sys.prefix, compiler.find(), os.environ.get("CXXFLAGS")
+    made_by = version("pykeops"), sys.prefix, compiler.find(), os.environ.get("CXXFLAGS")
     with lock(folder / "shapeofloss.lock"):
         for name in names:
-            done = folder / f"{digest(name, *made_by)[:16]}.compiled"
+            code = code_of_function(__name__, FORMULAS[name].__name__).code
+            done = folder / f"{digest(code, *made_by)[:16]}.compiled"
             if not done.exists():
                 _compile(name, folder)
                 done.touch()
