@@ -52,7 +52,7 @@ from IPython.display import Markdown
 from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
 from shapeofloss.engine import costs, profiles, workspace
-from shapeofloss.experiments.scaling_up.ladder import SOLVERS, plain
+from shapeofloss.experiments.scaling_up.ladder import SOLVERS, fixed
 from shapeofloss.experiments.scaling_up.munkres import munkres
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.entropic.sinkhorn import sinkhorn
@@ -162,7 +162,7 @@ pair = clouds.surfaces(clamp_points, seeds[0])
 clamping = pd.DataFrame(
     {
         blur: {
-            name: costs.seconds(lambda b=blur, c=clamp: plain(*pair, blur=b, steps=10, clamp=c), repeats=1)
+            name: costs.seconds(lambda b=blur, c=clamp: fixed(*pair, blur=b, steps=10, clamp=c), repeats=1)
             for name, clamp in (("as it is", False), ("clamped", True))
         }
         for blur in (0.1, 0.02, 0.005)
