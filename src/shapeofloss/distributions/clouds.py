@@ -36,7 +36,9 @@ def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats
     """
     if weights is None:
         return np.full(count, 1 / count)
-    a = as_floats(weights, f"The array of weights {name}", shape=(count,))
+    a = as_floats(weights, f"The array of weights {name}")
+    if a.shape != (count,):
+        raise UserError(f"The weights {name} have shape {a.shape}; one for each point is needed, ({count},).")
     if (a < 0).any() or not a.any():
         raise UserError(f"The weights {name} must be numbers that are not negative, and not all zero.")
     with np.errstate(over="ignore"):

@@ -105,7 +105,7 @@ def test_what_is_no_matrix_of_costs_is_refused(cost):
 
 @pytest.mark.parametrize("program", [plan_program, price_program, projection_program])
 def test_weights_of_another_number_are_refused(program):
-    with pytest.raises(UserError, match=r"weights a has shape \(3,\)"):
+    with pytest.raises(UserError, match=r"weights a have shape \(3,\)"):
         program(np.zeros((2, 2)), [1.0, 2.0, 3.0])
 
 

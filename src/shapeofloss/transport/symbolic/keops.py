@@ -99,10 +99,10 @@ def prepare(names: Sequence[str]) -> None:
     folder = Path(pykeops.get_build_folder())
     # The paths of an environment and the compiler's options are part of the names of its libraries.
     made_by = version("pykeops"), sys.prefix, compiler.find(), os.environ.get("CXXFLAGS")
-    with lock(folder / "shapeofloss.lock"):
-        for name in names:
-            code = code_of_function(__name__, FORMULAS[name].__name__).code
-            done = folder / f"{digest(code, *made_by)[:16]}.compiled"
+    for name in names:
+        code = code_of_function(__name__, FORMULAS[name].__name__).code
+        done = folder / f"{digest(code, *made_by)[:16]}.compiled"
+        with lock(done.with_suffix(".lock")):
             if not done.exists():
                 _compile(name, folder)
                 done.touch()
