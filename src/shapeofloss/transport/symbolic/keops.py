@@ -81,7 +81,7 @@ FORMULAS: dict[str, Callable[[], None]] = {
 def prepare(names: Sequence[str]) -> None:
     """Have formulas compiled that are not; call it before processes are started that use them.
 
-    A second process waits until the first is through, and an interrupted one leaves nothing behind.
+    A second process waits until the first is through, and an interrupted one leaves nothing that KeOps would load.
 
     Args:
         names: Keys of `FORMULAS`.
