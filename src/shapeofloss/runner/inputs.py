@@ -153,7 +153,11 @@ def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     """
     script = _text(notebook)
     root = workspace.root()
-    others = [root / "pins.txt", root / "data" / "claims.toml", root / "notebooks" / "profiles.toml"]
+    others = [
+        root / "pins.txt",
+        root / "data" / "claims" / f"{notebook.name}.toml",
+        root / "notebooks" / "profiles.toml",
+    ]
     return digest(script, profile, overrides, _package(), [sha256(path) if path.is_file() else "" for path in others])
 
 
