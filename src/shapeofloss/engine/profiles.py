@@ -46,6 +46,7 @@ class Notebook:
         paper_gigabytes: Expected disk space of a run at the paper profile.
         needs: What it cannot run without: `compiler`, `gpu`, or `data:<path below data/>`.
         exclusive: Whether it measures ratios of times, and so runs alone.
+        after: Notebooks whose stored results it takes up: where both are run, it waits for them.
         numbers: Its numbers by name.
     """
 
@@ -57,6 +58,7 @@ class Notebook:
     paper_gigabytes: float
     needs: tuple[str, ...]
     exclusive: bool
+    after: tuple[str, ...]
     numbers: dict[str, Number]
 
     @property
@@ -143,8 +145,8 @@ def load() -> dict[str, Notebook]:
             numbers = {
                 key: _number(key, _table(value), tables) for key, value in _table(table.get("numbers", {})).items()
             }
-            needs = _texts(table.get("needs", []))
-            notebooks[name] = Notebook(**{"exclusive": False, **table, "needs": needs, "numbers": numbers}, name=name)
+            lists = {key: _texts(table.get(key, [])) for key in ("needs", "after")}
+            notebooks[name] = Notebook(**{"exclusive": False, **table, **lists, "numbers": numbers}, name=name)
             _check(notebooks[name])
     except TypeError as error:
         raise UserError(f"notebooks/profiles.toml, entry {name}: {error}.") from None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
-from shapeofloss.engine.hashing import dependencies, digest
+from shapeofloss.engine.hashing import dependencies, digest, pins_of
 from shapeofloss.engine.profiles import Notebook, parameters
-from shapeofloss.engine.reach import Reached, reached
+from shapeofloss.engine.reach import Reached, file_of, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
 from shapeofloss.ledger import load_claims
@@ -171,10 +172,24 @@ def _package() -> dict[str, str]:
 
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
-    """Return the hash of script, reached code, numbers, the pins of packages and the rules of the notebook's claims."""
+    """Return a hash of all that the results depend on: reached code, numbers, packages, and the rules of the claims.
+
+    Text and comments of the script are left out: a print takes them over without a run.
+    """
     rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
     table = {name: vars(number) for name, number in notebook.numbers.items()}
-    return digest(_text(notebook), dependencies(code_of(notebook)), profile, table, overrides, rules)
+    code = dependencies(code_of(notebook))
+    cells = re.split(r"^# %%(?! \[markdown\]).*$", _text(notebook), flags=re.MULTILINE)
+    borders = [len(ast.parse(cell).body) for cell in cells[1:]]  # what is shown depends on where a cell ends
+    return digest(code, borders, profile, table, overrides, rules)[:16]
+
+
+def packages(notebook: Notebook) -> dict[str, str]:
+    """Return the packages that a notebook's code and the writer of figures import, with their pinned versions."""
+    drawing = file_of("shapeofloss.figures")
+    assert drawing is not None
+    drawn = reached(drawing.read_text(encoding="utf-8"), name="figures")
+    return pins_of([*code_of(notebook).packages, *drawn.packages], needed=False)
 
 
 def code_of(notebook: Notebook) -> Reached:
