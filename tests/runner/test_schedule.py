@@ -252,7 +252,7 @@ def a_run(root: Path, name: str, value: int, figures: list[str]) -> Path:
     """What an executed notebook leaves in its run folder."""
     folder = root / "runs/laptop" / name
     (folder / "figures").mkdir(parents=True)
-    (folder / f"{name}.ipynb").write_text(f'{{"value": {value}}}', encoding="utf-8")
+    (folder / f"{name}.ipynb").write_text(f'{{"metadata": {{"value": {value}}}}}', encoding="utf-8")
     for figure in figures:
         (folder / "figures" / f"{figure}.svg").write_text(f"{figure} {value}", encoding="utf-8")
         (folder / "figures" / f"{figure}.csv").write_text(f"y\n{value}\n", encoding="utf-8")
@@ -272,7 +272,7 @@ def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(check
     def state():
         return committed(root) | {"README.md": (root / "README.md").read_bytes()}
 
-    publish.finish(notebook, a_run(root, "01_good", 0, ["kept", "old"]), "a", seed=0, published=True)
+    publish.finish(notebook, a_run(root, "01_good", 0, ["kept", "old"]), publish.Origin("a"), published=True)
     shutil.copytree(root, tmp_path / "first")
     before, outcomes, number = state(), [], 0
     while not outcomes or DISK["count"] >= number:  # until there is no such operation left
@@ -288,7 +288,7 @@ def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(check
             lambda count, event, first=number: count >= first and event == "open" if lasting else count == first,
         )
         try:
-            publish.finish(notebook, folder, "b", seed=0, published=True)
+            publish.finish(notebook, folder, publish.Origin("b"), published=True)
             outcomes.append({path: content for path, content in state().items() if not path.endswith(".tmp")})
             assert (folder / publish.STAMP).exists()
         except OSError:
@@ -674,7 +674,7 @@ def test_progress_of_a_map_reaches_the_user_and_not_the_print(checkout, monkeypa
     root = checkout({"01_small": body + "    time.sleep(0.3)\nprint('end')\n"})
     monkeypatch.setattr(report.Progress, "EVERY", 0.0)
     settings = schedule.Settings("laptop", 1, {})
-    (outcome,) = schedule.run(list(profiles.load().values()), settings, report.Progress())
+    (outcome,) = schedule.run(list(profiles.load().values()), settings, report.Progress("laptop"))
     said = capsys.readouterr().out
     assert outcome.status == "done" and "01_small: cell 3 of 3, 0:0" in said and ", 2 of 4 nets\n" in said
     executed = nbformat.read(root / "notebooks/01_small.ipynb", as_version=4)

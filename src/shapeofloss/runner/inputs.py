@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.hashing import dependencies, digest, pins_of
-from shapeofloss.engine.profiles import Notebook, parameters
+from shapeofloss.engine.profiles import Notebook
 from shapeofloss.engine.reach import Reached, file_of, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
@@ -29,7 +29,7 @@ def read_script(notebook: Notebook) -> NotebookNode:
     """
     import jupytext  # loads half of Jupyter, which most commands do without
 
-    text = _text(notebook)
+    text = notebook.text()
     try:
         return jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # of YAML, of jupytext, or of the depth of what they read
@@ -65,7 +65,7 @@ def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
     Raises:
         UserError: In both cases, with what would be accepted.
     """
-    valid = parameters(notebook.script) if overrides else {}
+    valid = notebook.parameters() if overrides else {}
     for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)
@@ -119,16 +119,7 @@ def check_script(notebook: Notebook) -> None:
     Raises:
         UserError: If it is no UTF-8 text or no Python.
     """
-    _tree(_text(notebook), f"notebooks/{notebook.name}.py")
-
-
-def _text(notebook: Notebook) -> str:
-    try:
-        return notebook.script.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"notebooks/{notebook.name}.py is not UTF-8 text: {error.reason} at {error.start}.") from None
-    except OSError as error:
-        raise UserError(f"notebooks/{notebook.name}.py cannot be read: {error.strerror}.") from None
+    _tree(notebook.text(), f"notebooks/{notebook.name}.py")
 
 
 def _tree(source: str, what: str) -> ast.Module:
@@ -152,7 +143,7 @@ def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     Raises:
         UserError: If the script cannot be read.
     """
-    script = _text(notebook)
+    script = notebook.text()
     root = workspace.root()
     others = [
         root / "pins.txt",
@@ -179,7 +170,7 @@ def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> 
     rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
     table = {name: vars(number) for name, number in notebook.numbers.items()}
     code = dependencies(code_of(notebook))
-    cells = re.split(r"^# %%(?! \[markdown\]).*$", _text(notebook), flags=re.MULTILINE)
+    cells = re.split(r"^# %%(?! \[markdown\]).*$", notebook.text(), flags=re.MULTILINE)
     borders = [len(ast.parse(cell).body) for cell in cells[1:]]  # what is shown depends on where a cell ends
     return digest(code, borders, profile, table, overrides, rules)[:16]
 
@@ -198,7 +189,7 @@ def code_of(notebook: Notebook) -> Reached:
     Raises:
         UserError: If it, or a module that it reaches, is no Python.
     """
-    script = _text(notebook)
+    script = notebook.text()
     try:
         return reached(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
