@@ -91,7 +91,7 @@ from shapeofloss.experiments.barycenters.barycenters import (
 from shapeofloss.experiments.barycenters.textures import random_textures, texture, texture_distances
 from shapeofloss.landscape.phate import phate_embedding
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
-from shapeofloss.transport.entropic.grids import grid_points
+from shapeofloss.transport.entropic.grid_transforms import grid_points
 from shapeofloss.transport.symbolic import keops
 
 run = workspace.begin("307_barycenters")

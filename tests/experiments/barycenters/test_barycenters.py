@@ -22,7 +22,7 @@ from shapeofloss.experiments.barycenters.barycenters import (
     soft_transform,
 )
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
-from shapeofloss.transport.entropic.grids import grid_points, separable_transform
+from shapeofloss.transport.entropic.grid_transforms import grid_points, separable_transform
 
 WEIGHTS = np.array([0.5, 0.3, 0.2])
 

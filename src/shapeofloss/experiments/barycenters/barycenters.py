@@ -21,7 +21,7 @@ from shapeofloss.distributions.clouds import as_cloud, as_weights, is_positive
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.assignment.programs import TOLERANCES
-from shapeofloss.transport.entropic.grids import check_transform, grid_points
+from shapeofloss.transport.entropic.grid_transforms import check_transform, grid_points
 from shapeofloss.transport.entropic.sinkhorn import annealing
 
 # Within a block the kernel may fall to exp(-RANGE): sums then stay far above the smallest double, exp(-708).
@@ -44,7 +44,7 @@ def soft_transform(h: Tensor, *, eps: float) -> Tensor:
     Returns:
         f, in squares of the spacing, of the shape of h.
     Raises:
-        UserError: As for `grids.check_transform`.
+        UserError: As for `grid_transforms.check_transform`.
     Source:
         Optimal transport talk, slides "Remark 1: a streamlined algorithm" and "Wasserstein barycenters".
     Example:
