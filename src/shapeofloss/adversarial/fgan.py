@@ -14,7 +14,7 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.training import Objective, train
 from shapeofloss.arrays import as_count, as_tensor
-from shapeofloss.distributions.toys import Mixture, normal, seeded_source, toy
+from shapeofloss.distributions.mixtures import Mixture, normal, seeded_source, toy
 from shapeofloss.errors import UserError
 
 
@@ -122,7 +122,7 @@ def fit_fgan(
     assert isinstance(law, Mixture)
     rng = seeded_source(seed)
     hidden = [width] * as_count(layers, "layers", at_least=0)
-    generator, critic = perceptron((2, *hidden, 2), rng=rng), perceptron((2, *hidden, 1), rng=rng)
+    generator, critic = perceptron((2, *hidden, 2), generator=rng), perceptron((2, *hidden, 1), generator=rng)
     watcher = torch.Generator().manual_seed(seed + 10_000)
     prior = normal(2)
     data, codes = law(samples, watcher).numpy(), prior(samples, watcher)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 from torch import nn
 
 from shapeofloss.adversarial.divergences import Divergence, row
@@ -20,7 +19,7 @@ from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import train_critic
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.gaussians import as_gaussian
-from shapeofloss.distributions.toys import Sampler, choices, seeded_source
+from shapeofloss.distributions.mixtures import as_parts, choices, log_density, on_the_line, seeded_source
 from shapeofloss.errors import UserError
 
 LEFT = 1e-9  # the share of an integral that may be missing at an end
@@ -83,49 +82,6 @@ def closed_form(key: str, first: ArrayLike, second: ArrayLike) -> float:
         )
     (m1, s1), (m2, s2) = laws
     return _CLOSED[key](m1, s1, m2, s2)
-
-
-def as_parts(law: ArrayLike) -> Floats:
-    """Return the parts (m, sigma) of a law, shape (K, 2).
-
-    Raises:
-        UserError: If a part is no Gaussian, or there is none.
-    """
-    found = np.atleast_2d(as_gaussian(as_floats(law, "A law", finite=False)))
-    if found.ndim != 2 or not len(found):
-        raise UserError(
-            f"A law has shape {found.shape}; give (m, sigma), or one row of them for each of K parts, (K, 2)."
-        )
-    return found
-
-
-def log_density(x: ArrayLike, law: ArrayLike) -> Floats:
-    """Return the logarithm of a law's density at x, the shape of x.
-
-    Raises:
-        UserError: If a part of the law is no Gaussian, or x holds anything but finite numbers.
-    Example:
-        >>> round(float(log_density(0.0, [[0.0, 1.0], [0.0, 1.0]])), 6)
-        -0.918939
-    """
-    m, sigma = np.moveaxis(as_parts(law), -1, 0)
-    z = (as_floats(x, "x")[..., None] - m) / sigma
-    return logsumexp(-(z**2) / 2 - np.log(sigma * np.sqrt(2 * np.pi)), axis=-1) - np.log(len(m))
-
-
-def sampler(law: ArrayLike) -> Sampler:
-    """Return a law on the line as a sampler of points of shape (count, 1).
-
-    Raises:
-        UserError: If a part of the law is no Gaussian.
-    """
-    parts = torch.as_tensor(as_parts(law), dtype=torch.float32)
-
-    def sample(count: int, rng: torch.Generator) -> torch.Tensor:
-        m, sigma = parts[torch.randint(len(parts), (count,), generator=rng)].split(1, dim=1)
-        return m + sigma * torch.randn(count, 1, generator=rng)
-
-    return sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,8 +231,8 @@ def fit_critic(
     if points is not None:
         as_count(points, "points")
     rng = seeded_source(seed)
-    critic = perceptron((1, width, width, 1), rng=rng, activation=nn.SiLU)
-    pi, p = sampler(first), sampler(second)
+    critic = perceptron((1, width, width, 1), generator=rng, activation=nn.SiLU)
+    pi, p = on_the_line(first), on_the_line(second)
     drawn = None
     if points is not None:
         drawn = pi(points, rng), p(points, rng)
@@ -307,7 +263,7 @@ def fit_critic(
         watch=watch,
     )
     fresh = torch.Generator().manual_seed(seed + 20_000)
-    new = sampler(first), sampler(second)
+    new = on_the_line(first), on_the_line(second)
     return {
         "at": history.at,
         "raw": history.watched["raw"],

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from shapeofloss.adversarial.variational import line, log_density
+from shapeofloss.adversarial.variational import line
 from shapeofloss.arrays import Floats, as_floats, as_function, as_number
 from shapeofloss.distributions.gaussians import as_gaussian
+from shapeofloss.distributions.mixtures import log_density
 from shapeofloss.errors import UserError
 
 Reconstruction = Callable[[Floats], Floats]  # codes (n, Q), one row for each data point, to log p(x_i | z), (n, Q)

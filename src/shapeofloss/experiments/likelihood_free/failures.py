@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 from torch import Tensor, nn
 
 from shapeofloss.adversarial.divergences import as_pair
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, Objective, train, train_critic
-from shapeofloss.adversarial.variational import as_parts, line, sampler
+from shapeofloss.adversarial.variational import line
 from shapeofloss.arrays import Floats, as_count, as_floats, as_seeds
 from shapeofloss.datasets.digits import load_digits
-from shapeofloss.distributions.toys import choices, normal, seeded_source
+from shapeofloss.distributions.mixtures import choices, masses, normal, on_the_line, seeded_source
 from shapeofloss.errors import UserError, unknown
 
 OBJECTIVES: dict[str, Objective] = {"minimax": GAN, "non-saturating": NON_SATURATING}
@@ -65,9 +65,7 @@ def mixture_masses(law: ArrayLike, bins: int) -> Floats:
         >>> mixture_masses([0.0, 1.0], 4).round(3)
         array([0. , 0.5, 0.5, 0. ])
     """
-    m, sigma = np.moveaxis(as_parts(law), -1, 0)[..., None]
-    below = ndtr((edges(bins) - m) / sigma).mean(0)
-    return np.diff(below, prepend=0.0, append=1.0).clip(min=0)
+    return masses([-np.inf, *edges(bins), np.inf], law)
 
 
 def point_masses(x: ArrayLike, bins: int) -> Floats:
@@ -115,7 +113,7 @@ def discriminator_on_line(
     """
     laws = line(data, model, reach=8.0, count=2001)
     nodes = torch.as_tensor(laws.x, dtype=torch.float32)[:, None]
-    critic = perceptron((1, width, width, 1), rng=seeded_source(seed), activation=nn.SiLU)
+    critic = perceptron((1, width, width, 1), generator=seeded_source(seed), activation=nn.SiLU)
 
     @torch.no_grad()
     def scores() -> Floats:
@@ -126,8 +124,8 @@ def discriminator_on_line(
 
     history = train_critic(
         critic,
-        sampler(data),
-        sampler(model),
+        on_the_line(data),
+        on_the_line(model),
         GAN,
         steps=steps,
         optimizer=_adam(rate),
@@ -186,8 +184,8 @@ def line_game(
     """
     kind = _objective(objective)
     rng = seeded_source(seed)
-    generator = perceptron((1, width, width, 1), rng=rng)
-    critic = perceptron((1, width, width, 1), rng=rng)
+    generator = perceptron((1, width, width, 1), generator=rng)
+    critic = perceptron((1, width, width, 1), generator=rng)
     laws = line(data, data, reach=8.0, count=2001)
     nodes = torch.as_tensor(laws.x, dtype=torch.float32)[:, None]
     mass = np.exp(laws.log_pi) * (laws.x[1] - laws.x[0])
@@ -206,7 +204,7 @@ def line_game(
     history = train(
         generator,
         critic,
-        sampler(data),
+        on_the_line(data),
         kind,
         steps=steps,
         optimizer=_adam(rate),
@@ -262,7 +260,7 @@ def saturation(*, width: int, steps: int, batch: int, rate: float, at: list[int]
     if min(at) < 1 or max(at) > as_count(steps, "steps"):
         raise UserError(f"Gradients are wanted after {at} steps, of which there are {steps}.")
     rng = seeded_source(seed)
-    critic, moon = perceptron((2, width, width, 1), rng=rng), Moon()
+    critic, moon = perceptron((2, width, width, 1), generator=rng), Moon()
 
     def angles(count: int, rng: torch.Generator) -> Tensor:
         return math.pi * torch.rand(count, 1, generator=rng)
@@ -356,13 +354,13 @@ def digit_game(
 
     kind = _objective(objective)
     rng = seeded_source(seed)
-    data = load_digits(train=1000, seed=seed)
-    x, unseen = (images.flatten(1) for images in (data.train_images, data.test_images))
+    data = load_digits(train=1000, seed=seed).rows()
+    x, unseen = data.train_images, data.test_images
     low, high = x.min(), x.max()
     x, unseen = (x - low) / (high - low), (unseen - low) / (high - low)
     classifier = SVC().fit(x.numpy(), data.train_labels.numpy())
-    generator = nn.Sequential(*perceptron((codes, width, width, 64), rng=rng), nn.Sigmoid())
-    critic = perceptron((64, width, width, 1), rng=rng)
+    generator = nn.Sequential(*perceptron((codes, width, width, 64), generator=rng), nn.Sigmoid())
+    critic = perceptron((64, width, width, 1), generator=rng)
     noise, compared = normal(codes)(samples, rng), min(samples, len(unseen))
 
     def shares(images: Tensor) -> Floats:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import stop_if_not_finite
 from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
-from shapeofloss.distributions.toys import Sampler, as_source, seeded_source
+from shapeofloss.distributions.mixtures import Sampler, as_source, seeded_source
 from shapeofloss.errors import UserError
 
 LARGEST = 2.0  # a coupling stretches or shrinks a coordinate by a factor of at most e^2
@@ -39,7 +39,7 @@ class Coupling(nn.Module):
         self.stay = slice(None, half) if first else slice(half, None)
         self.move = slice(half, None) if first else slice(None, half)
         kept, moved = (half, dimension - half) if first else (dimension - half, half)
-        self.network = perceptron((kept, width, width, 2 * moved), rng=rng, activation=nn.SiLU)
+        self.network = perceptron((kept, width, width, 2 * moved), generator=rng, activation=nn.SiLU)
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():

@@ -15,32 +15,14 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import stop_if_not_finite
 from shapeofloss.arrays import as_count, as_number, as_tensor
-from shapeofloss.datasets.digits import load_digits
-from shapeofloss.distributions.toys import as_source, seeded_source
+from shapeofloss.datasets.digits import binary_digits
+from shapeofloss.distributions.mixtures import as_source, seeded_source
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.experiments.likelihood_free.flows import RealNVP, log_standard
 
 PRIORS = ("standard", "flow", "aggregated")
 PIXELS = 64
 FLATTEST = -5.0  # the least log sigma of a code
-
-
-def binary_digits(*, train: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return training and test digits of 8 x 8 pixels, 1 where a pixel is brighter than the mean and 0 elsewhere.
-
-    Args:
-        train, seed: As for `load_digits`.
-    Returns:
-        Shapes (train, 64) and (797, 64).
-    Raises:
-        UserError: If `train` is out of range.
-    Example:
-        >>> [tuple(images.shape) for images in binary_digits(train=10, seed=0)]
-        [(10, 64), (797, 64)]
-    """
-    data = load_digits(train=train, seed=seed)
-    first, second = ((images > 0).float().flatten(1) for images in (data.train_images, data.test_images))
-    return first, second
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +111,8 @@ class VAE(nn.Module):
         def layer() -> nn.Module:
             return nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
 
-        self.encoder = perceptron((PIXELS, width, 2 * dimension), rng=rng, activation=layer)
-        self.decoder = perceptron((dimension, width, PIXELS), rng=rng, activation=layer)
+        self.encoder = perceptron((PIXELS, width, 2 * dimension), generator=rng, activation=layer)
+        self.decoder = perceptron((dimension, width, PIXELS), generator=rng, activation=layer)
 
     def encode(self, x: Tensor) -> Codes:
         """Return the code laws of images, shape (n, 64)."""
