@@ -69,8 +69,8 @@ from shapeofloss import figures, ledger
 from shapeofloss.adversarial.divergences import random_pair, supremum
 from shapeofloss.adversarial.quality import mode_shares, sampling_floor
 from shapeofloss.adversarial.toy_runs import toy_run
-from shapeofloss.adversarial.variational import line, log_density, sampler
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.adversarial.variational import line
+from shapeofloss.distributions.mixtures import eight_gaussians, log_density, on_the_line
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, seconds
 from shapeofloss.experiments.likelihood_free.elbo import (
@@ -967,7 +967,7 @@ figures.save(
 # %%
 ends = {"counting": [], "mixture by EM": [], "GAN": [float(jsd_to(own["masses"][-1])) for own in games]}
 for seed in seeds:
-    x = sampler(three)(2000, torch.Generator().manual_seed(seed)).numpy()
+    x = on_the_line(three)(2000, torch.Generator().manual_seed(seed)).numpy()
     mixture = GaussianMixture(3, random_state=seed).fit(x)
     drawn = mixture.sample(200_000)[0]
     ends["counting"].append(float(jsd_to(point_masses(x, bins))))

@@ -87,7 +87,7 @@ LOG2 = np.log(2)
 def spreads(seed, inputs=2, outputs=10):
     """Return the singular values of movements of the output at random codes, over the first, shape (codes, 10)."""
     rng = torch.Generator().manual_seed(seed)
-    network = perceptron((inputs, 64, 64, outputs), rng=rng).double()
+    network = perceptron((inputs, 64, 64, outputs), generator=rng).double()
     z = torch.randn(codes, inputs, generator=rng).double()
     ways = torch.randn(12, 1, inputs, generator=rng).double()
     moves = torch.stack([torch.func.jvp(network, (z,), (way.expand_as(z),))[1] for way in ways], dim=1)

@@ -94,10 +94,11 @@ from shapeofloss.adversarial.segments import (
     quotients,
 )
 from shapeofloss.adversarial.toy_runs import toy_run
-from shapeofloss.distributions.toys import TOYS, Mixture
+from shapeofloss.datasets.digits import load_digits
+from shapeofloss.distributions.mixtures import TOYS, Mixture
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.gradient_penalty.digit_gan import digit_run, digits, intrinsic_dimension
+from shapeofloss.experiments.gradient_penalty.digit_gan import digit_run, intrinsic_dimension
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.assignment.programs import plan_program, price_program
 
@@ -316,7 +317,7 @@ for seed in seeds:
     rng = torch.Generator().manual_seed(seed)
     norms = []
     for _ in range(functions):
-        network = perceptron((2, 32, 32, 1), rng=rng, activation=nn.Tanh).double()
+        network = perceptron((2, 32, 32, 1), generator=rng, activation=nn.Tanh).double()
         with torch.no_grad():
             for layer in network[::2]:
                 layer.weight /= torch.linalg.matrix_norm(layer.weight, 2)
@@ -395,7 +396,7 @@ batches = torch.randn(2, 8, 2, generator=torch.Generator().manual_seed(0))
 
 def entries(norm):
     """Return the gradient of a penalty with respect to the last layer of a critic, if that layer starts at zero."""
-    critic = perceptron((2, 8, 1), rng=torch.Generator().manual_seed(0))
+    critic = perceptron((2, 8, 1), generator=torch.Generator().manual_seed(0))
     critic[2].weight.data.zero_()
     x = batches[0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
@@ -406,7 +407,7 @@ def entries(norm):
 entries(lambda g: g.square().sum(dim=1).sqrt()), entries(lambda g: torch.linalg.vector_norm(g, dim=1))
 
 # %%
-steep = perceptron((2, 8, 1), rng=torch.Generator().manual_seed(0))
+steep = perceptron((2, 8, 1), generator=torch.Generator().manual_seed(0))
 ours, theirs = (torch.Generator().manual_seed(1) for _ in range(2))  # the package draws the same points
 price = 10 * (GradientPenalty(10.0).norms(steep, *batches, theirs) - 1).square().mean()
 assert torch.isclose(
@@ -845,7 +846,7 @@ pd.Series({**rows, **references}, name="Frechet distance").round(2)
 
 # %%
 figure, axes = plt.subplots(3, 1, figsize=(8, 4.6))
-shown = [digits(1000, seeds[0])[2], images[0]["samples"][-1], gan["samples"][-1]]
+shown = [load_digits(train=1000, seed=seeds[0]).rows().test_images, images[0]["samples"][-1], gan["samples"][-1]]
 titles = ["test images", "WGAN-GP", "non-saturating GAN"]
 for ax, rows, title in zip(axes, shown, titles, strict=True):
     framed = np.pad(np.asarray(rows)[:32].reshape(2, 16, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-0.8)
@@ -945,7 +946,10 @@ figures.save(
 
 # %%
 pixels = 64
-of_data = [intrinsic_dimension(digits(1000, seed)[0].numpy(), neighbours=neighbours) for seed in seeds]
+of_data = [
+    intrinsic_dimension(load_digits(train=1000, seed=seed).rows().train_images.numpy(), neighbours=neighbours)
+    for seed in seeds
+]
 ledger.record("adversarial-data-low-dimensional", np.array(of_data) / pixels)
 
 # %%

@@ -76,8 +76,8 @@ from shapeofloss.adversarial.divergences import (
 )
 from shapeofloss.adversarial.fgan import charge, fit_fgan
 from shapeofloss.adversarial.quality import modes_covered, sampling_floor, wasserstein
-from shapeofloss.adversarial.variational import closed_form, critic_bound, fit_critic, line, log_density, quadrature
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.adversarial.variational import closed_form, critic_bound, fit_critic, line, quadrature
+from shapeofloss.distributions.mixtures import eight_gaussians, log_density
 from shapeofloss.engine import compute, profiles, workspace
 
 run = workspace.begin("406_f_divergences")

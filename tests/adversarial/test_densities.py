@@ -6,11 +6,10 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
 
 from shapeofloss.adversarial import variational as v
 from shapeofloss.adversarial.divergences import TABLE, row
-from shapeofloss.adversarial.variational import closed_form, line, log_density, quadrature
+from shapeofloss.adversarial.variational import closed_form, line, quadrature
 from shapeofloss.errors import UserError
 
 torch.set_num_threads(1)  # small networks are quicker on one, and sums always have one order
@@ -74,16 +73,6 @@ def test_no_critic_beats_the_divergence_and_the_best_one_reaches_it(row):
 def test_a_critic_that_explodes_where_nobody_looks_has_an_infinite_charge():
     laws = v.line(FIRST, SECOND)
     assert v.critic_bound("reverse-kl", np.where(laws.x > 10, -1000.0, 0.0), laws) == -np.inf
-
-
-def test_densities_of_mixtures_are_scipys_and_their_samples_follow_them():
-    law = [[-1.0, 0.5], [2.0, 1.0]]
-    x = np.linspace(-4, 5, 50)
-    assert np.exp(v.log_density(x, law)) == pytest.approx((norm(-1, 0.5).pdf(x) + norm(2, 1).pdf(x)) / 2)
-    points = v.sampler(law)(40_000, torch.Generator().manual_seed(0)).numpy()
-    assert points.shape == (40_000, 1)
-    assert points.mean() == pytest.approx(0.5, abs=0.03)
-    assert points.var() == pytest.approx(0.625 + 2.25, abs=0.06)
 
 
 @each_row
@@ -150,11 +139,6 @@ def test_closed_forms_have_no_unit_and_no_overflow():
 
 
 def test_laws_have_parts_and_lines_have_nodes():
-    for law in (np.zeros((0, 2)), np.ones((2, 3, 2))):
-        with pytest.raises(UserError, match="A law has shape"):
-            log_density(0.0, law)
-    with pytest.raises(UserError, match="x has 1 value that is not finite"):
-        log_density([0.0, np.nan], [0.0, 1.0])
     with pytest.raises(UserError, match="a formula needs"):
         closed_form("kl", [[0.0, 1.0]], [0.0, 1.0])
     for settings in ({"reach": 0}, {"reach": np.nan}, {"count": 1}, {"count": 3.0}):

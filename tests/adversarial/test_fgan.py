@@ -9,7 +9,7 @@ from shapeofloss.adversarial.divergences import LOG_2, TABLE
 from shapeofloss.adversarial.fgan import charge, reward
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.training import GAN
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.distributions.mixtures import eight_gaussians
 from shapeofloss.errors import UserError
 
 torch.set_num_threads(1)  # small networks are quicker on one, and sums always have one order

@@ -6,7 +6,7 @@ import torch
 
 from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import fresh_divergence, rmsprop, toy_run
-from shapeofloss.distributions.toys import Mixture, eight_gaussians
+from shapeofloss.distributions.mixtures import Mixture, eight_gaussians
 from shapeofloss.errors import UserError
 
 TINY = {"width": 8, "steps": 4, "critic_steps": 1, "warm_up": 1, "batch": 16, "rate": 1e-3, "generator_rate": 1e-3}

@@ -20,7 +20,7 @@ from shapeofloss.adversarial.training import (
     train,
     train_critic,
 )
-from shapeofloss.distributions.toys import choices, eight_gaussians, normal
+from shapeofloss.distributions.mixtures import choices, eight_gaussians, normal
 from shapeofloss.errors import UserError
 
 ADAM = partial(torch.optim.Adam, lr=1e-2, betas=(0.5, 0.9))
@@ -62,7 +62,7 @@ def line(count, rng):
 
 
 def test_a_perceptron_repeats_from_its_source_and_keeps_the_size_of_its_input():
-    net, again = (perceptron((50, 400, 400, 400, 10), rng=source()) for _ in range(2))
+    net, again = (perceptron((50, 400, 400, 400, 10), generator=source()) for _ in range(2))
     x = torch.randn(2000, 50, generator=source(1))
     assert torch.equal(net(x), again(x))
     assert 0.5 < net(x).square().mean() < 1.5
@@ -71,7 +71,7 @@ def test_a_perceptron_repeats_from_its_source_and_keeps_the_size_of_its_input():
 @pytest.mark.parametrize("sizes", [(2,), (2, 0, 1)])
 def test_a_perceptron_needs_an_input_and_an_output(sizes):
     with pytest.raises(UserError, match=r"of a perceptron is 0|cannot have sizes"):
-        perceptron(sizes, rng=source())
+        perceptron(sizes, generator=source())
 
 
 # Constraints
@@ -87,7 +87,7 @@ def assert_differences(critic, x):
 
 
 def test_gradients_for_each_point_are_those_of_finite_differences():
-    critic = perceptron((3, 16, 16, 1), rng=source(), activation=nn.SiLU).double()
+    critic = perceptron((3, 16, 16, 1), generator=source(), activation=nn.SiLU).double()
     x = torch.randn(5, 3, generator=source(1)).double()
     assert_differences(critic, x)
 
@@ -150,7 +150,10 @@ def test_pairs_are_independent_or_coupled():
 
 @pytest.mark.parametrize("place", ["critic", "generator"])
 def test_a_penalised_critic_may_not_normalise_batches_but_its_generator_may(place):
-    models = {"critic": perceptron((2, 4, 1), rng=source()), "generator": perceptron((2, 4, 2), rng=source())}
+    models = {
+        "critic": perceptron((2, 4, 1), generator=source()),
+        "generator": perceptron((2, 4, 2), generator=source()),
+    }
     models[place].insert(1, nn.BatchNorm1d(4))
     call = partial(train, models["generator"], models["critic"], line, WASSERSTEIN, steps=1, optimizer=ADAM, seed=0)
     if place == "critic":
@@ -257,7 +260,7 @@ def test_training_moves_a_shift_to_the_data():
 
 def test_a_training_repeats_from_its_seeds_and_watching_changes_nothing():
     def run(seed, **watched):
-        generator, critic = perceptron((2, 8, 2), rng=source()), perceptron((2, 8, 1), rng=source(1))
+        generator, critic = perceptron((2, 8, 2), generator=source()), perceptron((2, 8, 1), generator=source(1))
         law = eight_gaussians()
         penalty = GradientPenalty(0.1)
         return train(
@@ -272,7 +275,7 @@ def test_a_training_repeats_from_its_seeds_and_watching_changes_nothing():
 
 def test_a_generators_update_leaves_the_critic_and_its_gradients_alone():
     # The critic's optimizer sees gradients of its own loss only, and a frozen layer stays frozen.
-    generator, critic = Shift(1.0), perceptron((2, 4, 1), rng=source())
+    generator, critic = Shift(1.0), perceptron((2, 4, 1), generator=source())
     critic[0].requires_grad_(False)
     before = critic[0].weight.clone()
     train(generator, critic, line, WASSERSTEIN, steps=2, critic_steps=1, optimizer=ADAM, prior=line, seed=0)
@@ -423,7 +426,9 @@ def test_a_training_has_steps(counts):
 
 def tiny(law=line, objective=WASSERSTEIN, critic=None, **settings):
     given = {"steps": 1, "optimizer": ADAM, "critic_steps": 1, "prior": line, "batch": 8, "seed": 0, **settings}
-    return train(Shift(1.0), perceptron((2, 4, 1), rng=source()) if critic is None else critic, law, objective, **given)
+    return train(
+        Shift(1.0), perceptron((2, 4, 1), generator=source()) if critic is None else critic, law, objective, **given
+    )
 
 
 @pytest.mark.parametrize(
@@ -461,7 +466,7 @@ def tiny(law=line, objective=WASSERSTEIN, critic=None, **settings):
         ({"optimizer": lambda parameters: None}, "The optimizer is None"),
         ({"critic": lambda x: x}, "The critic is <function"),
         ({"critic": nn.Flatten(0)}, "no parameter that requires gradients"),
-        ({"critic": perceptron((2, 2), rng=source())}, r"scores of shape \(16, 2\); one for each is needed"),
+        ({"critic": perceptron((2, 2), generator=source())}, r"scores of shape \(16, 2\); one for each is needed"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused(change, sentence):
@@ -576,7 +581,9 @@ def test_attention_has_gradients_by_points_that_agree_with_differences_and_a_pen
 
 def test_dropout_repeats_from_the_seed_whatever_was_drawn_before_and_leaves_the_global_state_alone():
     def run(before, seed=5, **watched):
-        critic = nn.Sequential(perceptron((2, 16), rng=source()), nn.Dropout(0.5), perceptron((16, 1), rng=source(1)))
+        critic = nn.Sequential(
+            perceptron((2, 16), generator=source()), nn.Dropout(0.5), perceptron((16, 1), generator=source(1))
+        )
         torch.manual_seed(before)
         state = torch.get_rng_state()
         both = [

@@ -23,7 +23,7 @@ from shapeofloss.adversarial.training import (
     train_critic,
 )
 from shapeofloss.arrays import Floats, as_count, as_number
-from shapeofloss.distributions.toys import Sampler, seeded_source
+from shapeofloss.distributions.mixtures import Sampler, seeded_source
 from shapeofloss.errors import UserError, unknown
 
 OBJECTIVES = {"jensen_shannon": GAN, "non_saturating": NON_SATURATING, "wasserstein": WASSERSTEIN}
@@ -156,7 +156,7 @@ def _objective(name: str) -> Objective:
 
 
 def _critic(hidden: int, seed: int) -> nn.Sequential:
-    return perceptron((2, hidden, hidden, 1), rng=seeded_source(seed))
+    return perceptron((2, hidden, hidden, 1), generator=seeded_source(seed))
 
 
 def _adam(learning_rate: float, critic: bool) -> Any:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from shapeofloss.arrays import as_count, as_function, as_number
-from shapeofloss.distributions.toys import as_source
+from shapeofloss.distributions.mixtures import as_source
 from shapeofloss.errors import UserError
 
 
 def perceptron(
-    sizes: Sequence[int], *, rng: torch.Generator, activation: Callable[[], nn.Module] = nn.ReLU
+    sizes: Sequence[int], *, generator: torch.Generator, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> nn.Sequential:
     """Return affine maps with an activation between any two, without any normalisation.
 
@@ -22,27 +22,27 @@ def perceptron(
 
     Args:
         sizes: Numbers of values from input to output, at least two, such as (2, 64, 64, 1).
-        rng: Source of the initial weights.
+        generator: Source of the initial weights.
         activation: Makes the module between two maps.
     Returns:
         From shape (N, sizes[0]) to (N, sizes[-1]).
     Raises:
         UserError: If there are fewer than two sizes, one is no whole number from 1, or the source is none of torch.
     Example:
-        >>> perceptron((2, 8, 1), rng=torch.Generator().manual_seed(0))(torch.zeros(5, 2)).shape
+        >>> perceptron((2, 8, 1), generator=torch.Generator().manual_seed(0))(torch.zeros(5, 2)).shape
         torch.Size([5, 1])
     """
     if not isinstance(sizes, Iterable) or len(sizes := list(sizes)) < 2:
         raise UserError(f"A perceptron cannot have sizes {sizes!r}: give at least those of input and output, (2, 1).")
     sizes = [as_count(size, "A size of a perceptron") for size in sizes]
-    as_source(rng)
+    as_source(generator)
     as_function(activation, "activation", example="torch.nn.SiLU")
     layers: list[nn.Module] = []
     for place, (inputs, outputs) in enumerate(pairwise(sizes)):
         affine = nn.Linear(inputs, outputs)
         gain = 1.0 if place == len(sizes) - 2 else 2.0
-        nn.init.normal_(affine.weight, std=(gain / inputs) ** 0.5, generator=rng)
-        nn.init.uniform_(affine.bias, -(inputs**-0.5), inputs**-0.5, generator=rng)
+        nn.init.normal_(affine.weight, std=(gain / inputs) ** 0.5, generator=generator)
+        nn.init.uniform_(affine.bias, -(inputs**-0.5), inputs**-0.5, generator=generator)
         layers += [affine, activation()]
     return nn.Sequential(*layers[:-1])
 
@@ -56,23 +56,23 @@ class Waves(nn.Module):
     Args:
         dimension: D of the points.
         count: Number of waves.
-        rng: Source of directions, phases and wave numbers.
+        generator: Source of directions, phases and wave numbers.
         longest, shortest: The range of the wave numbers |k|, radians per unit of length, uniform in their logarithm.
     Raises:
         UserError: If a number is out of range, or the source is none of torch.
     """
 
     def __init__(
-        self, dimension: int, count: int, *, rng: torch.Generator, longest: float = 1.0, shortest: float = 60.0
+        self, dimension: int, count: int, *, generator: torch.Generator, longest: float = 1.0, shortest: float = 60.0
     ) -> None:
         super().__init__()
-        as_count(dimension, "dimension"), as_count(count, "count"), as_source(rng)
+        as_count(dimension, "dimension"), as_count(count, "count"), as_source(generator)
         as_number(longest, "longest", above=0), as_number(shortest, "shortest", above=0)
-        direction = torch.randn(count, dimension, generator=rng)
-        exponent = torch.rand(count, 1, generator=rng)
+        direction = torch.randn(count, dimension, generator=generator)
+        exponent = torch.rand(count, 1, generator=generator)
         size = longest * (shortest / longest) ** exponent
         self.register_buffer("k", size * direction / direction.norm(dim=1, keepdim=True))
-        self.register_buffer("phase", 2 * math.pi * torch.rand(count, generator=rng))
+        self.register_buffer("phase", 2 * math.pi * torch.rand(count, generator=generator))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values of the waves at points, from shape (N, D) to (N, count)."""

@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from shapeofloss.arrays import as_function, as_number, as_tensor
-from shapeofloss.distributions.toys import as_source
+from shapeofloss.distributions.mixtures import as_source
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
@@ -21,7 +21,7 @@ def scores_of(critic: nn.Module, x: Tensor) -> Tensor:
         UserError: If it gives anything but one number for each point, (N,) or (N, 1): patches or logits, for example.
     """
     found = as_tensor(
-        as_function(critic, "critic", example="perceptron((2, 8, 1), rng=rng)")(x), "What the critic gives"
+        as_function(critic, "critic", example="perceptron((2, 8, 1), generator=rng)")(x), "What the critic gives"
     )
     if found.shape not in ((len(x),), (len(x), 1)):
         raise UserError(

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from shapeofloss.arrays import as_count, as_function
 from shapeofloss.distributions.clouds import as_cloud
-from shapeofloss.distributions.toys import Mixture, Sampler, seeded_source
+from shapeofloss.distributions.mixtures import Mixture, Sampler, seeded_source
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 

@@ -16,7 +16,7 @@ from shapeofloss.adversarial.toy_runs import adam
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.clouds import as_cloud
-from shapeofloss.distributions.toys import Mixture, choices, seeded_source
+from shapeofloss.distributions.mixtures import Mixture, choices, seeded_source
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
@@ -268,7 +268,7 @@ def mixture_critic(
     """
     y, z = mixture_clouds(points, seed)
     z = coupled(y, z)
-    critic = perceptron((2, width, width, width, 1), rng=seeded_source(seed))
+    critic = perceptron((2, width, width, width, 1), generator=seeded_source(seed))
     train_critic(
         critic,
         choices(y),

@@ -22,7 +22,7 @@ from shapeofloss.adversarial.training import (
     train_critic,
 )
 from shapeofloss.arrays import as_count
-from shapeofloss.distributions.toys import Mixture, Sampler, normal, seeded_source, toy
+from shapeofloss.distributions.mixtures import Mixture, Sampler, normal, seeded_source, toy
 from shapeofloss.errors import UserError, unknown
 
 JUDGED = 8192  # points of each law for the value of a critic
@@ -98,8 +98,8 @@ def toy_run(
     constraint: Constraint | None = kind(strength) if kind else None
     sampler, prior = toy(law), normal(2)
     start = seeded_source(seed)
-    generator = perceptron((2, width, width, width, 2), rng=start)
-    critic = perceptron((2, width, width, width, 1), rng=start)
+    generator = perceptron((2, width, width, width, 2), generator=start)
+    critic = perceptron((2, width, width, width, 1), generator=start)
     data, noise = sampler(samples, start), prior(samples, start)
     more_data, more_noise = sampler(JUDGED, start), prior(JUDGED, start)
     kept: list[nn.Module] = []
@@ -179,9 +179,9 @@ def fresh_divergence(
     """
     start = seeded_source(seed)
     discriminator = (
-        nn.Sequential(Waves(2, 256, rng=start), perceptron((256, 64, 1), rng=start))
+        nn.Sequential(Waves(2, 256, generator=start), perceptron((256, 64, 1), generator=start))
         if waves
-        else perceptron((2, 128, 128, 1), rng=start)
+        else perceptron((2, 128, 128, 1), generator=start)
     )
     train_critic(
         discriminator, sampler, samples, GAN, steps=steps, optimizer=adam(rate), batch=batch, cosine=True, seed=seed

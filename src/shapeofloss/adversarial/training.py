@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 from shapeofloss.adversarial.penalty import Clip, Constraint, GradientPenalty, refuse_mixed_scores, scores_of
 from shapeofloss.arrays import Floats, as_count, as_function, as_number, as_tensor
-from shapeofloss.distributions.toys import Sampler, as_source, normal
+from shapeofloss.distributions.mixtures import Sampler, as_source, normal
 from shapeofloss.errors import UserError
 
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]

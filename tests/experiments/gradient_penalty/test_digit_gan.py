@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shapeofloss.adversarial.quality import frechet_distance, wasserstein
+from shapeofloss.datasets.digits import load_digits
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.gradient_penalty import digit_gan
 
@@ -23,6 +24,11 @@ SMALL = {
 }
 
 
+def digits(train, seed):
+    data = load_digits(train=train, seed=seed).rows()
+    return data.train_images, data.train_labels, data.test_images, data.test_labels
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Networks this small are slower on several threads, and far slower on a busy machine."""
@@ -32,16 +38,9 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def test_digits_are_rows_of_pixels_without_overlap_between_training_and_test():
-    images, labels, unseen, classes = digit_gan.digits(300, 1)
-    assert images.shape == (300, 64) and unseen.shape == (797, 64)
-    assert labels.shape == (300,) and classes.shape == (797,)
-    assert images.mean().item() == pytest.approx(0, abs=1e-5) and images.std().item() == pytest.approx(1, abs=1e-3)
-
-
 def test_the_classifier_tells_unseen_digits_apart_as_well_as_a_nearest_neighbour_nearly():
     neighbors = pytest.importorskip("sklearn.neighbors")
-    images, labels, unseen, classes = digit_gan.digits(1000, 1)
+    images, labels, unseen, classes = digits(1000, 1)
     model = digit_gan.classifier(images, labels, steps=200, seed=1)
     ours = (digit_gan.predictions(model, unseen) == classes.numpy()).mean()
     theirs = neighbors.KNeighborsClassifier(1).fit(images, labels).score(unseen, classes)
@@ -49,7 +48,7 @@ def test_the_classifier_tells_unseen_digits_apart_as_well_as_a_nearest_neighbour
 
 
 def test_features_are_what_the_last_affine_map_reads():
-    images, labels, unseen, _ = digit_gan.digits(100, 1)
+    images, labels, unseen, _ = digits(100, 1)
     model = digit_gan.classifier(images, labels, steps=5, seed=1)
     found = digit_gan.features(model, unseen)
     assert found.shape == (797, digit_gan.FEATURES) and (found >= 0).all()
@@ -100,7 +99,7 @@ def test_a_run_records_every_checkpoint_and_orders_the_references(method):
 
 def test_samples_are_measured_against_images_that_neither_network_has_seen():
     found = digit_gan.digit_run(method="WGAN-GP", strength=10.0, **SMALL)
-    images, labels, unseen, _ = digit_gan.digits(200, 3)
+    images, labels, unseen, _ = digits(200, 3)
     judge = digit_gan.classifier(images, labels, steps=20, seed=3)
     made, aim = found["samples"][-1], digit_gan.features(judge, unseen)
     expected = frechet_distance(digit_gan.features(judge, torch.from_numpy(made)), aim)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from shapeofloss.distributions.toys import normal
+from shapeofloss.distributions.mixtures import normal
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.likelihood_free.flows import (
     LARGEST,

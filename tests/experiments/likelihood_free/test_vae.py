@@ -13,7 +13,6 @@ from shapeofloss.experiments.likelihood_free.vae import (
     PRIORS,
     VAE,
     Codes,
-    binary_digits,
     fit_vae,
     log_aggregated,
 )
@@ -87,13 +86,6 @@ def test_code_laws_are_not_narrower_than_their_bound():
     with torch.no_grad():
         model.encoder[-1].bias.fill_(-100.0)
     assert model.encode(torch.zeros(1, 64)).log_sigma.min() == FLATTEST
-
-
-def test_digits_are_binary_and_train_and_test_share_none_of_their_places():
-    train, test = binary_digits(train=100, seed=3)
-    assert set(torch.cat([train, test]).unique().tolist()) == {0.0, 1.0}
-    assert (len(train), len(test)) == (100, 797)
-    assert 0.3 < train.mean() < 0.6
 
 
 @pytest.mark.parametrize("prior", PRIORS)

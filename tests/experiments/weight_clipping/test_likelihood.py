@@ -6,7 +6,6 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.weight_clipping import likelihood
 from shapeofloss.experiments.weight_clipping.likelihood import (
     Kernels,
     Normal,
@@ -16,18 +15,6 @@ from shapeofloss.experiments.weight_clipping.likelihood import (
     forward_kl,
     reverse_kl,
 )
-
-
-def test_digits_are_split_into_points_of_the_unit_cube_that_keep_their_grey_levels():
-    datasets = pytest.importorskip("sklearn.datasets")
-    known, test = likelihood.digit_clouds(0)
-    assert known.shape == (1000, 64) and test.shape == (797, 64)
-    both = np.concatenate([known, test])
-    assert both.min() >= 0 and both.max() < 1
-    grey = np.floor(both * 17).astype(int)
-    theirs = datasets.load_digits().data.astype(int)
-    assert sorted(map(tuple, grey)) == sorted(map(tuple, theirs))
-    assert not np.array_equal(known, likelihood.digit_clouds(1)[0])
 
 
 def test_a_fitted_normal_law_has_scipys_density_and_its_moments():

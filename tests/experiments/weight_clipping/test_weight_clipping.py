@@ -20,7 +20,7 @@ def source(seed=0):
 
 def constant_weights(sizes, value):
     """A perceptron whose every weight is `value` and whose offsets are zero."""
-    network = perceptron(sizes, rng=source()).double()
+    network = perceptron(sizes, generator=source()).double()
     for parameter in network.parameters():
         nn.init.constant_(parameter, value if parameter.dim() == 2 else 0.0)
     return network
@@ -42,7 +42,7 @@ def test_the_spectral_bound_of_orthogonal_layers_is_the_product_of_their_factors
 
 
 def test_no_gradient_exceeds_the_spectral_bound_and_that_not_the_shared_one():
-    network = perceptron((2, 16, 16, 1), rng=source()).double()
+    network = perceptron((2, 16, 16, 1), generator=source()).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.clamp_(-0.2, 0.2)
@@ -58,7 +58,7 @@ def test_layer_norms_of_a_chain_of_factors_are_powers_of_the_factor():
 
 
 def test_layer_norms_leave_the_network_in_single_precision():
-    network = perceptron((2, 4, 4, 1), rng=source())
+    network = perceptron((2, 4, 4, 1), generator=source())
     norms = clipping.layer_norms(network, torch.randn(7, 2, generator=source(1)))
     assert network[0].weight.dtype == torch.float32 and norms.shape == (3,)
     expected = gradient_norms(network, torch.randn(7, 2, generator=source(1))).mean().item()
@@ -113,7 +113,7 @@ def test_a_deep_critics_record_holds_its_weights_and_where_they_are():
     assert clipped["weights"].shape == (2 * 8 + 8 * 8 * 2 + 8,) and np.abs(clipped["weights"]).max() <= np.float32(0.1)
     assert 0 < clipped["clamped"] < 1 and clipped["norms"].shape == (4,)
     assert clipping.gradients_through_depth(kind="penalty", strength=1.0, **own)["edges"] == 0
-    untrained = torch.cat([m.flatten() for m in clipping.weights(perceptron((2, 8, 8, 8, 1), rng=source()))])
+    untrained = torch.cat([m.flatten() for m in clipping.weights(perceptron((2, 8, 8, 8, 1), generator=source()))])
     for name, values in (("clamped", untrained.numpy()), ("edges", clipped["weights"])):
         assert clipped[name] == pytest.approx(np.mean(np.abs(values) >= 0.099))
 
@@ -122,7 +122,7 @@ def test_a_value_surface_is_as_flat_as_its_box_and_its_critic_prefers_the_data()
     own = {"law": "8 Gaussians", "width": 16, "batch": 64, "rate": 1e-2, "side": 21, "reach": 4.0, "seed": 0}
     found = clipping.value_surface(kind="clipping", strength=0.1, steps=60, **own)
     steepest = max(np.abs(np.diff(found["surface"], axis=axis)).max() for axis in (0, 1)) / 0.4
-    assert 0 < steepest <= clipping.box_bound(perceptron((2, 16, 16, 16, 1), rng=source()), 0.1)
+    assert 0 < steepest <= clipping.box_bound(perceptron((2, 16, 16, 16, 1), generator=source()), 0.1)
     assert found["surface"].shape == (21, 21) and 0 <= found["unexplained"] < 1
     corners = found["surface"][[0, 0, -1, -1], [0, -1, 0, -1]]
     assert found["surface"][10, 10] > corners.max()  # noise reaches the corners, data do not
@@ -136,7 +136,7 @@ def test_a_critic_is_held_by_one_of_two_means():
 
 
 def test_waves_have_unit_mean_square_and_wave_numbers_in_their_range():
-    waves = Waves(2, 400, rng=source(), longest=2.0, shortest=30.0)
+    waves = Waves(2, 400, generator=source(), longest=2.0, shortest=30.0)
     x = 20 * torch.rand(4000, 2, generator=source(1))
     assert waves(x).square().mean().item() == pytest.approx(1, abs=0.02)
     assert waves.k.norm(dim=1).min() >= 2 and waves.k.norm(dim=1).max() <= 30

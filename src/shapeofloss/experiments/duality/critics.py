@@ -16,7 +16,7 @@ from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.clouds import as_cloud, as_weights
-from shapeofloss.distributions.toys import choices, seeded_source
+from shapeofloss.distributions.mixtures import choices, seeded_source
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.programs import TOLERANCES, as_costs
 
@@ -140,7 +140,7 @@ def fit_critic(
     """
     clouds = [as_cloud(cloud, name) for cloud, name in ((x, "x"), (y, "y"), (places, "places"))]
     dimension = clouds[0].shape[1]
-    critic = perceptron((dimension, hidden, hidden, 1), rng=seeded_source(seed))
+    critic = perceptron((dimension, hidden, hidden, 1), generator=seeded_source(seed))
     fresh = as_cloud(fresh_x, "fresh_x"), as_cloud(fresh_y, "fresh_y")
     means = [torch.as_tensor(cloud, dtype=torch.float32) for cloud in fresh]
     where = torch.as_tensor(clouds[2], dtype=torch.float32)

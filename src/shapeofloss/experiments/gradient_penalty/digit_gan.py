@@ -18,7 +18,7 @@ from shapeofloss.adversarial.training import NON_SATURATING, WASSERSTEIN, Object
 from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.datasets.digits import load_digits
 from shapeofloss.distributions.clouds import as_cloud
-from shapeofloss.distributions.toys import choices, normal, seeded_source
+from shapeofloss.distributions.mixtures import choices, normal, seeded_source
 from shapeofloss.errors import UserError, unknown
 
 PIXELS = 64
@@ -27,25 +27,6 @@ METHODS: dict[str, tuple[Objective, type[GradientPenalty] | None]] = {
     "non-saturating GAN": (NON_SATURATING, None),
     "WGAN-GP": (WASSERSTEIN, GradientPenalty),
 }
-
-
-def digits(train: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return training images, their classes, test images and theirs; each image as a row of 64 pixels.
-
-    Args:
-        train: Number of training images, at most 1,000; there are 797 test images.
-        seed: Of the split.
-    Returns:
-        Images, shape (N, 64), in units of the standard deviation of all training pixels, of mean 0; classes, shape
-        (N,).
-    """
-    found = load_digits(train=train, seed=seed)
-    return (
-        found.train_images.flatten(1),
-        found.train_labels,
-        found.test_images.flatten(1),
-        found.test_labels,
-    )
 
 
 def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int, batch: int = 128) -> nn.Sequential:
@@ -59,7 +40,7 @@ def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int, batch: 
         batch: Images of each step.
     """
     rng = seeded_source(seed)
-    model = perceptron((images.shape[1], 64, FEATURES, 10), rng=rng)
+    model = perceptron((images.shape[1], 64, FEATURES, 10), generator=rng)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2, fused=True)
     for _ in range(steps):
         rows = torch.randint(len(images), (batch,), generator=rng)
@@ -152,12 +133,13 @@ def digit_run(
         raise UserError(f"{steps} steps cannot be divided into {checkpoints} equal parts for the checkpoints.")
     objective, kind = METHODS[method]
     constraint: Constraint | None = kind(strength) if kind else None
-    images, labels, unseen, classes = digits(train_images, seed)
+    data = load_digits(train=train_images, seed=seed).rows()
+    images, labels, unseen, classes = data.train_images, data.train_labels, data.test_images, data.test_labels
     judge = classifier(images, labels, steps=classifier_steps, seed=seed)
     aim = features(judge, unseen)
     start = seeded_source(seed)
-    generator = perceptron((latent, width, width, PIXELS), rng=start)
-    critic = perceptron((PIXELS, width, width, 1), rng=start)
+    generator = perceptron((latent, width, width, PIXELS), generator=start)
+    critic = perceptron((PIXELS, width, width, 1), generator=start)
     prior = normal(latent)
     noise = prior(len(unseen), start)
 

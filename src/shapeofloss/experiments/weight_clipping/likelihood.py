@@ -8,30 +8,12 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
 from shapeofloss.distributions.clouds import as_cloud
+from shapeofloss.distributions.mixtures import log_density, masses
 from shapeofloss.errors import UserError
-
-GREYS = 17  # levels of scikit-learn's digits
-TEST = 797
-
-
-def digit_clouds(seed: int) -> tuple[Floats, Floats]:
-    """Return scikit-learn's digits as points of the unit cube with 64 coordinates: 1,000 to fit, 797 to test.
-
-    Uniform noise of one grey level is added, so that densities exist: a pixel of level k lies in [k, k + 1] / 17.
-
-    Args:
-        seed: Of the split and of the noise.
-    """
-    from sklearn import datasets  # slow to import
-
-    rng = np.random.default_rng(seed)
-    grey = datasets.load_digits().data
-    points = rng.permutation((grey + rng.random(grey.shape)) / GREYS)
-    return points[:-TEST], points[-TEST:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +122,27 @@ class TwoModes:
         as_number(self.weight, "weight", above=0, below=1), as_number(self.width, "width", at_least=0.02, at_most=1.5)
 
     @property
+    def parts(self) -> Floats:
+        """Return (m, sigma) of the two parts, shape (2, 2)."""
+        return np.array([[-1.0, self.width], [1.0, self.width]])
+
+    @property
+    def weights(self) -> Floats:
+        """Return the weights of the two parts, shape (2,)."""
+        return np.array([self.weight, 1 - self.weight])
+
+    @property
     def nodes(self) -> Floats:
         """Equally spaced points that hold all but 1e-12 of the mass, and of any normal law that is fitted here."""
         return np.linspace(-12.0, 12.0, 4801)
 
     def log_density(self, x: Floats) -> Floats:
         """Return log densities, in nats, of the shape of x."""
-        parts = np.stack([normal_log_density(x, mean, self.width) for mean in (-1.0, 1.0)])
-        return logsumexp(parts, axis=0, b=np.array([self.weight, 1 - self.weight])[:, None])
+        return log_density(x, self.parts, weights=self.weights)
 
     def mass(self, low: float, high: float) -> float:
         """Return the mass of an interval."""
-        parts = [ndtr((high - m) / self.width) - ndtr((low - m) / self.width) for m in (-1.0, 1.0)]
-        return float(self.weight * parts[0] + (1 - self.weight) * parts[1])
+        return float(masses([low, high], self.parts, weights=self.weights)[0])
 
 
 def normal_log_density(x: Floats, mean: float, deviation: float) -> Floats:

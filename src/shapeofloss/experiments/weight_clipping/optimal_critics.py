@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from shapeofloss.adversarial.segments import Cones
-from shapeofloss.distributions.toys import blurred, seeded_source, toy
+from shapeofloss.distributions.mixtures import blurred, seeded_source, toy
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.weight_clipping.weight_clipping import left_by_quadratic, square_grid
 from shapeofloss.transport.assignment.exact import cost_matrix

@@ -24,7 +24,7 @@ from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.adversarial.toy_runs import adam, rmsprop, toy_run
 from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number, as_tensor
-from shapeofloss.distributions.toys import blurred, normal, seeded_source, toy
+from shapeofloss.distributions.mixtures import blurred, normal, seeded_source, toy
 from shapeofloss.errors import UserError, unknown
 
 
@@ -108,7 +108,7 @@ def clipped_critic(
         bound; "norm", the largest gradient norm on the samples and on segments between them. And "wasserstein", exact.
     """
     start = seeded_source(seed)
-    critic = perceptron((2, 64, 64, 1), rng=start)
+    critic = perceptron((2, 64, 64, 1), generator=start)
     law, other = toy("8 Gaussians"), normal(2)
     y, z = law(points, start).double(), other(points, start).double()
     where = torch.cat([y, z, y + torch.rand(points, 1, generator=start).double() * (z - y)])
@@ -147,7 +147,7 @@ def pull_between_lines(
         "pull": minus the mean, over 1,000 generated points, of the first component of the critic's gradient; and
         "value" of the critic.
     """
-    critic = perceptron((2, 64, 64, 1), rng=seeded_source(seed))
+    critic = perceptron((2, 64, 64, 1), generator=seeded_source(seed))
     data, generated = line(0.0), line(separation)
     train_critic(
         critic,
@@ -208,7 +208,7 @@ def gradients_through_depth(
         after clamping the initial ones, and "edges" after training (both 0 for a penalty).
     """
     start = seeded_source(seed)
-    critic = perceptron((2, *[width] * (as_count(layers, "layers", at_least=3) - 1), 1), rng=start)
+    critic = perceptron((2, *[width] * (as_count(layers, "layers", at_least=3) - 1), 1), generator=start)
     constraint = constraint_of(kind, strength)
     sampler = toy(law)
     generated = blurred(sampler)
@@ -321,7 +321,7 @@ def value_surface(
     Source:
         WGAN lecture, slide "Wasserstein GAN with Gradient Penalty"; the generator held fixed as in the released code.
     """
-    critic = perceptron((2, width, width, width, 1), rng=seeded_source(seed))
+    critic = perceptron((2, width, width, width, 1), generator=seeded_source(seed))
     sampler = toy(law)
     train_critic(
         critic,
