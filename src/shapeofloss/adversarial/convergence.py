@@ -1,7 +1,8 @@
 """Sequences of pairs of histograms that converge in KL, in JSD or in W only, and random pairs.
 
-A pair holds masses at common nodes of the line. For distributions with densities a node is the middle of a cell, and its mass is width times
-density: sums over nodes are then the midpoint rule, which is exact for densities that are constant on cells.
+A pair holds masses at common nodes of the line. For distributions with densities a node is the middle of a cell, and
+its mass is width times density: sums over nodes are then the midpoint rule, which is exact for densities that are
+constant on cells.
 """
 
 from collections.abc import Callable
@@ -125,7 +126,7 @@ def random_histograms(seed: int, *, bins: int = 20, overlap: bool = True) -> His
         0.693147
     """
     as_count(bins, "bins", at_least=2)
-    generator = np.random.default_generator(as_count(seed, "seed", at_least=0))
+    generator = np.random.default_rng(as_count(seed, "seed", at_least=0))
     middles, _ = _cells(np.linspace(0, 1, bins + 1))
     # Heights of very different size, so that near and far pairs both come up.
     pi, p = generator.exponential(size=(2, bins)) ** generator.uniform(0.1, 4, size=(2, 1))

@@ -5,30 +5,19 @@ A distribution is (m, sigma), or several of them for a mixture of equal parts, s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
-from torch import nn
 
 from shapeofloss.adversarial.divergences import Divergence, row
-from shapeofloss.adversarial.fgan import charge, objective, reward
-from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.training import train_critic
+from shapeofloss.adversarial.fgan import charge, reward
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
-from shapeofloss.distributions.gaussians import as_gaussian
-from shapeofloss.distributions.toys import Sampler, choices, seeded_source
+from shapeofloss.distributions.gaussians import as_gaussian, kl_divergence
+from shapeofloss.distributions.mixtures import as_parts, log_density
 from shapeofloss.errors import UserError
 
 LEFT = 1e-9  # the share of an integral that may be missing at an end
-
-
-def _kl(m1: float, s1: float, m2: float, s2: float) -> float:
-    wider = (s1 - s2) / s2  # with log1p, no digits are lost where both nearly agree
-    return float(max(wider - np.log1p(wider), 0.0) + wider**2 / 2 + ((m1 - m2) / s2) ** 2 / 2)
 
 
 def _pearson(m1: float, s1: float, m2: float, s2: float) -> float:
@@ -45,8 +34,8 @@ def _hellinger(m1: float, s1: float, m2: float, s2: float) -> float:
 
 
 _CLOSED: dict[str, Callable[[float, float, float, float], float]] = {
-    "kl": _kl,
-    "reverse-kl": lambda m1, s1, m2, s2: _kl(m2, s2, m1, s1),
+    "kl": kl_divergence,
+    "reverse-kl": lambda m1, s1, m2, s2: kl_divergence(m2, s2, m1, s1),
     "pearson": _pearson,
     "hellinger": _hellinger,
 }
@@ -122,7 +111,8 @@ def densities(pi: ArrayLike, p: ArrayLike, *, reach: float = 12.0, count: int = 
     """Return two densities on nodes that go `reach` standard deviations beyond the outermost means.
 
     Raises:
-        UserError: If a part of a distribution is no Gaussian, the reach is not above 0, or there are fewer than two nodes.
+        UserError: If a part of a distribution is no Gaussian, the reach is not above 0, or there are fewer than two
+            nodes.
     Example:
         >>> both = densities([0.0, 1.0], [1.0, 2.0])
         >>> round(both.integral(np.exp(both.log_p)), 12)
@@ -187,7 +177,7 @@ def critic_bound(key: str, raw: ArrayLike, both: Densities) -> float:
     _refuse_other(both)
     v = torch.from_numpy(as_floats(raw, "The critic"))
     if v.shape != both.x.shape:
-        raise UserError(f"The critic has shape {tuple(v.shape)}; one value is needed at each of {len(both.x)}.")
+        raise UserError(f"The critic has shape {tuple(v.shape)}; it needs one value at each of {len(both.x)}.")
     with np.errstate(over="ignore"):
         values = np.exp(both.log_pi) * reward(key, v).numpy() - np.exp(both.log_p) * charge(key, v).numpy()
         return float(values.sum() * (both.x[1] - both.x[0]))

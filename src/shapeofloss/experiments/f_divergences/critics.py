@@ -12,7 +12,7 @@ from shapeofloss.adversarial.fgan import objective
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import train_critic
 from shapeofloss.arrays import as_count
-from shapeofloss.distributions.toys import choices, seeded_source
+from shapeofloss.distributions.mixtures import choices, on_the_line, seeded_source
 
 LOOKS = 20  # at a critic in training, evenly spread, beside the one before the first step
 EVALUATIONS = 20  # by Monte Carlo
@@ -54,8 +54,8 @@ def fit_bound_critic(
     """
     as_count(examples, "examples"), as_count(steps, "steps")
     start = seeded_source(seed)
-    critic = perceptron((1, width, width, 1), rng=start, activation=nn.SiLU)
-    new = sampler(first), sampler(second)
+    critic = perceptron((1, width, width, 1), generator=start, activation=nn.SiLU)
+    new = on_the_line(first), on_the_line(second)
     drawn = [own(as_count(points, "points"), start) for own in new] if points is not None else []
     pi, p = map(choices, drawn) if drawn else new
     nodes = torch.as_tensor(densities(first, second).x, dtype=torch.float32)[:, None]

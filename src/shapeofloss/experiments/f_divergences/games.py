@@ -9,7 +9,7 @@ from shapeofloss.adversarial.fgan import objective
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.training import train
-from shapeofloss.distributions.toys import eight_gaussians, normal, seeded_source
+from shapeofloss.distributions.mixtures import eight_gaussians, normal, seeded_source
 
 
 def fit_fgan(
@@ -45,8 +45,8 @@ def fit_fgan(
         WGAN lecture, the note that samples suffice to fit an implicit model.
     """
     ring, prior, start = eight_gaussians(), normal(2), seeded_source(seed)
-    generator = perceptron((2, width, width, 2), rng=start)
-    critic = perceptron((2, width, width, 1), rng=start)
+    generator = perceptron((2, width, width, 2), generator=start)
+    critic = perceptron((2, width, width, 1), generator=start)
     fixed = seeded_source(seed + 10_000)
     data, codes = ring(samples, fixed).numpy(), prior(samples, fixed)
 

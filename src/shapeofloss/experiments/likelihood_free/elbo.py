@@ -20,7 +20,7 @@ from shapeofloss.errors import UserError
 
 Reconstruction = Callable[[Floats], Floats]  # codes (n, Q), one row for each data point, to log p(x_i | z), (n, Q)
 
-# In standard deviations of one code distribution: the trapezoidal rule on them is exact to rounding for smooth integrands.
+# In standard deviations of one code distribution: the trapezoidal rule is exact to rounding for smooth integrands.
 NODES = np.linspace(-12, 12, 961)
 # Gauss-Hermite, which is exact for polynomials: another rule for the other side of the equation.
 HERMITE, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
@@ -93,7 +93,7 @@ def parts(codes: ArrayLike, reconstruction: Reconstruction, prior: ArrayLike) ->
 
     .. math:: MI = \frac1n \sum_i KL(q(z|x_i) \| q_{agg}) = H(q_{agg}) - \frac1n \sum_i H(q(z|x_i))
 
-    Reconstruction by Gauss-Hermite; mutual information from entropies, that of a normal distribution in closed form and the
+    Reconstruction by Gauss-Hermite; mutual information from entropies, that of a Gaussian in closed form and the
     aggregated posterior's on one line of nodes; KL on nodes that reach as far as the prior.
 
     Args:

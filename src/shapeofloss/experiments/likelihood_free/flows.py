@@ -82,12 +82,15 @@ class RealNVP(nn.Module):
         [-1.837877]
     """
 
-    def __init__(self, dimension: int, *, layers: int, width: int, generator: torch.Generator, start: float = 0.1) -> None:
+    def __init__(
+        self, dimension: int, *, layers: int, width: int, generator: torch.Generator, start: float = 0.1
+    ) -> None:
         super().__init__()
         self.dimension = as_count(dimension, "dimension", at_least=2)
         as_count(layers, "layers", at_least=2)
         self.couplings = nn.ModuleList(
-            Coupling(dimension, first=place % 2 == 0, width=width, generator=generator, start=start) for place in range(layers)
+            Coupling(dimension, first=place % 2 == 0, width=width, generator=generator, start=start)
+            for place in range(layers)
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,7 +167,10 @@ def fit_flow(
 def two_moons(count: int, generator: torch.Generator) -> Tensor:
     """Return points about two half circles that interlock, noise of deviation 0.15, shape (count, 2); a sampler."""
     as_count(count, "count", at_least=0)
-    angle, upper = math.pi * torch.rand(count, generator=as_source(generator)), torch.rand(count, generator=generator) < 0.5
+    angle, upper = (
+        math.pi * torch.rand(count, generator=as_source(generator)),
+        torch.rand(count, generator=generator) < 0.5,
+    )
     x = torch.where(upper, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
     y = torch.where(upper, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
     return torch.stack([x, y], dim=1) + 0.15 * torch.randn(count, 2, generator=generator)
