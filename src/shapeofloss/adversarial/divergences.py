@@ -381,3 +381,17 @@ def bound(row: Divergence, critic: ArrayLike, pi: ArrayLike, p: ArrayLike) -> fl
     if not (np.isfinite(t).all() and (t < row.end).all()):
         raise UserError(f"A critic for {row.name} needs finite values below {row.end:g}; its largest is {t.max():g}.")
     return float((pi * t - p * row.conjugate(t)).sum())
+
+
+def jsd_of_value(value: ArrayLike) -> Floats:
+    r"""Return the Jensen-Shannon divergence that a discriminator's value V amounts to, in nats.
+
+    .. math:: \max_D V = 2 JSD - \log 4
+
+    A discriminator that is not optimal has a lower value, so this is a lower bound (up to the noise of a batch).
+
+    Example:
+        >>> jsd_of_value([-np.log(4), 0.0]).round(4).tolist()
+        [0.0, 0.6931]
+    """
+    return np.asarray(value, dtype=np.float64) / 2 + LOG_2

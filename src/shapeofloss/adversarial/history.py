@@ -35,24 +35,6 @@ class Watch:
         as_count(self.every, "every")
 
 
-def equal_parts(steps: int, parts: int, name: str) -> int:
-    """Return how many steps lie between two looks at a training, the last of which comes after the last step.
-
-    Args:
-        steps: Number of steps of the training.
-        parts: Number of looks, without the one before the first step.
-        name: What the looks are called, in the plural.
-    Raises:
-        UserError: If the steps cannot be divided evenly.
-    Example:
-        >>> equal_parts(500, 5, "checkpoints")
-        100
-    """
-    if as_count(steps, "steps") % as_count(parts, name):
-        raise UserError(f"{steps} steps cannot be divided into {parts} equal parts for the {name}.")
-    return steps // parts
-
-
 @dataclass(frozen=True, eq=False)
 class History:
     """What happened in a training of S steps.
