@@ -7,7 +7,7 @@ import torch
 from shapeofloss.adversarial import fgan
 from shapeofloss.adversarial.divergences import LOG_2, TABLE
 from shapeofloss.adversarial.fgan import charge, reward
-from shapeofloss.adversarial.training import GAN
+from shapeofloss.adversarial.objectives import MINIMAX
 from shapeofloss.errors import UserError
 
 torch.set_num_threads(1)  # small networks are quicker on one, and sums always have one order
@@ -43,8 +43,8 @@ def test_large_raw_outputs_do_not_overflow_in_single_precision(key):
 def test_the_gan_row_is_the_gan_and_the_js_row_the_same_but_for_a_constant():
     real, fake = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
     own, other = fgan.objective("gan"), fgan.objective("js")
-    assert own.critic_loss(real, fake).item() == pytest.approx(GAN.critic_loss(real, fake).item(), rel=1e-6)
-    assert own.generator_loss(fake).item() == pytest.approx(GAN.generator_loss(fake).item(), rel=1e-6)
+    assert own.critic_loss(real, fake).item() == pytest.approx(MINIMAX.critic_loss(real, fake).item(), rel=1e-6)
+    assert own.generator_loss(fake).item() == pytest.approx(MINIMAX.generator_loss(fake).item(), rel=1e-6)
     shifted = own.critic_loss(real, fake).item() - 2 * LOG_2
     assert other.critic_loss(real, fake).item() == pytest.approx(shifted, rel=1e-5)
 

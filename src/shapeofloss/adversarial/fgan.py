@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from shapeofloss.adversarial.divergences import LOG_2, row
-from shapeofloss.adversarial.training import Objective
+from shapeofloss.adversarial.objectives import Objective
 from shapeofloss.arrays import as_tensor
 
 

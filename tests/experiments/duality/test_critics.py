@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from shapeofloss.adversarial.penalty import GradientPenalty
+from shapeofloss.adversarial.constraints import GradientPenalty
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.duality.critics import OneSidedPenalty, fit_lipschitz_critic
@@ -23,7 +23,7 @@ def test_the_one_sided_penalty_leaves_slopes_below_one_alone():
 
 
 def settings(every=100):
-    return {"hidden": 8, "schedule": {"batch": 32, "steps": 100, "learning_rate": 0.02, "every": every}}
+    return {"training": {"hidden": 8, "batch": 32, "steps": 100, "learning_rate": 0.02, "every": every}}
 
 
 def test_a_critic_of_shifted_clouds_reads_the_shift_from_below_and_raw_from_above():

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shapeofloss.adversarial.constraints import GradientPenalty, gradient_norms
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import GradientPenalty, gradient_norms
-from shapeofloss.adversarial.training import WASSERSTEIN, train_critic
+from shapeofloss.adversarial.objectives import WASSERSTEIN
+from shapeofloss.adversarial.training import Schedule, train_critic
 from shapeofloss.arrays import Floats
 from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.distributions.mixtures import choices, seeded_source
@@ -24,22 +26,24 @@ class OneSidedPenalty(GradientPenalty):
         Not in the WGAN lecture, whose penalty also pushes up slopes below 1.
     """
 
-    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """Return the gradient norms, those below 1 as 1, where they cost nothing."""
-        return super().norms(critic, real, fake, generator).clamp(min=1)
+        return super().norms(critic, real, fake, rng).clamp(min=1)
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long a critic is trained.
+class Training:
+    """How a critic is trained, and how often it is looked at.
 
     Attributes:
+        hidden: Values of each of two hidden layers.
         batch: Points of each cloud per step.
         steps: Steps of Adam, whose learning rate falls to 0 along half a cosine.
         learning_rate: Learning rate at the start.
         every: After how many steps to record, also before the first.
     """
 
+    hidden: int
     batch: int
     steps: int
     learning_rate: float
@@ -51,8 +55,7 @@ def fit_lipschitz_critic(
     y: Floats,
     seed: int,
     *,
-    hidden: int,
-    schedule: Mapping[str, Any],
+    training: Mapping[str, Any],
     penalty: float,
     one_sided: bool = False,
     places: Floats,
@@ -64,8 +67,7 @@ def fit_lipschitz_critic(
     Args:
         x, y: Clouds of shape (N, D) and (M, D) that batches are drawn from, with replacement.
         seed: Seed of weights and batches.
-        hidden: Values of each of two hidden layers.
-        schedule: The fields of a `Schedule`.
+        training: The fields of a `Training`.
         penalty, one_sided: lambda, and whether slopes below 1 are free.
         places: Where the slope is looked at, shape (P, D).
         fresh_x, fresh_y: What means are taken over; the clouds themselves, or others of the same distributions.
@@ -80,14 +82,14 @@ def fit_lipschitz_critic(
     where, first, second = (
         torch.as_tensor(clouds[name], dtype=torch.float32) for name in ("places", "fresh_x", "fresh_y")
     )
-    critic = perceptron((clouds["x"].shape[1], hidden, hidden, 1), generator=seeded_source(seed))
-    settings = Schedule(**schedule)
+    how = Training(**training)
+    critic = perceptron((clouds["x"].shape[1], how.hidden, how.hidden, 1), generator=seeded_source(seed))
 
     @torch.no_grad()
     def mean(cloud: Tensor) -> float:
         return critic(cloud).double().mean().item()
 
-    def watch(_: int) -> dict[str, float]:
+    def look(_: int) -> dict[str, float]:
         return {"value": mean(first) - mean(second), "slope": gradient_norms(critic, where).max().item()}
 
     history = train_critic(
@@ -95,14 +97,10 @@ def fit_lipschitz_critic(
         choices(clouds["x"]),
         choices(clouds["y"]),
         WASSERSTEIN,
-        steps=settings.steps,
-        optimizer=partial(torch.optim.Adam, lr=settings.learning_rate, betas=(0.5, 0.9)),
+        Schedule(how.steps, seed, how.batch, cosine=True),
+        optimizer=partial(torch.optim.Adam, lr=how.learning_rate, betas=(0.5, 0.9)),
         constraint=(OneSidedPenalty if one_sided else GradientPenalty)(penalty),
-        batch=settings.batch,
-        cosine=True,
-        seed=seed,
-        record_every=settings.every,
-        watch=watch,
+        watch=Watch(look, how.every),
     )
     with torch.no_grad():
         f = critic(where).flatten().double().numpy()

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.densities import densities
 from shapeofloss.adversarial.fgan import objective
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.training import train_critic
+from shapeofloss.adversarial.training import Schedule, train_critic
 from shapeofloss.arrays import as_count
 from shapeofloss.distributions.mixtures import choices, on_the_line, seeded_source
 
@@ -37,7 +38,7 @@ def fit_bound_critic(
         divergence: Key of the row.
         first, second: (m, sigma) of pi and of p.
         width: Values in each of the two hidden layers, with SiLU between.
-        batch, steps: As for `training.train_critic`.
+        batch, steps: As for a `training.Schedule`.
         learning_rate: Learning rate of Adam, betas (0.9, 0.99), along half a cosine; gradients are shortened to norm 1.
         examples: Samples of each distribution in an evaluation by Monte Carlo, of which there are 20, on new samples
             each.
@@ -66,7 +67,7 @@ def fit_bound_critic(
         return -float(goal.critic_loss(critic(real).double(), critic(fake).double()))
 
     @torch.no_grad()
-    def watch(_: int) -> dict[str, Any]:
+    def look(_: int) -> dict[str, Any]:
         return {"raw": critic(nodes)[:, 0].numpy()}
 
     history = train_critic(
@@ -74,14 +75,9 @@ def fit_bound_critic(
         pi,
         p,
         goal,
-        steps=steps,
+        Schedule(steps, seed + 10_000, batch, cosine=True, largest_step=1.0),
         optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99), fused=True),
-        batch=batch,
-        cosine=True,
-        largest_step=1.0,
-        seed=seed + 10_000,
-        record_every=max(1, steps // LOOKS),
-        watch=watch,
+        watch=Watch(look, max(1, steps // LOOKS)),
     )
     fresh = seeded_source(seed + 20_000)
     return {

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from shapeofloss.adversarial.fgan import objective
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.training import train
+from shapeofloss.adversarial.training import Schedule, train
 from shapeofloss.distributions.mixtures import eight_gaussians, normal, seeded_source
 
 
@@ -30,7 +31,7 @@ def fit_fgan(
     Args:
         divergence: Key of the row.
         width: Values in each of the two hidden layers of both ReLU networks.
-        batch, steps, critic_steps, largest_step: As for `training.train`.
+        batch, steps, critic_steps, largest_step: As for a `training.Schedule`.
         learning_rate: Learning rate of Adam, betas (0.5, 0.999), for both networks; it falls to zero along half a
             cosine.
         samples: Points of the generator and of the data that are compared, at least 200.
@@ -51,7 +52,7 @@ def fit_fgan(
     data, codes = ring(samples, fixed).numpy(), prior(samples, fixed)
 
     @torch.no_grad()
-    def watch(_: int) -> dict[str, Any]:
+    def look(_: int) -> dict[str, Any]:
         points = generator(codes).numpy()
         return {"wasserstein": wasserstein(points, data), "modes": modes_covered(points, ring), "points": points}
 
@@ -60,15 +61,9 @@ def fit_fgan(
         critic,
         ring,
         objective(divergence),
-        steps=steps,
+        Schedule(steps, seed + 20_000, batch, critic_steps, cosine=True, largest_step=largest_step),
         optimizer=partial(torch.optim.Adam, lr=learning_rate, betas=(0.5, 0.999), fused=True),
-        critic_steps=critic_steps,
-        batch=batch,
         prior=prior,
-        cosine=True,
-        largest_step=largest_step,
-        seed=seed + 20_000,
-        record_every=record_every,
-        watch=watch,
+        watch=Watch(look, record_every),
     )
     return {"at": history.at, **history.watched, "points": history.watched["points"][-1]}

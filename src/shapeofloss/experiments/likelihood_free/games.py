@@ -3,7 +3,6 @@
 A distribution on the line is (m, sigma), or several of them for a mixture of equal parts, as in `mixtures`.
 """
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,17 @@ from torch import Tensor, nn
 
 from shapeofloss.adversarial.densities import critic_bound, densities
 from shapeofloss.adversarial.divergences import GAN_DIVERGENCE, divergence
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.objectives import MINIMAX
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.training import GAN, train, train_critic
+from shapeofloss.adversarial.training import Schedule, adam, train, train_critic
 from shapeofloss.arrays import Floats, as_count, as_floats, as_interval
 from shapeofloss.datasets.digits import load_digits
 from shapeofloss.distributions.mixtures import choices, masses, normal, on_the_line, seeded_source
 
 CODES = 20001  # quantiles of the noise that stand for its distribution
 REACH = 4.0  # of the bins on the line, whose outermost two have no outer edge
-
-
-def _adam(rate: float) -> Any:
-    return partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.9), fused=True)
 
 
 def edges(bins: int) -> Floats:
@@ -87,19 +84,10 @@ def discriminator_on_line(
     def scores() -> Floats:
         return critic(nodes)[:, 0].double().numpy()
 
-    history = train_critic(
-        critic,
-        on_the_line(data),
-        on_the_line(model),
-        GAN,
-        steps=steps,
-        optimizer=_adam(rate),
-        batch=batch,
-        cosine=True,
-        seed=seed,
-        record_every=as_interval(steps, records, "records"),
-        watch=lambda _: {"value": critic_bound("gan", scores(), both)},
-    )
+    watch = Watch(lambda _: {"value": critic_bound("gan", scores(), both)}, as_interval(steps, records, "records"))
+    fixed = on_the_line(data), on_the_line(model)
+    schedule = Schedule(steps, seed, batch, cosine=True)
+    history = train_critic(critic, *fixed, MINIMAX, schedule, optimizer=adam(rate), watch=watch)
     return {"at": history.at, **history.watched, "x": both.x, "answers": 1 / (1 + np.exp(-scores()))}
 
 
@@ -124,7 +112,7 @@ def line_game(
     Args:
         data: pi.
         width: Values of each hidden layer.
-        steps, critic_steps, batch: As for `train`.
+        steps, critic_steps, batch: As for a `Schedule`.
         rate: Learning rate of Adam, constant, for both.
         records: How many checkpoints there are, evenly spread, beside one before the first step.
         bins: Number of bins of the histograms.
@@ -148,7 +136,7 @@ def line_game(
     target = mixture_masses(data, bins)
 
     @torch.no_grad()
-    def watch(_: int) -> dict[str, Any]:
+    def look(_: int) -> dict[str, Any]:
         x = generator(codes)
         fake, real = critic(x).double().numpy(), critic(nodes)[:, 0].double().numpy()
         loss = -np.logaddexp(0, fake).mean()  # log(1 - D)
@@ -165,15 +153,11 @@ def line_game(
         generator,
         critic,
         on_the_line(data),
-        GAN,
-        steps=steps,
-        optimizer=_adam(rate),
-        critic_steps=critic_steps,
-        batch=batch,
+        MINIMAX,
+        Schedule(steps, seed, batch, critic_steps),
+        optimizer=adam(rate),
         prior=normal(1),
-        seed=seed,
-        record_every=as_interval(steps, records, "records"),
-        watch=watch,
+        watch=Watch(look, as_interval(steps, records, "records")),
     )
     return {"at": history.at, **history.watched}
 
@@ -198,7 +182,7 @@ def digit_game(
     Args:
         codes: Dimension of the noise.
         width: Values of each of two hidden layers.
-        steps, critic_steps, batch: As for `train`.
+        steps, critic_steps, batch: As for a `Schedule`.
         rate: Learning rate of Adam, constant, for both.
         records: How many checkpoints there are, evenly spread, beside one before the first step.
         samples: Number of images that are sorted.
@@ -228,7 +212,7 @@ def digit_game(
         return wasserstein(images[:compared].numpy(), unseen[:compared].numpy())
 
     @torch.no_grad()
-    def watch(_: int) -> dict[str, Any]:
+    def look(_: int) -> dict[str, Any]:
         images = generator(noise)
         shares = np.bincount(classifier.predict(images.numpy()), minlength=10) / len(images)
         return {"shares": shares, "wasserstein": distance(images), "images": images[:shown]}
@@ -237,15 +221,11 @@ def digit_game(
         generator,
         critic,
         choices(x),
-        GAN,
-        steps=steps,
-        optimizer=_adam(rate),
-        critic_steps=critic_steps,
-        batch=batch,
+        MINIMAX,
+        Schedule(steps, seed, batch, critic_steps),
+        optimizer=adam(rate),
         prior=prior,
-        seed=seed,
-        record_every=as_interval(steps, records, "records"),
-        watch=watch,
+        watch=Watch(look, as_interval(steps, records, "records")),
     )
     return {
         "at": history.at,

@@ -2,15 +2,16 @@
 
 import copy
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.training import GAN, NON_SATURATING, train_critic
+from shapeofloss.adversarial.objectives import MINIMAX, NON_SATURATING
+from shapeofloss.adversarial.training import Schedule, adam, train_critic
 from shapeofloss.arrays import as_count, as_seeds
 from shapeofloss.distributions.mixtures import seeded_source
 from shapeofloss.errors import UserError
@@ -60,10 +61,10 @@ def lessons(critic: nn.Module, moon: Moon) -> dict[str, float]:
     even = math.pi * (torch.arange(1000).double()[:, None] + 0.5) / 1000
     real, fake = critic(_on_circle(even)).flatten(), critic(moon(even)).flatten()
     norms = {}
-    for name, objective in (("minimax", GAN), ("non_saturating", NON_SATURATING)):
+    for name, objective in (("minimax", MINIMAX), ("non_saturating", NON_SATURATING)):
         gradients = torch.autograd.grad(objective.generator_loss(fake), list(moon.parameters()), retain_graph=True)
         norms[name] = math.hypot(*torch.cat([gradient.flatten() for gradient in gradients]).tolist())
-    return {**norms, "value": -GAN.critic_loss(real, fake).item()}
+    return {**norms, "value": -MINIMAX.critic_loss(real, fake).item()}
 
 
 def saturation(*, width: int, steps: int, batch: int, rate: float, at: list[int], seed: int) -> dict[str, Any]:
@@ -92,13 +93,10 @@ def saturation(*, width: int, steps: int, batch: int, rate: float, at: list[int]
         critic,
         half_circle,
         moon.sample,
-        GAN,
-        steps=steps,
-        optimizer=partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.9), fused=True),
-        batch=batch,
-        seed=seed,
-        record_every=1,
-        watch=lambda done: lessons(critic, moon) if done in at else unasked,
+        MINIMAX,
+        Schedule(steps, seed, batch),
+        optimizer=adam(rate),
+        watch=Watch(lambda done: lessons(critic, moon) if done in at else unasked, every=1),
     )
     grid = torch.cartesian_prod(torch.linspace(-1.5, 2.5, 60), torch.linspace(-1.0, 1.5, 60))
     with torch.no_grad():
