@@ -69,8 +69,8 @@ from shapeofloss import figures, ledger
 from shapeofloss.adversarial.divergences import random_pair, supremum
 from shapeofloss.adversarial.quality import mode_shares, sampling_floor
 from shapeofloss.adversarial.toy_runs import toy_run
-from shapeofloss.adversarial.variational import line, log_density, sampler
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.adversarial.variational import line
+from shapeofloss.distributions.mixtures import eight_gaussians, log_density, on_the_line
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, seconds
 from shapeofloss.experiments.likelihood_free.elbo import (
@@ -114,20 +114,20 @@ LOG4 = np.log(4)
 #
 # $$\mathcal L(x) = \mathbb E_{q(z|x)}\bigl[\log p(x \mid z) + \log p(z) - \log q(z \mid x)\bigr].$$
 #
-# The code law of image $x_i$ is mostly a normal law $N(m_i, \sigma_i^2)$ whose two numbers a network computes. The
-# mixture $q_{agg}(z) = \frac1n \sum_i q(z \mid x_i)$, the codes of *all* $n$ images thrown together, is the
-# *aggregated posterior*. The lecture states that the mean bound is
+# The code distribution of image $x_i$ is mostly a normal distribution $N(m_i, \sigma_i^2)$ whose two numbers a
+# network computes. The mixture $q_{agg}(z) = \frac1n \sum_i q(z \mid x_i)$, the codes of *all* $n$ images thrown
+# together, is the *aggregated posterior*. The lecture states that the mean bound is
 #
 # $$\frac1n \sum_i \mathcal L(x_i) = \underbrace{\mathrm{RL}}_{\text{reconstruction}} -
 #   \underbrace{\mathrm{MI}}_{\text{what a code tells}} -
 #   \underbrace{KL(q_{agg} \,\|\, p(z))}_{\text{misfit of the prior}}.$$
 #
 # RL is the mean of $\log p(x_i \mid z)$ over images and their codes. MI is the *mutual information* between the
-# number $i$ of an image and its code: the mean of $KL(q(z \mid x_i) \,\|\, q_{agg})$, from 0, if all code laws are
-# equal, to $\log n$, if no two overlap. All are in nats. To check this we need a case where every term can be
-# computed without the others. Codes on a line will do: a dozen random numbers $x_i$, random code laws, and a bent
-# decoder, $x = 2 \tanh z$ plus normal noise of deviation 0.5. The prior is $N(0, 1)$ or a mixture of three normal
-# laws.
+# number $i$ of an image and its code: the mean of $KL(q(z \mid x_i) \,\|\, q_{agg})$, from 0, if all code
+# distributions are equal, to $\log n$, if no two overlap. All are in nats. To check this we need a case where every
+# term can be computed without the others. Codes on a line will do: a dozen random numbers $x_i$, random code
+# distributions, and a bent decoder, $x = 2 \tanh z$ plus normal noise of deviation 0.5. The prior is $N(0, 1)$ or a
+# mixture of three normal distributions.
 
 
 # %%
@@ -148,7 +148,7 @@ split["RL - MI - KL"] = split["RL"] - split["MI"] - split["KL"]
 split.round(4)
 
 # %% [markdown]
-# The left side sums over each law's own nodes. On the right, RL is a Gauss-Hermite sum, MI a difference of
+# The left side sums over each distribution's own nodes. On the right, RL is a Gauss-Hermite sum, MI a difference of
 # entropies, and KL a sum along the whole line.
 
 # %%
@@ -208,10 +208,10 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Grey: the code laws of twelve images, each divided by twelve. Blue: their sum, the
-# aggregated posterior. The dotted standard Gaussian, which has seen no code, misses the outer ones. A Gaussian
-# prior has to choose, and the forward KL chooses to cover: the dashed bell puts mass where there are hardly any
-# codes, beyond $-4$ for example. Whoever samples codes from it gets some that the decoder has never seen.
+# **Reading the figure.** Grey: the code distributions of twelve images, each divided by twelve. Blue: their sum, the
+# aggregated posterior. The dotted standard Gaussian, which has seen no code, misses the outer ones. A Gaussian prior
+# has to choose, and the forward KL chooses to cover: the dashed bell puts mass where there are hardly any codes,
+# beyond $-4$ for example. Whoever samples codes from it gets some that the decoder has never seen.
 #
 # There is a second, *reverse* KL in the same bound:
 # $\log p(x) - \mathcal L(x) = KL(q(z \mid x) \,\|\, p(z \mid x))$. To check it one needs a model whose likelihood
@@ -405,7 +405,7 @@ figures.save(
 # test image's code lands between the bumps, where the prior has nothing.
 #
 # Is overfitting a fate? We repeat it once with twice the images and a quarter of the hidden values switched off in
-# training (*dropout*), which keeps code laws wide:
+# training (*dropout*), which keeps code distributions wide:
 
 # %%
 extra = pd.DataFrame(results[-len(PRIORS) :], PRIORS)[["train", "test"]]
@@ -435,13 +435,14 @@ figures.save(
 
 # %% [markdown]
 # **Reading the figure.** "Rebuilt" decodes the mean code of a test digit, "drawn" a code from the prior. Each pixel
-# is a chance of being bright. Drawn with the aggregated prior means: from the code law of a random training image,
-# so those digits look good *because* they are near copies. This is one case of the lecture's next sentence, that
-# likelihood and quality are two things: the model with the lowest test ELBO by far does not draw the worst digits.
+# is a chance of being bright. Drawn with the aggregated prior means: from the code distribution of a random training
+# image, so those digits look good *because* they are near copies. This is one case of the lecture's next sentence,
+# that likelihood and quality are two things: the model with the lowest test ELBO by far does not draw the worst
+# digits.
 #
 # ### What it costs
 #
-# One evaluation of the aggregated prior needs the code laws of all $n$ images: the number of operations is
+# One evaluation of the aggregated prior needs the code distributions of all $n$ images: the number of operations is
 # proportional to $n$. Time is not quite, as the table of $128 \times n$ numbers in double precision outgrows the
 # processor's caches, so the exponent may come out above 1. One batch of 128 codes, on one thread:
 
@@ -536,14 +537,14 @@ ledger.record({"adversarial-equal-if-indistinguishable": least})
 #
 # ## What the game is worth
 #
-# Put $D^*$ back into $V$, and each logarithm becomes one of a ratio to the mean of both laws:
+# Put $D^*$ back into $V$, and each logarithm becomes one of a ratio to the mean of both distributions:
 #
 # $$V(D^*) = \mathbb E_\pi \log \frac{\pi}{\pi + p} + \mathbb E_p \log \frac{p}{\pi + p}
 #   = 2\,\mathrm{JSD}(\pi \| p) - \log 4,$$
 #
-# where JSD is the *Jensen-Shannon divergence*, the mean KL of the two to their middle: 0 if they are equal,
-# $\log 2$ if they have nothing in common. For histograms, SciPy has its own JSD. For mixtures of normal laws we
-# have an adaptive integral for JSD and equidistant nodes for $V$.
+# where JSD is the *Jensen-Shannon divergence*, the mean KL of the two to their middle: 0 if they are equal, $\log 2$
+# if they have nothing in common. For histograms, SciPy has its own JSD. For mixtures of normal distributions we have
+# an adaptive integral for JSD and equidistant nodes for $V$.
 
 
 # %%
@@ -578,9 +579,9 @@ above = over_pairs(min, lambda pi, p: best_answers(pi, p)[1] + LOG4)
 ledger.record({"adversarial-equality-is-only-optimum": above})
 
 # %% [markdown]
-# Now a network, which sees samples only. Data: three normal laws of deviation 0.4 at $-2$, 0 and 2. Model: one of
-# deviation 1.5 at 0. We take the trained network's $V$ by quadrature, so that no luck with samples can raise it
-# above the optimum.
+# Now a network, which sees samples only. Data: three normal distributions of deviation 0.4 at $-2$, 0 and 2. Model:
+# one of deviation 1.5 at 0. We take the trained network's $V$ by quadrature, so that no luck with samples can raise
+# it above the optimum.
 
 # %%
 three, one = [[-2, 0.4], [0, 0.4], [2, 0.4]], [0, 1.5]
@@ -618,18 +619,19 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Left: where the laws have mass, the network finds $\pi / (\pi + p)$, without having been
-# told of any density. A classifier is a way to measure ratios of densities by samples. On the outer flanks, where
-# there are few points, it is a little off, which costs little. Right: it approaches the optimum from below, always.
+# **Reading the figure.** Left: where the distributions have mass, the network finds $\pi / (\pi + p)$, without having
+# been told of any density. A classifier is a way to measure ratios of densities by samples. On the outer flanks,
+# where there are few points, it is a little off, which costs little. Right: it approaches the optimum from below,
+# always.
 #
 # ## If the forger could be anything
 #
 # The generator wants the opposite: to lower $V(D^*) = 2\,\mathrm{JSD} - \log 4$, whose least value is $-\log 4$, at
-# $p = \pi$ and nowhere else. The lecture says that a generator that could be *any* function, against a
-# discriminator that is optimal at *every* step, is *guaranteed* to converge. Let us build that ideal. The generator
-# is a histogram $p = \mathrm{softmax}(a)$ with one free number $a_k$ per bin, and the data are the three normal
-# laws above, in the same bins. $D^*$ is recomputed before every step and held fixed in it, so that the gradient of
-# $V$ with respect to $p_k$ is $\log(1 - D^*_k)$.
+# $p = \pi$ and nowhere else. The lecture says that a generator that could be *any* function, against a discriminator
+# that is optimal at *every* step, is *guaranteed* to converge. Let us build that ideal. The generator is a histogram
+# $p = \mathrm{softmax}(a)$ with one free number $a_k$ per bin, and the data are the three normal distributions above,
+# in the same bins. $D^*$ is recomputed before every step and held fixed in it, so that the gradient of $V$ with
+# respect to $p_k$ is $\log(1 - D^*_k)$.
 
 
 # %%
@@ -660,7 +662,7 @@ assert max(np.diff(values).max() for _, values in ideal) < 1e-12  # small steps:
 # ## When neither is perfect
 #
 # Now what people do. Generator and discriminator are networks, and they take turns, one step of Adam each. Noise is
-# one normal number, data are the same three laws. As everything is on a line, we know at any time what the
+# one normal number, data are the same three distributions. As everything is on a line, we know at any time what the
 # discriminator is worth and what the best one would be.
 
 # %%
@@ -960,14 +962,14 @@ figures.save(
 #
 # ## Where a simpler method wins
 #
-# On the line nobody needs a game. Two old methods get the same law from 2,000 samples: counting them in bins, and a
-# mixture of three normal laws fitted by maximum likelihood (the *EM algorithm*). The GAN has seen a hundred times
-# as many. JSD to the data's histogram, in nats:
+# On the line nobody needs a game. Two old methods get the same distribution from 2,000 samples: counting them in
+# bins, and a mixture of three normal distributions fitted by maximum likelihood (the *EM algorithm*). The GAN has
+# seen a hundred times as many. JSD to the data's histogram, in nats:
 
 # %%
 ends = {"counting": [], "mixture by EM": [], "GAN": [float(jsd_to(own["masses"][-1])) for own in games]}
 for seed in seeds:
-    x = sampler(three)(2000, torch.Generator().manual_seed(seed)).numpy()
+    x = on_the_line(three)(2000, torch.Generator().manual_seed(seed)).numpy()
     mixture = GaussianMixture(3, random_state=seed).fit(x)
     drawn = mixture.sample(200_000)[0]
     ends["counting"].append(float(jsd_to(point_masses(x, bins))))
@@ -981,9 +983,9 @@ pd.DataFrame(ends, seeds).T.round(4)
 # of densities, no encoder, and no number for any image, and on photographs it has the name of making sharp pictures
 # where likelihoods make blurred ones.
 #
-# **Exercise.** Give `random_model` code laws that all are equal. Which part of the ELBO is zero? Then move them far
-# apart. What does MI come to, and why can no encoder of a dozen images get above it? *Hint:* how many nats does it
-# take to name one of twelve?
+# **Exercise.** Give `random_model` code distributions that all are equal. Which part of the ELBO is zero? Then move
+# them far apart. What does MI come to, and why can no encoder of a dozen images get above it? *Hint:* how many nats
+# does it take to name one of twelve?
 #
 # **Exercise.** In `ideal_game`, replace the gradient by that of the non-saturating loss, $-\log D^*$. Does it still
 # converge to the data? Which divergence does it lower near the end? *Hint:* take a rate of 10, as this gradient is

@@ -11,20 +11,21 @@
 #
 # [Script](402_two_lines.py) · [executed print](402_two_lines.ipynb) · [course map](../README.md)
 #
-# **Question.** What do KL, JSD and the earth mover's distance say about two laws that have no point in common?
+# **Question.** What do KL, JSD and the earth mover's distance say about two distributions that have no point in
+# common?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides from "Informal theoretical results" to
 # "Theorem 2", and "Summary". **Time on a laptop.** Less than a minute.
 #
 # A student throws darts at a wall, and all of them hit one vertical line. Another student, who should imitate her,
-# hits another vertical line. How far off is the imitation? "A hand's breadth to the right" would be a helpful
-# answer. "Completely wrong" is a correct one, and it does not tell whether to aim further left or right. This
-# notebook is about distances between probability laws that give the first answer, and others that give the second
-# one, and about why this matters when one law has to learn to be the other.
+# hits another vertical line. How far off is the imitation? "A hand's breadth to the right" would be a helpful answer.
+# "Completely wrong" is a correct one, and it does not tell whether to aim further left or right. This notebook is
+# about distances between probability distributions that give the first answer, and others that give the second one,
+# and about why this matters when one distribution has to learn to be the other.
 #
-# The data have a law $\pi$, the imitation has a law $p$. We take the lecture's example apart three times: with
-# pencil and paper, by quadrature and linear programs, and by trained networks that see samples only. Then we test
-# its two theorems, one of them with sequences that show why every word in it is needed.
+# The data have a distribution $\pi$, the imitation has a distribution $p$. We take the lecture's example apart three
+# times: with pencil and paper, by quadrature and linear programs, and by trained networks that see samples only. Then
+# we test its two theorems, one of them with sequences that show why every word in it is needed.
 
 # %% tags=["parameters"]
 seeds = [201, 202, 203]  # of random generators, histograms, samples and trainings
@@ -87,7 +88,7 @@ LOG2 = np.log(2)
 def spreads(seed, inputs=2, outputs=10):
     """Return the singular values of movements of the output at random codes, over the first, shape (codes, 10)."""
     rng = torch.Generator().manual_seed(seed)
-    network = perceptron((inputs, 64, 64, outputs), rng=rng).double()
+    network = perceptron((inputs, 64, 64, outputs), generator=rng).double()
     z = torch.randn(codes, inputs, generator=rng).double()
     ways = torch.randn(12, 1, inputs, generator=rng).double()
     moves = torch.stack([torch.func.jvp(network, (z,), (way.expand_as(z),))[1] for way in ways], dim=1)
@@ -189,7 +190,7 @@ figures.save(
 # learns by asking $D$ in which direction its samples should move. This $D$, which nobody can improve, answers:
 # nowhere.
 #
-# ## Three ways to compare two laws
+# ## Three ways to compare two distributions
 #
 # For two *histograms* over the same bins, with masses $\pi_i$ and $p_i$ that add up to 1, the *Kullback-Leibler
 # divergence* and the *Jensen-Shannon divergence* are
@@ -198,10 +199,10 @@ figures.save(
 #   JSD(\pi \| p) = \tfrac12 KL(\pi \| m) + \tfrac12 KL(p \| m), \quad m = \tfrac12 (\pi + p),$$
 #
 # in *nats*, as logarithms are natural. A bin without data counts 0; a bin with data and no samples makes $KL$
-# infinite, and that is meant: someone who holds such data to be impossible is wrong beyond measure. If the
-# histograms are disjoint, *every* bin with data is such a bin. In JSD each law is compared with the mean $m$ of
-# both, of which it is a half, so that each logarithm is $\log 2$, and can be no larger, as $m \ge \pi / 2$. We
-# count and compare, with random histograms in which each bin belongs to one of the two, and others that share bins:
+# infinite, and that is meant: someone who holds such data to be impossible is wrong beyond measure. If the histograms
+# are disjoint, *every* bin with data is such a bin. In JSD each distribution is compared with the mean $m$ of both,
+# of which it is a half, so that each logarithm is $\log 2$, and can be no larger, as $m \ge \pi / 2$. We count and
+# compare, with random histograms in which each bin belongs to one of the two, and others that share bins:
 
 # %%
 apart = {s: [random_laws(1000 * s + n, overlap=False) for n in range(histograms)] for s in seeds}
@@ -238,8 +239,8 @@ pd.DataFrame({theta: distances(theta) for theta in (-0.5, 0, 0.01, 0.5)}, index=
 
 # %% [markdown]
 # That was pencil and paper. First the computer's own view of $\theta = 0$, on a grid of 10 by 20 bins of which the
-# line fills one column: 180 bins are empty in both laws, and must not do any harm. $W$ is a linear program with
-# 40,000 unknowns that is solved by HiGHS, which does not know what the laws are.
+# line fills one column: 180 bins are empty in both distributions, and must not do any harm. $W$ is a linear program
+# with 40,000 unknowns that is solved by HiGHS, which does not know what the distributions are.
 
 # %%
 centres, on_line = bins(0.0)
@@ -257,8 +258,8 @@ ledger.record({"adversarial-lines-zero-w": abs(float((plan_program(length, on_li
 
 
 # %% [markdown]
-# And $W = |\theta|$, by the same linear program, with each line as equal points (the law of the points, not of the
-# line; each point of the one has a partner in the other at the same height):
+# And $W = |\theta|$, by the same linear program, with each line as equal points (the distribution of the points, not
+# of the line; each point of the one has a partner in the other at the same height):
 
 
 # %%
@@ -275,11 +276,11 @@ ledger.record({"adversarial-lines-w": max(abs(by_program(theta) - abs(theta)) fo
 # %% [markdown]
 # ### Infinite, says who?
 #
-# No computer measures infinity. What it can show is how a quantity passes every bound. Blur both lines by a
-# Gaussian of width $s$ in the direction across. (What happens along the lines is the same for both laws and does
-# not count.) Then we have $N(0, s^2)$ against $N(\theta, s^2)$, everything is finite, and quadrature over
-# logarithms of densities gives all four distances. With pencil and paper, $KL = \theta^2 / (2 s^2)$. Both grow
-# without bound as $s \to 0$:
+# No computer measures infinity. What it can show is how a quantity passes every bound. Blur both lines by a Gaussian
+# of width $s$ in the direction across. (What happens along the lines is the same for both distributions and does not
+# count.) Then we have $N(0, s^2)$ against $N(\theta, s^2)$, everything is finite, and quadrature over logarithms of
+# densities gives all four distances. With pencil and paper, $KL = \theta^2 / (2 s^2)$. Both grow without bound as $s
+# \to 0$:
 
 # %%
 wide = np.linspace(0.1, 1, 10)
@@ -315,11 +316,11 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** From right to left the lines get thinner. KL goes through the roof, as $1/s^2$. JSD rises
-# to $\log 2$ and stays there from about $s = \theta / 6$ on: below that width it knows that the laws differ, and no
-# more. $W$ does not see the blur. Note the other end, too: where lines are wider than their separation, KL and JSD
-# are smooth, small and informative. Blurring both laws, known as *instance noise*, is a cure of the disease. It
-# only has to be known how much.
+# **Reading the figure.** From right to left the lines get thinner. KL goes through the roof, as $1/s^2$. JSD rises to
+# $\log 2$ and stays there from about $s = \theta / 6$ on: below that width it knows that the distributions differ,
+# and no more. $W$ does not see the blur. Note the other end, too: where lines are wider than their separation, KL and
+# JSD are smooth, small and informative. Blurring both distributions, known as *instance noise*, is a cure of the
+# disease. It only has to be known how much.
 #
 # ## What networks read from samples
 #
@@ -523,16 +524,16 @@ pd.DataFrame(
 #
 # For a *feedforward* generator $G_\theta$, a network of affine maps and activations, with parameters $\theta$ and a
 # code $z$ with $E|z| < \infty$, the lecture states that $W(\pi, p_\theta)$ is continuous in $\theta$, and
-# differentiable almost everywhere. The reason for the first half: leave the code where it is and move the
-# parameters. Then each point $G_\theta(z)$ moves by a small way, and "each stays with its own code" is a plan from
-# the old law to the new one, so $W(p_\theta, p_{\theta'}) \le E|G_\theta(z) - G_{\theta'}(z)|$. For $\theta$ in a
-# bounded set the right side is at most $E(c + c |z|) \, |\theta - \theta'|$ with some $c$. That is where $E|z|$
-# comes in. A function with such a bound is *locally Lipschitz*, and by a theorem of Rademacher it has a derivative
-# almost everywhere.
+# differentiable almost everywhere. The reason for the first half: leave the code where it is and move the parameters.
+# Then each point $G_\theta(z)$ moves by a small way, and "each stays with its own code" is a plan from the old
+# distribution to the new one, so $W(p_\theta, p_{\theta'}) \le E|G_\theta(z) - G_{\theta'}(z)|$. For $\theta$ in a
+# bounded set the right side is at most $E(c + c |z|) \, |\theta - \theta'|$ with some $c$. That is where $E|z|$ comes
+# in. A function with such a bound is *locally Lipschitz*, and by a theorem of Rademacher it has a derivative almost
+# everywhere.
 #
-# We try it where $W$ can be computed to the last digit: on the line. The *quantile function* $F^{-1}(u)$ of a law
-# is the place below which a share $u$ of the mass lies, and $W = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \, du$. For
-# points with masses that is a sum. The generator has 65 parameters:
+# We try it where $W$ can be computed to the last digit: on the line. The *quantile function* $F^{-1}(u)$ of a
+# distribution is the place below which a share $u$ of the mass lies, and $W = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \,
+# du$. For points with masses that is a sum. The generator has 65 parameters:
 
 
 # %%
@@ -597,9 +598,9 @@ figures.save(
 # and jumps about a dozen times along this direction; for 1,000 points there are more jumps and smaller ones, so
 # that the dashed curve looks nearly smooth. None of the 600 random draws above has hit a kink.
 #
-# And the condition on $z$? Let the generator be the identity, the data $N(0, 1)$, and the code Cauchy, a law whose
-# mean does not exist: its quantiles are $\tan(\pi (u - \frac12)) \approx 1 / (\pi (1 - u))$ near 1. If we cut the
-# integral at the levels $\delta$ and $1 - \delta$, it grows as $\frac2\pi \log \frac1\delta$, without end.
+# And the condition on $z$? Let the generator be the identity, the data $N(0, 1)$, and the code Cauchy, a distribution
+# whose mean does not exist: its quantiles are $\tan(\pi (u - \frac12)) \approx 1 / (\pi (1 - u))$ near 1. If we cut
+# the integral at the levels $\delta$ and $1 - \delta$, it grows as $\frac2\pi \log \frac1\delta$, without end.
 
 
 # %%
@@ -625,20 +626,20 @@ ledger.record({"adversarial-w-needs-finite-mean": np.polyfit(np.log(1 / cuts), h
 #
 # ## Theorem 2: which convergence is the strongest?
 #
-# Let $\pi$ and $p_1, p_2, \dots$ be laws on a *compact* space, such as a bounded closed piece of the plane. The
-# lecture states: if $KL(\pi \| p_t) \to 0$ or $KL(p_t \| \pi) \to 0$, then $JSD(\pi \| p_t) \to 0$, and if that
-# holds, then $W(\pi, p_t) \to 0$. Behind both arrows there is an inequality, by way of the *total variation*
-# $TV = \frac12 \sum_i |\pi_i - p_i|$:
+# Let $\pi$ and $p_1, p_2, \dots$ be distributions on a *compact* space, such as a bounded closed piece of the plane.
+# The lecture states: if $KL(\pi \| p_t) \to 0$ or $KL(p_t \| \pi) \to 0$, then $JSD(\pi \| p_t) \to 0$, and if that
+# holds, then $W(\pi, p_t) \to 0$. Behind both arrows there is an inequality, by way of the *total variation* $TV =
+# \frac12 \sum_i |\pi_i - p_i|$:
 #
 # $$JSD \le \log 2 \cdot TV \le \log 2 \sqrt{KL / 2}, \qquad
 #   W \le \text{diameter} \cdot TV \le \text{diameter} \cdot \sqrt{2 \, JSD}.$$
 #
-# Three steps are behind them. *Cut*: both laws have a part in common, and the rest of each has the mass $TV$. JSD
-# of such a mixture is at most that of its parts, 0 for the common one and at most $\log 2$ for the rest. *Pinsker's
-# inequality* is $TV \le \sqrt{KL / 2}$. For each law against the mean of both, from which it is $TV / 2$ away, it
-# gives $TV^2 \le 2 \, JSD$. *Move*: what has to be moved is at most the rest, and no way is longer than the
-# diameter. We test them on random pairs of histograms, very near and very far ones, and on a sequence: $p_t$ is the
-# uniform law on $[0, 1]$ with a share $1/t$ replaced by a law with density $2x$.
+# Three steps are behind them. *Cut*: both distributions have a part in common, and the rest of each has the mass
+# $TV$. JSD of such a mixture is at most that of its parts, 0 for the common one and at most $\log 2$ for the rest.
+# *Pinsker's inequality* is $TV \le \sqrt{KL / 2}$. For each distribution against the mean of both, from which it is
+# $TV / 2$ away, it gives $TV^2 \le 2 \, JSD$. *Move*: what has to be moved is at most the rest, and no way is longer
+# than the diameter. We test them on random pairs of histograms, very near and very far ones, and on a sequence: $p_t$
+# is the uniform distribution on $[0, 1]$ with a share $1/t$ replaced by a distribution with density $2x$.
 
 # %%
 fades = [sequence("fading", t) for t in times]
@@ -656,15 +657,14 @@ ledger.record({"adversarial-jsd-implies-w": excess}, figure="sequences")
 # %% [markdown]
 # Neither arrow can be turned round. Three sequences that show it, and a fourth one for the word "compact":
 #
-# - **shifted**: $U[0, 1]$ against $U[1/t, 1 + 1/t]$. A sliver at either end is impossible for the other law: both
-#   KL are infinite for every $t$, while JSD is $\frac1t \log 2$.
-# - **waves**: $U[0, 1]$ against the density $1 + \sin(2 \pi t x)$. The waves get finer. Mass has to be moved by
-#   less than a wavelength, and $W = 1 / (2 \pi t)$, while JSD compares heights, and does not see how fine the waves
-#   are.
+# - **shifted**: $U[0, 1]$ against $U[1/t, 1 + 1/t]$. A sliver at either end is impossible for the other distribution:
+#   both KL are infinite for every $t$, while JSD is $\frac1t \log 2$.
+# - **waves**: $U[0, 1]$ against the density $1 + \sin(2 \pi t x)$. The waves get finer. Mass has to be moved by less
+#   than a wavelength, and $W = 1 / (2 \pi t)$, while JSD compares heights, and does not see how fine the waves are.
 # - **points**: a point mass at 0 against one at $1/t$. This is the example of the two lines once more.
-# - **escaping**: a point mass at 0, of which a share $1/t$ is taken away, to the place $t$.
-#   $KL(\pi \| p_t) = -\log(1 - 1/t) \to 0$, but the smaller the share, the longer its way, and $W = 1$ for ever. On
-#   a compact space there is no such way. The lecture says "compact" and does not say why; this is why.
+# - **escaping**: a point mass at 0, of which a share $1/t$ is taken away, to the place $t$. $KL(\pi \| p_t) = -\log(1
+#   - 1/t) \to 0$, but the smaller the share, the longer its way, and $W = 1$ for ever. On a compact space there is no
+#   such way. The lecture says "compact" and does not say why; this is why.
 
 # %%
 rows = [
@@ -737,15 +737,15 @@ figures.save(
 #
 # *Weak is good, and weak is bad.* $W$ is the best objective of the four because it is the *weakest* distance: most
 # sequences converge in it, so most roads lead to the goal. The other side of that is in the panel of the waves. A
-# law can be near in $W$ and have a texture that is wrong everywhere.
+# distribution can be near in $W$ and have a texture that is wrong everywhere.
 #
 # *A value is no gradient.* The slides argue with values of divergences, and a generator is moved by gradients of a
 # network. The constant $\log 2$ and the vanishing pull go together for one loss and not for the other, with the
 # same discriminator.
 #
-# *A simpler method wins.* For two laws in the plane, transport between samples needs no training and is more exact.
-# For two lines not even that is needed: the means of the first coordinates differ by $\theta$, exactly. A distance
-# has to be judged by harder problems; these are in the notebooks that follow.
+# *A simpler method wins.* For two distributions in the plane, transport between samples needs no training and is more
+# exact. For two lines not even that is needed: the means of the first coordinates differ by $\theta$, exactly. A
+# distance has to be judged by harder problems; these are in the notebooks that follow.
 #
 # **Exercise.** Make the second line twice as long, $(\theta, 2U)$. What is $W$? Guess, then check with
 # `by_program`. What do KL and JSD say? *Solution:* the cost is convex in the difference of heights, so heights are

@@ -11,7 +11,7 @@
 #
 # [Script](403_duality.py) · [executed print](403_duality.ipynb) · [course map](../README.md)
 #
-# **Question.** How can a function of one point measure the cost of moving mass between two laws?
+# **Question.** How can a function of one point measure the cost of moving mass between two distributions?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein distance (discrete)",
 # "(continuous)", "Wasserstein metric", and the theorem of Kantorovich and Rubinstein. **Time on a laptop.** Half a
@@ -88,9 +88,9 @@ figures.use_house_style()
 #   W(\pi, p) = \min_\gamma \sum_{i, j} \gamma_{ij} \, |x_i - y_j|.$$
 #
 # These two sums are called the *marginals* of the plan. $W$ is the *earth mover's* or *Wasserstein distance*. Sums
-# become integrals for laws with densities, and the minimum an infimum, as on the lecture's slide. For finitely many
-# points it is a linear program: notebook 302 solves it by HiGHS, a solver that has never heard of transport. We
-# check its marginals.
+# become integrals for distributions with densities, and the minimum an infimum, as on the lecture's slide. For
+# finitely many points it is a linear program: notebook 302 solves it by HiGHS, a solver that has never heard of
+# transport. We check its marginals.
 
 
 # %%
@@ -152,7 +152,7 @@ pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent 
 # The lecture calls the infimum over all plans intractable. On the line it is not. Let $F$ be the *distribution
 # function* of $\pi$, $F(x)$ the mass at or below $x$, and $F^{-1}(u)$, for $0 < u < 1$, the place where it reaches
 # $u$, the *quantile function*; $G$ and $G^{-1}$ the same for $p$. Sorting is optimal on the line (notebook 302): the
-# mass that is at level $u$ in the one law goes to level $u$ in the other. So
+# mass that is at level $u$ in the one distribution goes to level $u$ in the other. So
 #
 # $$W(\pi, p) = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \, du.$$
 #
@@ -228,10 +228,10 @@ figures.save(
 #
 # ## A metric
 #
-# The lecture also defines $W_s(\pi, p) = (\min_\gamma \sum \gamma_{ij} |x_i - y_j|^s)^{1/s}$, and calls it a
-# metric. That means three things: it is symmetric, it obeys the triangle inequality, and it is zero for equal laws
-# only. (All $W$ elsewhere in this notebook are $W_1$.) We try all of them for $s = 1$ and $2$, on weighted points
-# in the plane, by POT's network simplex.
+# The lecture also defines $W_s(\pi, p) = (\min_\gamma \sum \gamma_{ij} |x_i - y_j|^s)^{1/s}$, and calls it a metric.
+# That means three things: it is symmetric, it obeys the triangle inequality, and it is zero for equal distributions
+# only. (All $W$ elsewhere in this notebook are $W_1$.) We try all of them for $s = 1$ and $2$, on weighted points in
+# the plane, by POT's network simplex.
 
 
 # %%
@@ -316,11 +316,11 @@ table = {name: pd.DataFrame(own, index=["line", "square"]).stack() for name, own
 pd.DataFrame(table).rename_axis(["histograms on the", "seed"]).round(6)
 
 # %% [markdown]
-# Two programs, two numbers, one value, for near laws and far ones. What do the best prices look like? On the line
-# one can say it: $W$ is also the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and
+# Two programs, two numbers, one value, for near distributions and far ones. What do the best prices look like? On the
+# line one can say it: $W$ is also the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and
 # partial integration gives $E_\pi f - E_p f = \int f'(x) \, (G(x) - F(x)) \, dx$. To make that as large as possible
-# with $|f'| \le 1$, let $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$,
-# towards where there is too much $\pi$.
+# with $|f'| \le 1$, let $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$, towards
+# where there is too much $\pi$.
 
 # %%
 q = random_laws(2 * seeds[0], bins=bins)
@@ -432,11 +432,11 @@ figures.save(
 #
 # ## A network that looks for prices
 #
-# A *critic* is a network $f$ that is trained to make $E_\pi f - E_p f$ large, by batches of samples, while
-# something holds its slope. The lecture's *gradient penalty* takes points $\hat x$ on segments between samples of
-# the two laws and subtracts $\lambda \, E (|\nabla f(\hat x)| - 1)^2$. We begin on the line, where the best $f$ is
-# known. The laws are samples of two mixtures of two normal laws: $\pi$ has its modes at $\pm 1.5$, $p$ at
-# $\pm 0.5$. The best price has a kink in the middle: bread goes outwards on both sides.
+# A *critic* is a network $f$ that is trained to make $E_\pi f - E_p f$ large, by batches of samples, while something
+# holds its slope. The lecture's *gradient penalty* takes points $\hat x$ on segments between samples of the two
+# distributions and subtracts $\lambda \, E (|\nabla f(\hat x)| - 1)^2$. We begin on the line, where the best $f$ is
+# known. The distributions are samples of two mixtures of two normal distributions: $\pi$ has its modes at $\pm 1.5$,
+# $p$ at $\pm 0.5$. The best price has a kink in the middle: bread goes outwards on both sides.
 #
 # At each record we take the value of the critic on all 500 points, raw, and divided by its largest slope on a fine
 # grid. The second one is what the theorem is about: $f / \max |f'|$ is 1-Lipschitz on the interval that contains
@@ -540,8 +540,8 @@ pd.DataFrame(rows, columns=["penalty", "seed", "raw value over W", "divided by t
 #
 # ### The bias, again
 #
-# A soft penalty lets the slope go above 1. In notebook 402, for two lines, we found that the raw value is
-# $W + W^2 / (2 \lambda)$. Here are the numbers for other laws, one critic for each $\lambda$, as shares of $W$:
+# A soft penalty lets the slope go above 1. In notebook 402, for two lines, we found that the raw value is $W + W^2 /
+# (2 \lambda)$. Here are the numbers for other distributions, one critic for each $\lambda$, as shares of $W$:
 
 # %%
 rows = []
@@ -563,11 +563,11 @@ pd.DataFrame(rows, columns=columns).set_index("lambda").sort_index().round(4)
 #
 # ## Do samples suffice?
 #
-# The lecture says that one now needs samples and nothing else. For the shift in the plane, whose $W$ is 2, we
-# compare four estimates: the critic, trained on 1,000 points and measured on 10,000 fresh ones, with and without
-# division by its largest slope; exact transport between the 1,000 points; and the distance between the two means,
-# of the fresh points. The last one is a lower bound of $W$ for any pair of laws, as the means are those of linear
-# prices, and for a shift it is all there is.
+# The lecture says that one now needs samples and nothing else. For the shift in the plane, whose $W$ is 2, we compare
+# four estimates: the critic, trained on 1,000 points and measured on 10,000 fresh ones, with and without division by
+# its largest slope; exact transport between the 1,000 points; and the distance between the two means, of the fresh
+# points. The last one is a lower bound of $W$ for any pair of distributions, as the means are those of linear prices,
+# and for a shift it is all there is.
 
 # %%
 estimates = pd.DataFrame(
@@ -592,8 +592,9 @@ estimates.round(3)
 # below" is likely and no more.) Its raw value is 11% too large; the formula says 10% at least. Exact transport
 # between the 1,000 points has seen a tenth of the data and is as good: 2.7% off.
 #
-# **A simpler method wins.** Two means are 0.6% off, without any training. One has to know, though, that the laws
-# differ by a shift. For the two mixtures on the line, whose means are equal, the distance of means says 0.
+# **A simpler method wins.** Two means are 0.6% off, without any training. One has to know, though, that the
+# distributions differ by a shift. For the two mixtures on the line, whose means are equal, the distance of means says
+# 0.
 #
 # ## What a plan costs
 #
@@ -635,17 +636,17 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** The time of the general program grows faster than $n^2$, the dotted line. But the
-# conclusion "intractable" is too strong. A solver that knows what a plan is takes a small part of that time, less
-# than a fiftieth at 200 points, and several thousand points are no problem for it (notebook 304). On the line,
-# sorting will do. What is out of reach is the infimum over plans of two *laws* with densities. There the dual is no
+# **Reading the figure.** The time of the general program grows faster than $n^2$, the dotted line. But the conclusion
+# "intractable" is too strong. A solver that knows what a plan is takes a small part of that time, less than a
+# fiftieth at 200 points, and several thousand points are no problem for it (notebook 304). On the line, sorting will
+# do. What is out of reach is the infimum over plans of two *distributions* with densities. There the dual is no
 # easier: the best function is not in reach either.
 #
 # ## What we think
 #
-# The theorem is exact, and its two sides are not equally handy. A plan needs both laws at once, point by point. A
-# price needs them one after the other: two means. That is why a network can learn it from batches, and why a WGAN
-# has a critic and no plan. The dual wins by its form and not by its speed.
+# The theorem is exact, and its two sides are not equally handy. A plan needs both distributions at once, point by
+# point. A price needs them one after the other: two means. That is why a network can learn it from batches, and why a
+# WGAN has a critic and no plan. The dual wins by its form and not by its speed.
 #
 # What the slides leave out is the word *soft*. With a penalty, the printed number is above $W$ and its bias depends
 # on $W$ itself, so that a falling curve is flattered twice. With a largest slope beside it, it is worth something.
@@ -660,12 +661,12 @@ figures.save(
 # Why? Write it down with $N - 1$ constraints of either sign for `bins = 1000`, and compare with the quantile
 # formula. *Hint:* a difference of $f$ over a long way is a sum of differences over short ones.
 #
-# **Exercise.** Find two laws of the plane with equal means and $W = 1$. What does the critic say, and what the
-# distance of means? *Hint:* one law in the middle, the other in two halves at either side of it.
+# **Exercise.** Find two distributions of the plane with equal means and $W = 1$. What does the critic say, and what
+# the distance of means? *Hint:* one distribution in the middle, the other in two halves at either side of it.
 #
 # ## What differs from the source
 #
-# - The slides draw a plan and state the theorem; all laws, programs, networks and timings are ours.
+# - The slides draw a plan and state the theorem; all distributions, programs, networks and timings are ours.
 # - "From below" is measured with a one-sided penalty, which the lecture does not have, and after division by the
 #   largest slope. The lecture's penalty stands beside it, with its failure on the line.
 # - The slide's constant $K$ appears in two conventions; we keep $K = 1$.

@@ -76,8 +76,8 @@ from shapeofloss.adversarial.divergences import (
 )
 from shapeofloss.adversarial.fgan import charge, fit_fgan
 from shapeofloss.adversarial.quality import modes_covered, sampling_floor, wasserstein
-from shapeofloss.adversarial.variational import closed_form, critic_bound, fit_critic, line, log_density, quadrature
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.adversarial.variational import closed_form, critic_bound, fit_critic, line, quadrature
+from shapeofloss.distributions.mixtures import eight_gaussians, log_density
 from shapeofloss.engine import compute, profiles, workspace
 
 run = workspace.begin("406_f_divergences")
@@ -86,12 +86,12 @@ figures.use_house_style()
 # %% [markdown]
 # ## What a divergence is
 #
-# Let $\pi$ be the law of the data and $p$ that of a model. A *divergence* is a number $D(\pi \| p)$ that is never
-# negative, and zero if and only if $\pi = p$. That is less than a distance: it may be larger one way than the
-# other, and the way over a third law may be shorter. The lecture names four that generative models lower: the
-# Kullback-Leibler divergence (KL) in maximum likelihood, the reverse KL in variational inference, Jensen-Shannon in
-# the GAN, and Wasserstein. The last one moves mass through space (notebooks 402 to 405). The others never ask how far
-# apart two points are. They look at one number per point, the ratio $u = \pi(x) / p(x)$, and charge for it:
+# Let $\pi$ be the distribution of the data and $p$ that of a model. A *divergence* is a number $D(\pi \| p)$ that is
+# never negative, and zero if and only if $\pi = p$. That is less than a distance: it may be larger one way than the
+# other, and the way over a third distribution may be shorter. The lecture names four that generative models lower:
+# the Kullback-Leibler divergence (KL) in maximum likelihood, the reverse KL in variational inference, Jensen-Shannon
+# in the GAN, and Wasserstein. The last one moves mass through space (notebooks 402 to 405). The others never ask how
+# far apart two points are. They look at one number per point, the ratio $u = \pi(x) / p(x)$, and charge for it:
 #
 # $$D_f(\pi \| p) \;=\; \mathbb E_{p}\, f\Bigl(\frac{\pi(x)}{p(x)}\Bigr) \;=\; \int p(x)\, f\Bigl(\frac{\pi(x)}{p(x)}\Bigr)\, dx .$$
 #
@@ -135,10 +135,10 @@ pd.DataFrame(
 #
 # ## Does each generator give what is printed beside it?
 #
-# The table prints each divergence twice, as a generator and as an integral. The two should agree for all laws, so
-# we try a hundred pairs of random histograms per seed, none nearer to each other than 0.1 in *total variation*
-# (half the sum of $|\pi_k - p_k|$, the largest difference of the two probabilities of any event). In the table's
-# notation $P = \pi$ and $Q = p$.
+# The table prints each divergence twice, as a generator and as an integral. The two should agree for all
+# distributions, so we try a hundred pairs of random histograms per seed, none nearer to each other than 0.1 in *total
+# variation* (half the sum of $|\pi_k - p_k|$, the largest difference of the two probabilities of any event). In the
+# table's notation $P = \pi$ and $Q = p$.
 
 # %%
 drawn = {}
@@ -174,8 +174,8 @@ verdicts(
 # %% [markdown]
 # Two rows disagree with themselves. *Pearson*: the integral that is printed has $p(x) = \pi(x)$ below the line, and
 # the generator $(u - 1)^2$ puts $q(x)$ there. Both are sensible, and they are two divergences, each the other with
-# the laws exchanged (the one with $\pi$ below is named after Neyman). For $P = (\tfrac12, \tfrac12)$ and
-# $Q = (\tfrac14, \tfrac34)$:
+# the distributions exchanged (the one with $\pi$ below is named after Neyman). For $P = (\tfrac12, \tfrac12)$ and $Q
+# = (\tfrac14, \tfrac34)$:
 
 # %%
 {"generator": divergence(PEARSON, half, quarter), "printed": PEARSON.printed(half, quarter)}
@@ -215,7 +215,7 @@ verdicts(
 )
 
 # %% [markdown]
-# *Zero at one*, so that equal laws are at 0:
+# *Zero at one*, so that equal distributions are at 0:
 
 
 # %%
@@ -236,7 +236,7 @@ verdicts(
 
 # %% [markdown]
 # The GAN row is the exception: $f(1) = -\log 4$. The table knows it, for its integral ends in $-\log 4$, and the
-# definition two lines above does not. And then, *positive for distinct laws*. Why should it be? By Jensen's
+# definition two lines above does not. And then, *positive for distinct distributions*. Why should it be? By Jensen's
 # inequality, $\mathbb E_p f(u) \ge f(\mathbb E_p u) = f(1) = 0$, as the mean ratio $\int p \cdot \pi / p$ is 1.
 
 # %%
@@ -298,13 +298,13 @@ figures.save(
 )
 
 # %% [markdown]
-# **Reading the figure.** Near $u = 1$ (left) and for small shifts (right) the six are one divergence,
-# $\tfrac12 f''(1)\,\chi^2$. The choice of a row is a choice about *large* errors. At small ratios (the model draws
-# what the data never do), reverse KL charges most. At large ones (the model misses what the data have) Pearson
-# does, then KL. So maximum likelihood covers everything and variational inference avoids the impossible. (On the
-# right, KL lies below reverse KL: for two Gaussians of equal width they are equal.) Hellinger and Jensen-Shannon
-# are symmetric and mild, and level off: for laws that are far apart, they say "far" and nothing else. The dotted
-# GAN row lies on Jensen-Shannon everywhere: six rows, five divergences.
+# **Reading the figure.** Near $u = 1$ (left) and for small shifts (right) the six are one divergence, $\tfrac12
+# f''(1)\,\chi^2$. The choice of a row is a choice about *large* errors. At small ratios (the model draws what the
+# data never do), reverse KL charges most. At large ones (the model misses what the data have) Pearson does, then KL.
+# So maximum likelihood covers everything and variational inference avoids the impossible. (On the right, KL lies
+# below reverse KL: for two Gaussians of equal width they are equal.) Hellinger and Jensen-Shannon are symmetric and
+# mild, and level off: for distributions that are far apart, they say "far" and nothing else. The dotted GAN row lies
+# on Jensen-Shannon everywhere: six rows, five divergences.
 #
 # ## A convex function is the highest of its tangents
 #
@@ -511,10 +511,10 @@ ledger.record({"adversarial-slack-is-restricted-class": gaps[1]})
 
 # %% [markdown]
 # An affine critic sees nothing but the mean. Its bound is $(m_\pi - m_p)^2 / (2 \sigma_p^2)$, with the means $m$ of
-# both laws and the deviation $\sigma_p$ of the model: what it would cost to shift the Gaussian. It misses 94% of
-# the divergence. A quadratic sees the variance, too, and misses 85%; two heaps take a polynomial of degree 4 (11%).
-# "How far is the model from the data" has become "how far can this critic tell", and a generator that is trained
-# against it learns that much and no more.
+# both distributions and the deviation $\sigma_p$ of the model: what it would cost to shift the Gaussian. It misses
+# 94% of the divergence. A quadratic sees the variance, too, and misses 85%; two heaps take a polynomial of degree 4
+# (11%). "How far is the model from the data" has become "how far can this critic tell", and a generator that is
+# trained against it learns that much and no more.
 #
 # ### Where the critic may go
 #
@@ -674,7 +674,7 @@ verdicts(
 # %% [markdown]
 # Every row is within half a per cent and none is above: it is a bound. How does it get there, and what if the model
 # is further away, at $N(2, 1.2^2)$? There we evaluate in both ways, by quadrature and, as one would in earnest, by
-# Monte Carlo: twenty times, on 10,000 new samples of each law.
+# Monte Carlo: twenty times, on 10,000 new samples of each distribution.
 
 # %%
 along = pd.DataFrame(
@@ -738,9 +738,9 @@ figures.save(
 # evaluations from samples is 1.25 times the divergence. All rows have evaluations above 1. A bound that is
 # *estimated from samples* is not a bound.
 #
-# How noisy are the two means, even with the best critic? Their standard deviation per sample is an integral, too.
-# We give it in units of the divergence, and then the number of samples of each law that brings the noise down to
-# 1%:
+# How noisy are the two means, even with the best critic? Their standard deviation per sample is an integral, too. We
+# give it in units of the divergence, and then the number of samples of each distribution that brings the noise down
+# to 1%:
 
 
 # %%
@@ -768,9 +768,9 @@ per_sample.round(1).assign(**{"samples for 1%, 2 apart": needed.round(-3).astype
 # %% [markdown]
 # ## When there are no more samples
 #
-# New samples in each step are a luxury. With $n$ samples of each law and not one more, a critic may learn them by
-# heart. We compare what its bound says on its own samples with what it is worth (by quadrature), both over the true
-# divergence:
+# New samples in each step are a luxury. With $n$ samples of each distribution and not one more, a critic may learn
+# them by heart. We compare what its bound says on its own samples with what it is worth (by quadrature), both over
+# the true divergence:
 
 # %%
 scarcity = pd.DataFrame(
@@ -791,9 +791,9 @@ scarcity.map("{:.3g}".format).unstack()
 # raw output costs in proportion, not exponentially or squared. With 1,000 samples all is well except for reverse
 # KL. (One draw each; the two numbers for 100 samples vary a lot from draw to draw.)
 #
-# **A simpler method wins.** If one may assume that both laws are Gaussian, take their means and standard
-# deviations, put them into the log ratio, and use that as the critic, without any training. Its bound, by
-# quadrature, misses this share of the divergence (median of 20 draws), beside what the network misses:
+# **A simpler method wins.** If one may assume that both distributions are Gaussian, take their means and standard
+# deviations, put them into the log ratio, and use that as the critic, without any training. Its bound, by quadrature,
+# misses this share of the divergence (median of 20 draws), beside what the network misses:
 
 
 # %%
@@ -930,18 +930,18 @@ pd.DataFrame(by_em, index=pd.Index(seeds, name="seed"), columns=["W", "modes"]).
 #
 # - Six rows, five divergences: networks that are trained with the last two are the same to the last bit.
 # - Before the activation, five of the six critics are one function, the log of the density ratio, moved or halved.
-#   Rows differ in where they care, and in price: for laws two apart, a bound with 1% of noise takes 18,000 samples
-#   for Jensen-Shannon and 3.4 million for reverse KL.
+#   Rows differ in where they care, and in price: for distributions two apart, a bound with 1% of noise takes 18,000
+#   samples for Jensen-Shannon and 3.4 million for reverse KL.
 # - "Lower bound" and "samples suffice" do not go together as the slides have it. The bound is one for integrals. On
 #   samples it was 27 times the divergence, with a critic whose true bound is minus infinity.
 # - In a table of six rows, two of the integrals do not belong to the generators beside them, and a third row breaks
 #   the definition above it.
 #
-# **Exercise.** Total variation is the f-divergence of $f(u) = \tfrac12 \lvert u - 1 \rvert$. Find $f^*$, its
-# domain, and an activation. Is the best critic still a function of the log ratio that a network can learn? Make it
-# a `Divergence` and run the checks. *Hint:* lines below $f$ have slopes of at most $\tfrac12$, and critics are
-# worth something between $-\tfrac12$ and $\tfrac12$: try $\tfrac12 \tanh v$. $f'$ jumps at $u = 1$, so the best
-# critic only tells which law is likelier.
+# **Exercise.** Total variation is the f-divergence of $f(u) = \tfrac12 \lvert u - 1 \rvert$. Find $f^*$, its domain,
+# and an activation. Is the best critic still a function of the log ratio that a network can learn? Make it a
+# `Divergence` and run the checks. *Hint:* lines below $f$ have slopes of at most $\tfrac12$, and critics are worth
+# something between $-\tfrac12$ and $\tfrac12$: try $\tfrac12 \tanh v$. $f'$ jumps at $u = 1$, so the best critic only
+# tells which distribution is likelier.
 #
 # **Exercise.** Train critics on half of 100 samples and evaluate them on the other half. Is the mean over many
 # splits below the divergence? Why is it a bound again, and what has it cost? *Hint:* for a critic that has not seen

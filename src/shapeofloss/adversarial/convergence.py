@@ -1,7 +1,8 @@
-r"""Pairs of laws on a line with common nodes, and sequences of such pairs that tell KL, JSD and W apart.
+"""Sequences of pairs of histograms that converge in KL, in JSD or in W only, and random pairs.
 
-A pair holds masses at nodes. For laws with densities a node is the middle of a cell, and its mass is width times
-density: sums over nodes are then the midpoint rule, which is exact for densities that are constant on cells.
+A pair holds masses at common nodes of the line. For distributions with densities a node is the middle of a cell, and
+its mass is width times density: sums over nodes are then the midpoint rule, which is exact for densities that are
+constant on cells.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from shapeofloss.errors import unknown
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """Two laws of the line with common nodes.
+class HistogramPair:
+    """Two distributions on the line with common nodes.
 
     Attributes:
         nodes: Places, shape (N,).
@@ -54,35 +55,35 @@ def _cells(edges: Floats) -> tuple[Floats, Floats]:
     return (edges[1:] + edges[:-1]) / 2, np.diff(edges)
 
 
-def fading(t: int, *, cells: int = 1000) -> Pair:
-    """Return U[0, 1] against (1 - 1/t) U[0, 1] + (1/t) of the law with density 2 x: everything tends to 0."""
+def fading(t: int, *, cells: int = 1000) -> HistogramPair:
+    """Return U[0, 1] against (1 - 1/t) U[0, 1] + (1/t) of the density 2 x: everything tends to 0."""
     middles, widths = _cells(np.linspace(0, 1, cells + 1))
-    return Pair(middles, widths, widths * (1 - 1 / t + 2 * middles / t))
+    return HistogramPair(middles, widths, widths * (1 - 1 / t + 2 * middles / t))
 
 
-def shifted(t: int) -> Pair:
+def shifted(t: int) -> HistogramPair:
     """Return U[0, 1] against U[1/t, 1 + 1/t], in three cells: JSD = log 2 / t, W = 1/t, and both KL are infinite."""
     middles, widths = _cells(np.array([0, 1 / t, 1, 1 + 1 / t]))
-    return Pair(middles, widths * [1, 1, 0], widths * [0, 1, 1])
+    return HistogramPair(middles, widths * [1, 1, 0], widths * [0, 1, 1])
 
 
-def waves(t: int, *, cells: int = 200) -> Pair:
+def waves(t: int, *, cells: int = 200) -> HistogramPair:
     """Return U[0, 1] against the density 1 + sin(2 pi t x), `cells` to a wave: W = 1 / (2 pi t), JSD stays."""
     middles, widths = _cells(np.linspace(0, 1, t * cells + 1))
-    return Pair(middles, widths, widths * (1 + np.sin(2 * np.pi * t * middles)))
+    return HistogramPair(middles, widths, widths * (1 + np.sin(2 * np.pi * t * middles)))
 
 
-def points(t: int) -> Pair:
+def points(t: int) -> HistogramPair:
     """Return the point mass at 0 against that at 1/t: W = 1/t, JSD = log 2."""
-    return Pair(np.array([0, 1 / t]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    return HistogramPair(np.array([0, 1 / t]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
 
 
-def escaping(t: int) -> Pair:
+def escaping(t: int) -> HistogramPair:
     """Return the point mass at 0 against (1 - 1/t) of it and 1/t at the place t: KL(pi | p) tends to 0, W = 1."""
-    return Pair(np.array([0.0, t]), np.array([1.0, 0.0]), np.array([1 - 1 / t, 1 / t]))
+    return HistogramPair(np.array([0.0, t]), np.array([1.0, 0.0]), np.array([1 - 1 / t, 1 / t]))
 
 
-SEQUENCES: dict[str, Callable[[int], Pair]] = {
+SEQUENCES: dict[str, Callable[[int], HistogramPair]] = {
     "fading": fading,
     "shifted": shifted,
     "waves": waves,
@@ -91,8 +92,8 @@ SEQUENCES: dict[str, Callable[[int], Pair]] = {
 }
 
 
-def sequence(name: str, t: int) -> Pair:
-    """Return the t-th pair of a sequence: the limit law pi first.
+def sequence(name: str, t: int) -> HistogramPair:
+    """Return the t-th pair of a sequence: the limit pi first.
 
     Args:
         name: `fading`, `shifted`, `waves`, `points` or `escaping`.
@@ -111,7 +112,7 @@ def sequence(name: str, t: int) -> Pair:
     return SEQUENCES[name](as_count(t, f"The place t in the sequence '{name}'", at_least=1 if name == "waves" else 2))
 
 
-def random_laws(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
+def random_histograms(seed: int, *, bins: int = 20, overlap: bool = True) -> HistogramPair:
     """Return random histograms on equal bins of [0, 1], some bins of which may be empty.
 
     Args:
@@ -121,17 +122,17 @@ def random_laws(seed: int, *, bins: int = 20, overlap: bool = True) -> Pair:
     Raises:
         UserError: If there are fewer bins, or the seed is negative.
     Example:
-        >>> round(random_laws(0, overlap=False).jsd, 6)
+        >>> round(random_histograms(0, overlap=False).jsd, 6)
         0.693147
     """
     as_count(bins, "bins", at_least=2)
-    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
+    generator = np.random.default_rng(as_count(seed, "seed", at_least=0))
     middles, _ = _cells(np.linspace(0, 1, bins + 1))
     # Heights of very different size, so that near and far pairs both come up.
-    pi, p = rng.exponential(size=(2, bins)) ** rng.uniform(0.1, 4, size=(2, 1))
+    pi, p = generator.exponential(size=(2, bins)) ** generator.uniform(0.1, 4, size=(2, 1))
     if overlap:
-        p = p + rng.choice([0, 1, 100]) * pi  # or nearly the same law
+        p = p + generator.choice([0, 1, 100]) * pi  # or nearly the same
     else:
-        own = rng.permutation(bins) < rng.integers(1, bins)
-        pi, p = pi * own, p * ~own
-    return Pair(middles, pi / pi.sum(), p / p.sum())
+        first = generator.permutation(bins) < generator.integers(1, bins)
+        pi, p = pi * first, p * ~first
+    return HistogramPair(middles, pi / pi.sum(), p / p.sum())

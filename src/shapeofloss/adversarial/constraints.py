@@ -1,37 +1,41 @@
-"""Two ways to hold a critic's slope: weights in a box, and a penalty on gradient norms other than 1."""
+"""How steep a critic is, and what holds its slope: weights in a box, or a penalty on gradient norms other than 1."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from shapeofloss.arrays import as_function, as_number, as_tensor
-from shapeofloss.distributions.toys import as_source
+from shapeofloss.arrays import Floats, as_floats, as_function, as_number, as_tensor
+from shapeofloss.distributions.mixtures import as_source
 from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
+Critic = Callable[[Tensor], Tensor]  # from points, shape (N, ...), to scores, (N,) or (N, 1); a network or another one
 
-def scores_of(critic: nn.Module, x: Tensor) -> Tensor:
+
+def scores_of(critic: Critic, x: Tensor) -> Tensor:
     """Return a critic's scores of points, shape (N,).
 
     Raises:
         UserError: If it gives anything but one number for each point, (N,) or (N, 1): patches or logits, for example.
     """
-    found = as_tensor(
-        as_function(critic, "critic", example="perceptron((2, 8, 1), rng=rng)")(x), "What the critic gives"
-    )
-    if found.shape not in ((len(x),), (len(x), 1)):
+    as_function(critic, "critic", example="perceptron((2, 8, 1), generator=torch.Generator())")
+    scores = as_tensor(critic(x), "What the critic gives")
+    if scores.shape not in ((len(x),), (len(x), 1)):
         raise UserError(
-            f"The critic gives {len(x)} points scores of shape {tuple(found.shape)}; one for each is needed, "
+            f"The critic gives {len(x)} points scores of shape {tuple(scores.shape)}; one for each is needed, "
             f"({len(x)},) or ({len(x)}, 1): take the mean of patches, or one of several logits."
         )
-    return found.flatten()
+    return scores.flatten()
 
 
-def input_gradients(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Tensor:
+def input_gradients(critic: Critic, x: Tensor, *, graph: bool = False) -> Tensor:
     """Return the gradient of a critic's score at each point with respect to that point.
 
     Args:
@@ -54,7 +58,7 @@ def input_gradients(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Ten
         return torch.autograd.grad(scores_of(critic, points).sum(), points, create_graph=graph)[0]
 
 
-def gradient_norms(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Tensor:
+def gradient_norms(critic: Critic, x: Tensor, *, graph: bool = False) -> Tensor:
     """Return the Euclidean norm of the gradient at each point, over all its coordinates, shape (N,).
 
     Arguments as for `input_gradients`. Where a norm is zero, its own derivative is taken as zero, not as NaN.
@@ -62,12 +66,26 @@ def gradient_norms(critic: nn.Module, x: Tensor, *, graph: bool = False) -> Tens
     return torch.linalg.vector_norm(input_gradients(critic, x, graph=graph).flatten(1), dim=1)
 
 
-def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+def quotients(values: ArrayLike, x: ArrayLike, others: ArrayLike, z: ArrayLike) -> Floats:
+    """Return |f(x) - f(z)| / |x - z|, shape (N,), from the values at both, shape (N,), and the points, shape (N, D).
+
+    Raises:
+        UserError: If shapes differ, a number is not finite, or two points of a pair are the same.
+    """
+    x, z = as_floats(x, "x", shape=("N", "D")), as_floats(z, "z", shape=np.shape(x))
+    rise = np.subtract(*(as_floats(side, "The list of values", shape=(len(x),)) for side in (values, others)))
+    length = np.linalg.norm(x - z, axis=1)
+    if not length.all():
+        raise UserError(f"{(length == 0).sum()} of {len(length)} pairs are one point twice, which has no slope.")
+    return np.abs(rise) / length
+
+
+def between(real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
     """Return one point on the segment between each pair of rows: t y + (1 - t) z with t uniform in [0, 1].
 
     Args:
         real, fake: y and z, both of shape (N, ...).
-        rng: Source of t, one for each pair.
+        generator: Source of t, one for each pair.
     Raises:
         UserError: If they differ in shape.
     Source:
@@ -77,8 +95,8 @@ def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         raise UserError(
             f"Data have shape {tuple(real.shape)} and samples {tuple(fake.shape)}; pairs need the same of both."
         )
-    device = as_source(rng).device
-    t = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=device).to(real.device)
+    device = as_source(generator).device
+    t = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, device=device).to(real.device)
     return t * real + (1 - t) * fake
 
 
@@ -148,12 +166,25 @@ class GradientPenalty:
                     "penalty is on the gradient for each point: leave it out, or use layer normalisation."
                 )
 
-    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         """Return the gradient norm at a random point of each segment, to be differentiated, shape (N,)."""
         if self.pairs == "coupled":
             cost = cost_matrix(real.detach().flatten(1), fake.detach().flatten(1), p=1)
             fake = fake[torch.from_numpy(optimal_assignment(cost)).to(fake.device)]
-        return gradient_norms(critic, between(real, fake, rng), graph=True)
+        return gradient_norms(critic, between(real, fake, generator), graph=True)
+
+
+@dataclass(frozen=True)
+class OneSidedPenalty(GradientPenalty):
+    """A price on gradient norms above 1 only: what a slope of *at most* 1 asks for.
+
+    Source:
+        Not in the WGAN lecture, whose penalty also pushes up slopes below 1.
+    """
+
+    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the gradient norms, those below 1 as 1, where they cost nothing."""
+        return super().norms(critic, real, fake, generator).clamp(min=1)
 
 
 Constraint = Clip | GradientPenalty
@@ -163,15 +194,15 @@ def refuse_mixed_scores(scores: Tensor, points: Tensor, count: int) -> None:
     """Refuse scores of the first points that depend on the others, whatever in the critic makes them so.
 
     Args:
-        scores: Of the points, shape (N,), not yet differentiated.
-        points: Shape (N, ...), of which gradients are recorded.
+        scores: Scores of the points, shape (N,), not yet differentiated.
+        points: The points, shape (N, ...), whose gradients are recorded.
         count: How many points are the first ones.
     Raises:
         UserError: If they do: the gradient at a point would be none of its own score.
     """
     with sdpa_kernel(SDPBackend.MATH):
-        found = torch.autograd.grad(scores[:count].sum(), points, retain_graph=True, allow_unused=True)[0]
-    if found is not None and found[count:].nan_to_num().any():
+        gradient = torch.autograd.grad(scores[:count].sum(), points, retain_graph=True, allow_unused=True)[0]
+    if gradient is not None and gradient[count:].nan_to_num().any():
         raise UserError(
             "The critic's score of a point depends on the other points of its batch, and the penalty is on the "
             "gradient for each point: leave out what mixes or normalises batches, or use layer normalisation."
