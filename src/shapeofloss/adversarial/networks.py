@@ -1,4 +1,4 @@
-"""Perceptrons for generators and critics, plane waves in front of them, and cones, which are critics without training."""
+"""Perceptrons for generators and critics, plane waves as their inputs, and cones, critics that need no training."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -78,21 +78,21 @@ def code_of_function(module: str, name: str) -> Reached:
     Raises:
         UserError: If the module has no file with source, as in a notebook.
     """
-    file = getattr(sys.modules.get(module), "__file__", None)
     try:
-        if module == "__main__" or file is None:
+        file = str(sys.modules[module].__file__)
+        if module == "__main__":
             raise FileNotFoundError
         known, stamps = _known.get((module, name), (None, ()))
         if known is None or stamps != _stamps(file, known):
             known = reached(Path(file).read_text(encoding="utf-8"), [name.partition(".")[0]], name=module)
             _known[module, name] = known, _stamps(file, known)
         return known
-    except (OSError, ValueError, SyntaxError):  # none, compiled, or edited just now
+    except (KeyError, AttributeError, OSError, ValueError, SyntaxError):  # none, compiled, or edited just now
         raise UserError(f"{module} is no module whose source can be read: move the function into one.") from None
 
 
 def _stamps(file: str, code: Reached) -> tuple[int, ...]:
-    return tuple(Path(each).stat().st_mtime_ns for each in (file, *code.files))
+    return tuple(each.stat().st_mtime_ns for each in (Path(file), *code.files))
 
 
 def _normal(name: str) -> str:

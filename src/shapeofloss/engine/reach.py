@@ -274,6 +274,10 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
             continue
         if name == "body" and (_is_definition(node) or isinstance(node, ast.Module)):
             value = value[bool(value) and _is_docstring(value[0]) :]
+        if isinstance(
+            node, ast.JoinedStr
+        ):  # Python 3.12.0 and 3.12.1 end some format specifications with an empty text
+            value = [each for each in value if not (isinstance(each, ast.Constant) and each.value == "")]
         if value not in (None, []) or isinstance(node, ast.Constant):
             yield name, value
 

@@ -72,7 +72,8 @@ def classes_covered(labels: ArrayLike, *, classes: int = 10) -> int:
     numbers = as_floats(labels, "The list of labels", shape=("N",), empty=False)
     if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= classes:
         raise UserError(
-            f"Labels reach from {numbers.min():g} to {numbers.max():g}; whole numbers from 0 to {classes - 1} are needed."
+            f"Labels reach from {numbers.min():g} to {numbers.max():g}; "
+            f"whole numbers from 0 to {classes - 1} are needed."
         )
     counts = np.bincount(numbers.astype(np.int64), minlength=classes)
     return int((counts >= FAIR * counts.sum() / classes).sum())

@@ -142,7 +142,8 @@ def mixture_clouds(count: int, seed: int) -> tuple[Floats, Floats]:
     as_count(count, "count")
     generator = np.random.default_rng(as_count(seed, "seed", at_least=0))
     source = seeded_source(seed)
-    y, z = (Mixture(generator.uniform(-BOX, BOX, (CENTRES, 2)), DEVIATION) for _ in range(2))
+    modes = generator.uniform(-BOX, BOX, (2, CENTRES, 2)).astype(np.float32)
+    y, z = (Mixture(centres, DEVIATION) for centres in modes)
     return y(count, source).double().numpy(), z(count, source).double().numpy()
 
 

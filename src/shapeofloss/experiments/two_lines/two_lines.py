@@ -52,8 +52,8 @@ def distances(theta: float) -> Distances:
 def thick_distances(theta: float, width: float) -> Distances:
     """Return all four between lines that are blurred by a Gaussian in the direction across, by quadrature.
 
-    Along the lines both distributions are the same, so that all that counts is N(0, width^2) against N(theta, width^2); a blur
-    in both directions would give the same numbers.
+    Along the lines both distributions are the same, so that all that counts is N(0, width^2) against N(theta, width^2);
+    a blur in both directions would give the same numbers.
 
     Args:
         theta: Separation, of any sign.
@@ -115,7 +115,7 @@ def close_gap(
     method: str,
     rate: float,
     warm_up: int,
-    schedule: Mapping[str, int],
+    schedule: Mapping[str, Any],
     hidden: int,
     learning_rate: float,
     penalty: float,
@@ -143,9 +143,10 @@ def close_gap(
     critic, kind, optimizer, constraint = reader(
         objective, seed, hidden=hidden, learning_rate=learning_rate, penalty=penalty
     )
-    plan, held = Schedule(**schedule, seed=seed), {"optimizer": optimizer, "constraint": constraint}
+    plan = Schedule(**schedule, seed=seed)
     if warm_up:
-        train_critic(critic, upright(0), upright(theta), kind, replace(plan, steps=warm_up), **held)
+        alone = replace(plan, steps=warm_up)
+        train_critic(critic, upright(0), upright(theta), kind, alone, optimizer=optimizer, constraint=constraint)
     generator = LineGenerator(theta)
     history = train(
         generator,
@@ -153,9 +154,10 @@ def close_gap(
         upright(0),
         kind,
         plan,
+        optimizer=optimizer,
+        constraint=constraint,
         generator_optimizer=partial(optimizers[method], lr=rate),
         prior=lambda count, source: torch.rand(count, 1, generator=source),
         watch=Watch(lambda _: {"theta": generator.theta.item()}, every=1),
-        **held,
     )
     return {"theta": history.watched["theta"]}

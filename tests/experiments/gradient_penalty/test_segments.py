@@ -1,55 +1,22 @@
-"""Critics along exact plans: closed forms, prices, and what a trained critic's record holds."""
+"""Critics along exact plans: closed forms, and what a trained critic's record holds."""
 
 import numpy as np
-import ot
 import pytest
 import torch
 
-from shapeofloss.adversarial import segments
+from shapeofloss.adversarial.constraints import quotients
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.segments import Cones, Plane, Radius, along_segments, quotients
 from shapeofloss.errors import UserError
-from shapeofloss.transport.assignment.programs import price_program
+from shapeofloss.experiments.gradient_penalty import segments
+from shapeofloss.experiments.gradient_penalty.segments import along_segments
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small are slower on several threads, and far slower on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def radius(x):
+    return x.norm(dim=1)
 
 
 def points(seed, count=12):
     return np.random.default_rng(seed).standard_normal((2, count, 2))
-
-
-def test_cones_from_prices_reach_w_and_reproduce_the_prices():
-    y, z = points(0)
-    prices, costs = price_program(ot.dist(y, z, metric="euclidean"))
-    critic = segments.Cones(z, -costs)
-    scores = critic(torch.from_numpy(y)).numpy()
-    assert scores == pytest.approx(prices, abs=1e-9)
-    value = scores.mean() - critic(torch.from_numpy(z)).mean().item()
-    assert value == pytest.approx(ot.emd2([], [], ot.dist(y, z, metric="euclidean")), abs=1e-9)
-
-
-def test_cones_are_lipschitz_for_any_heights_and_steep_away_from_all_tips():
-    tips, others = points(1)
-    heights = np.random.default_rng(2).standard_normal(len(tips)) * 5
-    critic = segments.Cones(tips, heights)
-    x, z = others, others + 1e-3
-    values = (critic(torch.from_numpy(v)).numpy() for v in (x, z))
-    first, second = values
-    assert segments.quotients(first, x, second, z).max() <= 1 + 1e-9
-    far = torch.tensor([[100.0, 0.0]]).double()
-    assert segments.input_gradients(critic, far).norm().item() == pytest.approx(1)
-
-
-def test_cones_refuse_heights_of_another_number():
-    with pytest.raises(UserError, match=r"2 tips and heights of shape \(3,\)"):
-        segments.Cones([[0.0], [1.0]], [0.0, 1.0, 2.0])
 
 
 @pytest.mark.parametrize("kind", segments.EXAMPLES)
@@ -64,18 +31,18 @@ def test_the_closed_form_critic_of_an_example_reaches_the_exact_w(kind):
 def test_the_optimal_gradient_is_the_unit_vector_towards_the_data(kind):
     y, z, critic = segments.moved(kind, 40, 4)
     z = segments.coupled(y, z)
-    found = segments.along_segments(critic, y, z, np.full(40, 0.3))
+    found = along_segments(critic, y, z, np.full(40, 0.3))
     assert found.cosine == pytest.approx(np.ones(40), abs=1e-12)
     assert found.norm == pytest.approx(np.ones(40), abs=1e-12)
     assert found.x == pytest.approx(0.3 * y + 0.7 * z)
-    step = 1e-6 * (y - z) / found.length[:, None]
+    step = 1e-6 * (y - z) / np.linalg.norm(y - z, axis=1, keepdims=True)
     rise = critic(torch.from_numpy(found.x + step)) - critic(torch.from_numpy(found.x - step))
     assert rise.numpy() / 2e-6 == pytest.approx(np.ones(40), abs=1e-6)
 
 
 def test_a_critic_that_falls_towards_the_data_has_cosine_minus_one():
     y, z, _ = segments.moved("outwards", 40, 4)
-    found = segments.along_segments(segments.Radius(-2.0), y, segments.coupled(y, z), np.full(40, 0.3))
+    found = along_segments(lambda x: -2 * x.norm(dim=1), y, segments.coupled(y, z), np.full(40, 0.3))
     assert found.cosine == pytest.approx(-np.ones(40), abs=1e-12) and found.norm == pytest.approx(2 * np.ones(40))
 
 
@@ -104,16 +71,12 @@ def test_coupling_needs_equal_numbers():
 def test_a_segment_without_length_has_no_direction():
     y = np.ones((2, 2))
     with pytest.raises(UserError, match="1 of 2 pairs do not move"):
-        segments.along_segments(segments.Radius(1.0), y, np.array([[1.0, 1.0], [0.0, 0.0]]), np.zeros(2))
+        along_segments(radius, y, np.array([[1.0, 1.0], [0.0, 0.0]]), np.zeros(2))
 
 
 def test_a_flat_critic_has_cosine_zero_not_nan():
-    class Flat(torch.nn.Module):
-        def forward(self, x):
-            return 0 * x.sum(dim=1)
-
     y, z = points(7)
-    found = segments.along_segments(Flat(), y, z, np.full(len(y), 0.5))
+    found = along_segments(lambda x: 0 * x.sum(dim=1), y, z, np.full(len(y), 0.5))
     assert not found.cosine.any() and not found.norm.any()
 
 
@@ -125,10 +88,10 @@ def test_the_grid_covers_the_bounding_box_with_the_first_coordinate_slowest():
 def test_random_waves_keep_to_their_bound_and_nearly_reach_it():
     for seed in range(5):
         value, bound = segments.bounded_waves(seed)
-        rng = np.random.default_rng(seed)
-        x = rng.uniform(-0.7, 0.7, (200_000, 2))
-        near = x + 1e-4 * rng.standard_normal(x.shape)
-        steepest = segments.quotients(value(x), x, value(near), near).max()
+        generator = np.random.default_rng(seed)
+        x = generator.uniform(-0.7, 0.7, (200_000, 2))
+        near = x + 1e-4 * generator.standard_normal(x.shape)
+        steepest = quotients(value(x), x, value(near), near).max()
         assert bound > 0 and 0.5 < steepest <= 1 + 1e-9
 
 
@@ -137,7 +100,7 @@ def test_a_coarse_grid_gives_random_waves_a_looser_bound_and_not_a_wrong_one():
         value, _ = segments.bounded_waves(seed, side=4)
         x = np.random.default_rng(seed).uniform(-0.7, 0.7, (5000, 2))
         near = x + 1e-4
-        assert segments.quotients(value(x), x, value(near), near).max() <= 1 + 1e-9
+        assert quotients(value(x), x, value(near), near).max() <= 1 + 1e-9
 
 
 def run(**changed):
@@ -178,27 +141,6 @@ def test_a_run_repeats_from_its_seed_and_coupled_pairs_make_another():
     assert first["value"] == again["value"] != other["value"]
 
 
-def test_cones_and_planes_take_any_layout_precision_and_refuse_what_is_no_number():
-    rng = np.random.default_rng(0)
-    tips, heights, x = rng.random((5, 2)), rng.random(5), rng.random((7, 2))
-    wanted = (heights + np.linalg.norm(x[:, None] - tips, axis=2)).min(1)
-    for own in (
-        Cones(tips[::-1], heights[::-1]),
-        Cones(tips.tolist(), heights.tolist()),
-        Cones(tips, torch.tensor(heights)),
-    ):
-        assert own(torch.tensor(x)).numpy() == pytest.approx(wanted)
-        assert own(torch.tensor(x).float()).numpy() == pytest.approx(wanted, abs=1e-6)
-        assert own.float()(torch.tensor(x).float()).dtype == torch.float32
-    critic = Cones(tips, heights)
-    tips[:] = 9.0  # what the caller does later with its array is no matter of the critic
-    assert critic(torch.tensor(x)).numpy() == pytest.approx(wanted)
-    with pytest.raises(UserError, match="heights has 1 value that is not finite"):
-        Cones(tips, [0, 1, np.nan, 2, 3])
-    with pytest.raises(UserError, match="The shift is 0"):
-        Plane([0.0, 0.0])
-
-
 def test_segments_have_ends_places_and_a_length():
     y, z = np.zeros((3, 2)), np.ones((3, 2))
     for change, sentence in (
@@ -208,6 +150,4 @@ def test_segments_have_ends_places_and_a_length():
         ({"t": [0.1, 0.2, np.nan]}, "not finite"),
     ):
         with pytest.raises(UserError, match=sentence):
-            along_segments(Radius(1.0), **{"y": y, "z": z, "t": [0.1, 0.2, 0.3], **change})
-    with pytest.raises(UserError, match="3 of 3 pairs are one point twice"):
-        quotients(np.zeros(3), y, np.zeros(3), y)
+            along_segments(radius, **{"y": y, "z": z, "t": [0.1, 0.2, 0.3], **change})
