@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.hashing import dependencies, digest
-from shapeofloss.engine.profiles import Notebook
+from shapeofloss.engine.profiles import Notebook, parameters
 from shapeofloss.engine.reach import Reached, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
@@ -33,32 +33,6 @@ def read_script(notebook: Notebook) -> NotebookNode:
         return jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # of YAML, of jupytext, or of the depth of what they read
         raise UserError(f"notebooks/{notebook.name}.py cannot be read as a notebook: {shown(str(error))}.") from None
-
-
-def parameters_of(notebook: Notebook) -> dict[str, Any]:
-    """Return the plain assignments of the cell tagged `parameters`.
-
-    Raises:
-        UserError: If there are two such cells, or one as papermill injects it, or a value is no literal.
-    """
-    tagged = [(cell.metadata.get("tags", []), cell.source) for cell in read_script(notebook).cells]
-    if any("injected-parameters" in tags for tags, _ in tagged):
-        raise UserError(f"{notebook.name} holds a cell tagged injected-parameters, which the runner adds itself.")
-    cells = [source for tags, source in tagged if "parameters" in tags]
-    if len(cells) > 1:  # the injected cell follows the first, and the others would undo it
-        raise UserError(f"{notebook.name} has {len(cells)} cells tagged parameters: join them into one.")
-    statements = _tree("".join(cells), f"The parameters cell of {notebook.name}").body
-    found = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    found[name] = ast.literal_eval(value)
-                except (ValueError, TypeError, RecursionError):
-                    raise UserError(f"In {notebook.name}, parameter {name} must be a plain value.") from None
-            case _:
-                raise UserError(f"The parameters cell of {notebook.name} may hold plain assignments only.")
-    return found
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -90,7 +64,7 @@ def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
     Raises:
         UserError: In both cases, with what would be accepted.
     """
-    valid = parameters_of(notebook) if overrides else {}
+    valid = parameters(notebook.script) if overrides else {}
     for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)

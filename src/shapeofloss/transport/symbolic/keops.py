@@ -162,7 +162,9 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
     from pykeops.config import pykeops_base
 
     with lock(folder / f"{RECORD}.lock"):
-        own = digest(Path(__file__).read_text(encoding="utf-8"), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags())
+        own = digest(
+            Path(__file__).read_text(encoding="utf-8"), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags()
+        )
         record = read_json(folder / RECORD, {})
         known, formulas = record.get("libraries", {}), record.get("formulas", {})
         done = formulas.get(own, [])
