@@ -42,6 +42,7 @@ from shapeofloss import figures, ledger
 from shapeofloss.distributions import gaussians
 from shapeofloss.distributions.clouds import disk_and_moons, gaussian, uniform
 from shapeofloss.engine import profiles, workspace
+from shapeofloss.experiments.what_transport_is import gauss_map
 from shapeofloss.transport.assignment.exact import (
     cost_matrix,
     mean_cost,
@@ -436,7 +437,7 @@ def laws(seed, count):
 def quadrature_gap(first, second):
     """Return the relative gap between W2^2 from quantile functions and from the formula."""
     (u, shares), (v, _) = gaussians.quantiles(first), gaussians.quantiles(second)
-    return abs(float(shares @ (u - v) ** 2) / gaussians.wasserstein_distance(first, second) ** 2 - 1)
+    return abs(float(shares @ (u - v) ** 2) / gauss_map.wasserstein_distance(first, second) ** 2 - 1)
 
 
 drawn = {seed: laws(seed, pairs) for seed in seeds}
@@ -459,7 +460,7 @@ def off_segment(first, second):
         mean = shares @ between
         spread = np.sqrt(shares @ (between - mean) ** 2)
         worst = max(worst, float(np.hypot(*((1 - t) * first + t * second - [mean, spread]))))
-    return worst / gaussians.wasserstein_distance(first, second)
+    return worst / gauss_map.wasserstein_distance(first, second)
 
 
 ledger.record({"transport-wasserstein-geodesics-are-straight": [max(off_segment(*p) for p in drawn[s]) for s in seeds]})
@@ -468,8 +469,8 @@ ledger.record({"transport-wasserstein-geodesics-are-straight": [max(off_segment(
 # %%
 def geodesic_gap(first, second):
     """Return the relative gap between the closed Fisher-Rao distance and the length of a numerical shortest path."""
-    found = gaussians.geodesic(gaussians.fisher_information, first, second)
-    return abs(found.length / gaussians.fisher_rao_distance(first, second) - 1)
+    found = gauss_map.geodesic(gauss_map.fisher_information, first, second)
+    return abs(found.length / gauss_map.fisher_rao_distance(first, second) - 1)
 
 
 ledger.record({"transport-fisher-rao-is-a-half-plane": [max(geodesic_gap(*pair) for pair in drawn[s]) for s in seeds]})
@@ -483,8 +484,8 @@ def entropy_gap(seed, relative=1e-4):
     for first, _ in drawn[seed]:
         angle = 2 * np.pi * rng.random()
         second = first + relative * first[1] * np.array([np.cos(angle), np.sin(angle)])
-        length = gaussians.fisher_rao_distance(first, second)
-        worst = max(worst, abs(2 * gaussians.relative_entropy(first, second) / length**2 - 1))
+        length = gauss_map.fisher_rao_distance(first, second)
+        worst = max(worst, abs(2 * gauss_map.relative_entropy(first, second) / length**2 - 1))
     return worst
 
 
@@ -496,7 +497,7 @@ ledger.record({"transport-fisher-rao-is-local-relative-entropy": [entropy_gap(se
 # With $x = m / \sqrt2$ and all lengths divided by $\sqrt2$ the two agree.
 
 # %%
-curved = gaussians.curvature(gaussians.fisher_information, [0.3, 1.7])
+curved = gauss_map.curvature(gauss_map.fisher_information, [0.3, 1.7])
 ledger.record({"transport-fisher-rao-curvature-is-minus-one-half": curved})
 
 
@@ -504,7 +505,7 @@ ledger.record({"transport-fisher-rao-curvature-is-minus-one-half": curved})
 def midpoint_gap(seed):
     """Return the relative gap between the numerical midpoint's sigma and sqrt(s^2 + a^2 / 2)."""
     a, s = np.random.default_rng(seed).uniform(0.5, 1.5, size=2)
-    found = gaussians.geodesic(gaussians.fisher_information, [-a, s], [a, s])
+    found = gauss_map.geodesic(gauss_map.fisher_information, [-a, s], [a, s])
     middle = found.points[len(found.points) // 2, 1]
     return abs(middle / np.sqrt(s**2 + a**2 / 2) - 1)
 
@@ -516,7 +517,7 @@ ends = np.array([[-2.0, 0.5], [2.0, 0.5]])
 times = np.linspace(0, 1, 41)
 paths = {
     "Wasserstein-2": (1 - times)[:, None] * ends[0] + times[:, None] * ends[1],
-    "Fisher-Rao": gaussians.fisher_rao_path(*ends, times),
+    "Fisher-Rao": gauss_map.fisher_rao_path(*ends, times),
 }
 grid = np.linspace(-5, 5, 300)
 figure, axes = figures.panels(3, height=3.3, width=3.6)
@@ -555,8 +556,8 @@ figures.save(
 pd.DataFrame(
     {
         sigma: {
-            "Fisher-Rao": gaussians.fisher_rao_distance([0.0, sigma], [0.1, sigma]),
-            "Wasserstein-2": gaussians.wasserstein_distance([0.0, sigma], [0.1, sigma]),
+            "Fisher-Rao": gauss_map.fisher_rao_distance([0.0, sigma], [0.1, sigma]),
+            "Wasserstein-2": gauss_map.wasserstein_distance([0.0, sigma], [0.1, sigma]),
         }
         for sigma in (0.01, 0.1, 1.0, 10.0)
     }
