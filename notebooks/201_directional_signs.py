@@ -53,8 +53,8 @@ from shapeofloss import figures, ledger
 from shapeofloss.engine import profiles, workspace
 from shapeofloss.engine.costs import exponent, peak_of_arrays, peak_of_tensors, seconds
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
-from shapeofloss.signloss.union_find import by_assignment
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology.union_find import by_assignment
 
 run = workspace.begin("201_directional_signs")
 figures.use_house_style()

@@ -62,12 +62,12 @@ from shapeofloss.engine.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.experiments.persistence_as_a_yardstick.learned_sharpness import search
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.convolutional import train_water
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices
 from shapeofloss.signloss.rate import measure_images
 from shapeofloss.signloss.residual_vae import train_images
-from shapeofloss.signloss.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
 from shapeofloss.signloss.waves import train_waves
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a progress bar that we do not use

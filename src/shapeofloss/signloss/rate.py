@@ -11,9 +11,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from shapeofloss.arrays import as_count, as_floats, as_number
 from shapeofloss.datasets.photographs import next_patches, patches
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.loss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.residual_vae import trained_model
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 
 GREY = (0.299, 0.587, 0.114)  # shares of red, green and blue
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from shapeofloss.arrays import as_count, as_floats, as_function, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
 from shapeofloss.signloss.loss import directional_sign_loss, exact_sign_mismatch
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 
 MEAN = 100  # steps whose mean loss tells a plateau
 INITIALISATIONS = ("default", "he")
