@@ -47,12 +47,12 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 from matplotlib.ticker import LogLocator
+from shapeofloss.signloss.waves import train_waves, waves
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.training import measures
-from shapeofloss.signloss.waves import train_waves, waves
 
 run = workspace.begin("202_waves")
 figures.use_house_style()

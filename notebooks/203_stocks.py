@@ -45,11 +45,11 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 from scipy.stats import kurtosis
+from shapeofloss.signloss.prices import load_prices, simulated_prices, split, train_prices, windows
 from sklearn.decomposition import PCA
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.signloss.prices import load_prices, simulated_prices, split, train_prices, windows
 from shapeofloss.signloss.training import measures
 
 run = workspace.begin("203_stocks")

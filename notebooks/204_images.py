@@ -49,13 +49,13 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 from scipy.stats import spearmanr
+from shapeofloss.signloss.rate import measure_images, psnr
 from skimage.metrics import structural_similarity
 
 from shapeofloss import figures, ledger
 from shapeofloss.datasets.photographs import expanded, photograph
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.images.range_coding import HEADER, compress, decompress
-from shapeofloss.signloss.rate import measure_images, psnr
 from shapeofloss.signloss.residual_vae import train_images, trained_model
 
 run = workspace.begin("204_images")

@@ -49,11 +49,11 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 from scipy.stats import spearmanr
+from shapeofloss.signloss.convolutional import autoencoder, train_water
 
 from shapeofloss import figures, ledger
 from shapeofloss.datasets.shallow_water import simulate, snapshots
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.signloss.convolutional import autoencoder, train_water
 
 run = workspace.begin("205_shallow_water")
 figures.use_house_style()

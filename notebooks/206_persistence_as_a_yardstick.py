@@ -53,6 +53,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import spearmanr
+from shapeofloss.signloss.convolutional import train_water
+from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices
+from shapeofloss.signloss.rate import measure_images
+from shapeofloss.signloss.waves import train_waves
 
 from shapeofloss import figures, ledger
 from shapeofloss.datasets.photographs import NAMES, expanded, next_patches, patches
@@ -61,11 +65,7 @@ from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.experiments.persistence_as_a_yardstick.learned_sharpness import search
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
-from shapeofloss.signloss.convolutional import train_water
-from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices
-from shapeofloss.signloss.rate import measure_images
 from shapeofloss.signloss.residual_vae import train_images
-from shapeofloss.signloss.waves import train_waves
 from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 from shapeofloss.topology.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
 

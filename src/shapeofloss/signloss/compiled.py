@@ -179,7 +179,8 @@ class _Mismatch(torch.autograd.Function):
         """Return the mismatch of each example, shape (N,)."""
         ctx.save_for_backward(x, y)
         ctx.sharpness, ctx.factors = sharpness, factors
-        totals, ctx.gradient = _run(x, y, sharpness, factors, wanted=ctx.needs_input_grad[0])
+        totals, gradient = _run(x, y, sharpness, factors, wanted=ctx.needs_input_grad[0])
+        ctx.gradient = gradient if ctx.needs_input_grad[0] else None
         return totals
 
     @staticmethod
@@ -193,12 +194,11 @@ class _Mismatch(torch.autograd.Function):
             derivatives = iter(torch.autograd.grad(totals, wanted, outer, create_graph=True))
             return *(next(derivatives) if needed else None for needed in ctx.needs_input_grad[:2]), None, None
         gradients: list[Tensor | None] = [None, None]
-        kept, ctx.gradient = ctx.gradient, None  # a second pass over a graph that was kept finds it anew
+        kept, ctx.gradient = ctx.gradient, None  # scaled in place below: a second pass over the graph finds it anew
         for place, (by, other) in enumerate(((x, y), (y, x))):
             if ctx.needs_input_grad[place]:
-                gradient = kept if place == 0 else None
-                if gradient is None:
-                    gradient = _run(by, other, ctx.sharpness, ctx.factors, wanted=True)[1]
+                again = place == 1 or kept is None
+                gradient = _run(by, other, ctx.sharpness, ctx.factors, wanted=True)[1] if again else kept
                 gradients[place] = _scaled(gradient, outer[0].reshape(-1, *[1] * (x.dim() - 1)))
         return *gradients, None, None
 
@@ -224,12 +224,10 @@ def _scaled(gradient: Tensor, scale: Tensor) -> Tensor:
     return gradient if bool((scale == 1).all()) else gradient.mul_(scale)
 
 
-def _run(
-    x: Tensor, y: Tensor, sharpness: float, factors: Sequence[float], *, wanted: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Return the mismatch of each example, shape (N,), and its gradient by x if it is wanted."""
+def _run(x: Tensor, y: Tensor, sharpness: float, factors: Sequence[float], *, wanted: bool) -> tuple[Tensor, Tensor]:
+    """Return the mismatch of each example, shape (N,), and its gradient by x if it is wanted, else x."""
     gradient = torch.empty_like(x) if wanted else x
     flat = [t.detach().reshape(len(x), -1).numpy() for t in (x, y, gradient)]
     kind = flat[0].dtype.type
     totals = _totals(*flat, kind(sharpness), np.array(factors, kind), np.array(x.shape[1:]), wanted)
-    return torch.from_numpy(totals).to(x.dtype), gradient if wanted else None
+    return torch.from_numpy(totals).to(x.dtype), gradient

@@ -239,8 +239,8 @@ def _factors(x: Tensor, weights: list[float], average: str, halve: bool) -> list
     counts = [elements // n * (n - 1) if n and weight else 0 for n, weight in zip(sizes, weights, strict=True)]
     if not sum(counts):
         raise UserError(
-            f"An example of shape {tuple(sizes)} with weights {weights} has nothing to compare; some dimension of non-zero "
-            "weight has to have at least 2 elements."
+            f"An example of shape {tuple(sizes)} with weights {weights} has nothing to compare; some dimension of "
+            "non-zero weight has to have at least 2 elements."
         )
     over = {"comparisons": [sum(counts)] * len(counts), "dimensions": counts, "none": [1] * len(counts)}[average]
     return [
