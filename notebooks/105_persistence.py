@@ -79,7 +79,9 @@ from shapeofloss.experiments.persistence.correlation import permutation_share, r
 from shapeofloss.landscape.curvature import curvature, curvature_at_jumps
 from shapeofloss.landscape.minima import network_for
 from shapeofloss.landscape.networks import number_of_parameters
-from shapeofloss.landscape.persistence import (
+from shapeofloss.landscape.phate import phate_embedding
+from shapeofloss.landscape.record import Record
+from shapeofloss.topology.graphs import (
     betti_numbers,
     graph_persistence,
     neighbour_edges,
@@ -87,8 +89,6 @@ from shapeofloss.landscape.persistence import (
     subgraph,
     total_persistence,
 )
-from shapeofloss.landscape.phate import phate_embedding
-from shapeofloss.landscape.record import Record
 
 run = workspace.begin("105_persistence")
 figures.use_house_style()

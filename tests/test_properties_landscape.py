@@ -17,9 +17,9 @@ from shapeofloss.errors import UserError
 from shapeofloss.experiments.persistence.correlation import permutation_share, rank_correlation
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.parameters import flatten, load_parameters
-from shapeofloss.landscape.persistence import betti_numbers, graph_persistence, subgraph, total_persistence
 from shapeofloss.landscape.phate import phate_embedding
 from shapeofloss.landscape.samplers import sample_around
+from shapeofloss.topology.graphs import betti_numbers, graph_persistence, subgraph, total_persistence
 
 tried = settings(derandomize=True, deadline=None, max_examples=80, database=None)
 TYPES = st.sampled_from([np.float64, np.float32, np.float16, ">f8", np.int64, np.int32, np.uint8, np.int8])

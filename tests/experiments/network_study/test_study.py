@@ -13,8 +13,8 @@ from shapeofloss.experiments.network_study import study, zoo
 from shapeofloss.experiments.persistence.activity import HEADLINE, activity, loss_diagrams, potential_distances
 from shapeofloss.landscape import minima
 from shapeofloss.landscape.curvature import curvature
-from shapeofloss.landscape.persistence import points_of, total_persistence
 from shapeofloss.landscape.record import Record
+from shapeofloss.topology.graphs import points_of, total_persistence
 
 TINY = {
     **{"seed": 3, "depths": [10], "widths": [1], "batches": [8, 16, 32], "weight_decays": [0.0, 1e-3], "base": 2},

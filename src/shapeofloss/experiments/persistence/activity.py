@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.persistence import (
+from shapeofloss.landscape.phate import diffusion_between, phate_embedding
+from shapeofloss.landscape.record import Record
+from shapeofloss.topology.graphs import (
     Diagrams,
     graph_persistence,
     neighbour_edges,
@@ -17,8 +19,6 @@ from shapeofloss.landscape.persistence import (
     rips_diagrams,
     total_persistence,
 )
-from shapeofloss.landscape.phate import diffusion_between, phate_embedding
-from shapeofloss.landscape.record import Record
 
 HEADLINE = "as the paper says"
 

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import comb
 
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.persistence import (
+from shapeofloss.topology.graphs import (
     betti_numbers,
     graph_persistence,
     neighbour_edges,

@@ -1,11 +1,11 @@
-"""What the prices of notebook 203 promise: day and night, the border that training keeps to, and what files may be."""
+"""Minute prices: day and night, windows, and what files may be."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from shapeofloss.datasets.prices import load_prices, minute_prices, simulated_prices, split, windows
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.prices import load_prices, simulated_prices, split, train_prices
 
 ROWS = 15_360 / 18  # of a day
 OPENING = 330 * (15_360 - 18 * 390) / (18 * 570)  # rows of a day before the regular session, on average
@@ -14,6 +14,17 @@ OPENING = 330 * (15_360 - 18 * 390) / (18 * 570)  # rows of a day before the reg
 def rows_of_days(first, last):
     """Return the rows between two places after each opening, of all days."""
     return np.concatenate([np.arange(first, last) + round(ROWS * day + OPENING) for day in range(18)])
+
+
+def test_simulated_prices_are_what_their_description_says():
+    for seed in range(3):
+        prices = simulated_prices(seed)
+        changes = np.diff(prices)
+        assert prices.shape == (15_360,) and np.array_equal(prices, simulated_prices(seed))
+        assert np.allclose(prices, np.round(prices, 2)) and prices.min() > 50
+        assert 0.06 < np.mean(changes == 0) < 0.08
+        assert np.mean(changes**4) / np.mean(changes**2) ** 2 > 10  # heavy tails and nights
+    assert not np.array_equal(simulated_prices(0), simulated_prices(1))
 
 
 def test_a_session_is_wild_at_its_ends_and_calm_in_between_and_calmer_outside():
@@ -30,77 +41,15 @@ def test_prices_jump_over_night(seed):
     assert np.median(largest) > 0.5  # an ordinary minute there moves by 0.05
 
 
-def test_a_model_is_trained_before_the_border_and_held_out_windows_are_after_it():
-    turn = 150 - np.abs(np.arange(-300, 100.0)) / 10  # rises up to the border, falls after it
-    found = train_prices(
-        prices=turn, seed=0, length=16, held_out=0.25, hidden=16, latent=4, squared=1.0, directional=0.0,
-        sharpness=4.0, batch=16, steps=300, learning_rate=0.01, examples=40,
-    )  # fmt: skip
-    assert (found["original"][:, -1] > 0).all() and (found["unseen_original"][:, -1] < 0).all()
-    assert found["mse"] < 0.1 < found["unseen_mse"]
-
-
-@pytest.fixture
-def table():
-    times = pd.date_range("2025-01-06 09:30", periods=1200, freq="min")
-    return pd.DataFrame({"time": times.astype(str), "close": np.linspace(100, 101, 1200)})
-
-
-def written(table, tmp_path):
-    table.to_csv(tmp_path / "prices.csv", index=False)
-    return tmp_path / "prices.csv"
-
-
-@pytest.mark.parametrize(("days", "fits"), [(4, True), (8, False)])
-def test_a_long_weekend_may_be_missing_but_not_eight_days(table, tmp_path, days, fits):
-    times = pd.to_datetime(table.time)
-    times[600:] += pd.Timedelta(days=days)
-    path = written(table.assign(time=times.astype(str)), tmp_path)
-    if fits:
-        assert len(load_prices(path)) == 1200
-    else:
-        with pytest.raises(UserError, match="a gap of 8 days"):
-            load_prices(path)
-
-
-def test_prices_of_half_minutes_and_infinite_ones_are_refused(table, tmp_path):
-    times = pd.date_range("2025-01-06", periods=1200, freq="30s").astype(str)
-    with pytest.raises(UserError, match=r"are 0\.5 minutes apart"):
-        load_prices(written(table.assign(time=times), tmp_path))
-    table.loc[7, "close"] = np.inf
-    with pytest.raises(UserError, match=r"Row 9 of prices\.csv has 'inf' in close"):
-        load_prices(written(table, tmp_path))
-
-
-def test_spaces_around_a_heading_do_no_harm(table, tmp_path):
-    assert len(load_prices(written(table.rename(columns={"close": " Close "}), tmp_path))) == 1200
-
-
-@pytest.mark.parametrize("name", ["Close", "TIME"])
-def test_a_heading_that_comes_twice_is_refused(table, tmp_path, name):
-    table[name] = table[name.lower()]
-    with pytest.raises(UserError, match=f"has the column {name.lower()} more than once"):
-        load_prices(written(table, tmp_path))
-
-
-def test_date_and_time_in_two_columns_are_refused_with_what_would_do(table, tmp_path):
-    days = pd.to_datetime(table.time)
-    own = pd.DataFrame({"date": days.dt.strftime("%Y-%m-%d"), "time": days.dt.strftime("%H:%M"), "close": table.close})
-    with pytest.raises(UserError, match="one column that holds date and time"):
-        load_prices(written(own, tmp_path))
-
-
-@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M", "%H:%M", "%s"])
-def test_times_that_could_be_misread_are_refused(table, tmp_path, form):
-    times = pd.to_datetime(table.time)
-    text = times.astype("int64") // 10**9 if form == "%s" else times.dt.strftime(form)
-    with pytest.raises(UserError, match=r"Row 2 of prices\.csv has .* in time, which is not a time like 2025-01-06"):
-        load_prices(written(table.assign(time=text), tmp_path))
-
-
-def test_times_with_and_without_seconds_are_the_same(table, tmp_path):
-    table["time"] = [text[:16] if row % 2 else text for row, text in enumerate(table.time)]
-    assert len(load_prices(written(table, tmp_path))) == 1200
+def test_windows_start_at_zero_and_share_one_unit():
+    prices = simulated_prices(0)[:1000]
+    seen, unseen = split(prices, 64, 0.25)
+    assert seen.shape == (750 - 63, 64) and unseen.shape == (250 - 63, 64)
+    assert (seen[:, 0] == 0).all() and float(seen.std(correction=0)) == pytest.approx(1, rel=1e-5)
+    unit = windows(prices[:750], 64).std()
+    assert np.allclose(unseen.numpy(), windows(prices[750:], 64) / unit, atol=1e-5)
+    with pytest.raises(UserError, match="no window of 64"):
+        windows(prices[:63], 64)
 
 
 @pytest.mark.parametrize("share", [-0.5, 0.0, 1.0, 1.5, float("nan")])
@@ -114,6 +63,137 @@ def test_prices_that_never_change_have_no_unit():
         split(np.full(1000, 5.0), 64, 0.25)
 
 
+@pytest.fixture
+def table():
+    times = pd.date_range("2025-01-06 09:30", periods=1200, freq="min")
+    return pd.DataFrame({"time": times.astype(str), "close": np.linspace(100, 101, 1200)})
+
+
+def written(table, tmp_path):
+    table.to_csv(tmp_path / "prices.csv", index=False)
+    return tmp_path / "prices.csv"
+
+
+def test_a_file_of_prices_is_read_with_gaps_over_night(table, tmp_path):
+    days = pd.to_datetime(table.time)
+    table["time"] = days + pd.to_timedelta(np.where(np.arange(1200) >= 600, 16, 0), unit="h")
+    table.to_csv(tmp_path / "prices.csv", index=False)
+    assert np.allclose(load_prices(tmp_path / "prices.csv"), table.close)
+
+
+def spoiled(table, kind):
+    rows = table.copy()
+    match kind:
+        case "columns":
+            return rows.drop(columns="close")
+        case "no time":
+            return rows.drop(columns="time")
+        case "few":
+            return rows[:500]
+        case "missing":
+            rows.loc[7, "close"] = np.nan
+        case "words":
+            rows["close"] = rows.close.astype(object)
+            rows.loc[7, "close"] = "n/a?"
+        case "negative":
+            rows.loc[7, "close"] = -1.0
+        case "unreadable":
+            rows.loc[7, "time"] = "yesterday"
+        case "twice":
+            rows.loc[7, "time"] = rows.loc[6, "time"]
+        case "backwards":
+            return rows[::-1]
+        case "coarse":
+            rows["time"] = pd.date_range("2025-01-06", periods=1200, freq="5min").astype(str)
+        case "gap":
+            times = pd.to_datetime(rows.time)
+            times[600:] += pd.Timedelta(days=30)
+            rows["time"] = times.astype(str)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("columns", "has the columns time; one column of .*, and one of close, price are needed"),
+        ("no time", "has the columns close; one column of timestamp, datetime, time, date"),
+        ("few", "has 500 rows, 1 minutes apart; at least 1000"),
+        ("missing", "Row 9 of prices.csv, 2025-01-06 09:37:00 with price nan, has no positive price"),
+        ("words", r"Row 9 of prices.csv, .* with price n/a\?, has no positive price"),
+        ("negative", "Row 9 of prices.csv, .* with price -1.0, has no positive price"),
+        ("unreadable", "Row 9 of prices.csv, yesterday with price .*, has no time like 2025-01-06 09:30"),
+        ("twice", "Row 9 of prices.csv, .*, is not later than the row before"),
+        ("backwards", "Row 3 of .* is not later than the row before; every minute has to come once, oldest first"),
+        ("coarse", "1200 rows, 5 minutes apart; at least 1000 minute prices are needed"),
+        ("gap", "Row 602 of prices.csv, .*, comes after a gap of more than a week"),
+    ],
+)
+def test_a_file_of_prices_that_will_not_do_is_refused_with_a_sentence(table, kind, sentence, tmp_path):
+    spoiled(table, kind).to_csv(tmp_path / "prices.csv", index=False)
+    with pytest.raises(UserError, match=sentence):
+        load_prices(tmp_path / "prices.csv")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "prices.csv").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be read as a table"):
+        load_prices(tmp_path / "prices.csv")
+
+
+@pytest.mark.parametrize(("days", "fits"), [(4, True), (8, False)])
+def test_a_long_weekend_may_be_missing_but_not_eight_days(table, tmp_path, days, fits):
+    times = pd.to_datetime(table.time)
+    times[600:] += pd.Timedelta(days=days)
+    path = written(table.assign(time=times.astype(str)), tmp_path)
+    if fits:
+        assert len(load_prices(path)) == 1200
+    else:
+        with pytest.raises(UserError, match=r"Row 602 of .* comes after a gap of more than a week"):
+            load_prices(path)
+
+
+def test_prices_of_half_minutes_and_infinite_ones_are_refused(table, tmp_path):
+    times = pd.date_range("2025-01-06", periods=1200, freq="30s").astype(str)
+    with pytest.raises(UserError, match=r"1200 rows, 0\.5 minutes apart"):
+        load_prices(written(table.assign(time=times), tmp_path))
+    table.loc[7, "close"] = np.inf
+    with pytest.raises(UserError, match=r"Row 9 of prices\.csv, .* with price inf, has no positive price"):
+        load_prices(written(table, tmp_path))
+
+
+def test_spaces_around_a_heading_do_no_harm(table, tmp_path):
+    assert len(load_prices(written(table.rename(columns={"close": " Close "}), tmp_path))) == 1200
+
+
+@pytest.mark.parametrize("name", ["Close", "TIME"])
+def test_a_heading_that_comes_twice_is_refused(table, tmp_path, name):
+    table[name] = table[name.lower()]
+    with pytest.raises(UserError, match=f"has the columns time, close, {name.lower()}; one column of"):
+        load_prices(written(table, tmp_path))
+
+
+def test_date_and_time_in_two_columns_are_refused_with_what_would_do(table, tmp_path):
+    days = pd.to_datetime(table.time)
+    own = pd.DataFrame({"date": days.dt.strftime("%Y-%m-%d"), "time": days.dt.strftime("%H:%M"), "close": table.close})
+    with pytest.raises(
+        UserError, match=r"has the columns date, time, close; one column .* holds date and time"
+    ):
+        load_prices(written(own, tmp_path))
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M", "%H:%M", "%s"])
+def test_times_that_could_be_misread_are_refused(table, tmp_path, form):
+    times = pd.to_datetime(table.time)
+    text = times.astype("int64") // 10**9 if form == "%s" else times.dt.strftime(form)
+    with pytest.raises(UserError, match=r"Row 2 of prices\.csv, .* has no time like 2025-01-06"):
+        load_prices(written(table.assign(time=text), tmp_path))
+
+
+def test_times_with_and_without_seconds_are_the_same(table, tmp_path):
+    table["time"] = [text[:16] if row % 2 else text for row, text in enumerate(table.time)]
+    assert len(load_prices(written(table, tmp_path))) == 1200
+
+
 def rows_of(table):
     """Return the rows as text, written here, not by a library."""
     return [f"{time},{close}" for time, close in zip(table.time, table.close, strict=True)]
@@ -124,7 +204,7 @@ def read(text, tmp_path, encoding="utf-8"):
     return load_prices(tmp_path / "prices.csv")
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\n , \n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
 def test_commas_at_the_end_of_rows_leave_the_closes_where_they_are(table, tmp_path, end):
     rows = [f"{row},{10_000 + n}," for n, row in enumerate(rows_of(table))]  # volumes last, then a comma
     found = read(end.join(["time,close,volume", *rows]), tmp_path)
@@ -142,32 +222,15 @@ def test_a_byte_order_mark_and_quotes_do_no_harm(table, tmp_path, mark, quote):
 def test_other_separators_are_refused_with_the_heading_that_was_found(table, tmp_path, text):
     separator = text[4]
     rows = "\n".join(rows_of(table)).replace(",", separator)
-    with pytest.raises(UserError, match=rf"has the columns time{separator}close; one of timestamp"):
+    with pytest.raises(UserError, match=rf"has the columns time{separator}close; one column of timestamp"):
         read(text.format(rows), tmp_path)
 
 
 def test_a_field_without_a_column_is_refused_with_its_row(table, tmp_path):
     rows = rows_of(table)
     rows[7] += ",12"
-    with pytest.raises(UserError, match=r"Row 9 of prices\.csv has 3 fields, the heading 2; every field needs"):
+    with pytest.raises(UserError, match=r"prices\.csv cannot be read .* Expected 2 fields in line 9, saw 3\.$"):
         read("\n".join(["time,close", *rows]), tmp_path)
-
-
-@pytest.mark.parametrize("before", ["", "\n\n\n", '"a note\nof two lines",1,2\n'])
-def test_rows_are_named_by_their_line_in_the_file(table, tmp_path, before):
-    rows = [f"{row},fine" for row in rows_of(table)]
-    rows[3] = rows[3].replace("fine", '"two\nlines, or\nthree"')
-    rows[5] += "\n\n"
-    rows[7] = f"{table.time[7]},-1,fine"
-    lines = ["time,close,note", *rows]
-    if before.startswith('"'):
-        lines[1] = lines[1].replace("fine", '"a note\nof two lines"')
-    else:
-        lines[0] = before + lines[0]
-    text = "\n".join(lines)
-    line = 1 + text[: text.index(f"{table.time[7]},-1")].count("\n")  # as an editor counts
-    with pytest.raises(UserError, match=rf"Row {line} of prices\.csv has '-1' in close"):
-        read(text, tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
@@ -189,10 +252,8 @@ def test_a_folder_or_a_missing_file_is_refused(tmp_path):
             load_prices(path)
 
 
-@pytest.mark.parametrize("change", [{"batch": 0}, {"examples": 1.5}, {"steps": -1}, {"seed": None}])
-def test_prices_are_not_trained_on_with_counts_that_are_none(change):
-    settings = {"length": 16, "held_out": 0.25, "hidden": 8, "latent": 4, "batch": 4, "steps": 1, "examples": 2}
-    settings |= {"squared": 1.0, "directional": 0.0, "sharpness": 1.0, "learning_rate": 0.1, "seed": 0, **change}
-    (name,) = change
-    with pytest.raises(UserError, match=f"{name} is .*; a whole number from"):
-        train_prices(prices=simulated_prices(0)[:400], **settings)
+def test_the_file_in_the_data_folder_is_taken_instead_of_simulated_prices(table, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path))
+    assert np.array_equal(minute_prices(3), simulated_prices(3))
+    written(table, tmp_path)
+    assert np.array_equal(minute_prices(3), table.close)

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from shapeofloss.arrays import as_floats, as_number
 from shapeofloss.engine import compiler
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.signloss.union_find import as_diagram
+from shapeofloss.topology.union_find import as_diagram
 
 compiler.ready_keops()  # CRipser loads it
 NEIGHBOURS = ("all", "axes")

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import label
 from scipy.optimize import linear_sum_assignment
 
-from shapeofloss.signloss.union_find import by_assignment, completed_cost, hungarian, offsets, sweep
+from shapeofloss.topology.union_find import by_assignment, completed_cost, hungarian, offsets, sweep
 
 
 @pytest.mark.parametrize("neighbours", ["all", "axes"])

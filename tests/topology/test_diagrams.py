@@ -8,8 +8,8 @@ import pytest
 from scipy.ndimage import minimum_filter
 
 from shapeofloss.errors import UserError
-from shapeofloss.signloss import union_find
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology import union_find
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 
 SHAPES = [(40,), (1,), (9, 11), (1, 12), (12, 1), (4, 5, 6), (1, 5, 6), (3, 1, 7)]
 
