@@ -8,7 +8,9 @@ import numpy as np
 
 from shapeofloss.arrays import Floats
 from shapeofloss.experiments.cells_and_crystals.crystals import Law, random_grains
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid
 from shapeofloss.transport.symbolic import keops
 
 CRYSTALS, VOXELS = 200, 50
@@ -26,9 +28,9 @@ def ours() -> None:
     """Solve by damped Newton steps on voxels."""
     y, shapes, volumes = problem()
     grid = Grid((VOXELS,) * 3, 1 / VOXELS)
-    found = solve(PowerCosts.of(grid, y, shapes=shapes), volumes, tolerance=TOLERANCE)
-    if not found.converged:
-        raise RuntimeError(f"A volume is off by {found.errors.max():.1%}.")
+    diagram = solve(PowerCosts(grid, y, shapes=shapes), volumes, tolerance=TOLERANCE)
+    if not diagram.converged:
+        raise RuntimeError(f"A volume is off by {diagram.errors.max():.1%}.")
 
 
 def pyapds() -> None:
@@ -36,7 +38,7 @@ def pyapds() -> None:
     import torch
 
     keops.prepare(["crystals of PyAPD in single precision"])
-    y, shapes, volumes = (torch.from_numpy(own).float() for own in problem())
+    y, shapes, volumes = (torch.from_numpy(array).float() for array in problem())
     with contextlib.redirect_stdout(io.StringIO()):  # it reports on its patches
         import PyAPD
 

@@ -123,7 +123,7 @@ fallen = fall(start, water["frames"])
 # %%
 y = uniform(8, 2, seeds[0])
 f = np.zeros(8)
-small = pixels.Grid((100, 100), 1 / 100)
+small = Grid((100, 100), 1 / 100)
 owner = (((small.centres[:, None] - y) ** 2).sum(2) - f).argmin(1)
 np.bincount(owner, minlength=8) / len(owner)
 
@@ -323,8 +323,8 @@ def empties(seed):
 def gap_to_program(seed):
     """Return the relative gap between the cost of pixel cells and the exact optimum for the same counts."""
     n, side = program["cells"], program["pixels"]
-    box, y = pixels.Grid((side, side), 1 / side), uniform(n, 2, seed)
-    found = pixels.solve(pixels.PowerCosts.of(box, y), np.full(n, 1 / n), tolerance=0.1)
+    box, y = Grid((side, side), 1 / side), uniform(n, 2, seed)
+    found = solve(PowerCosts(box, y), np.full(n, 1 / n), tolerance=0.1)
     cost = ((box.centres[:, None] - y) ** 2).sum(2)  # (pixels, cells)
     labels = found.labels.ravel()
     by_cells = cost[np.arange(len(cost)), labels].mean()
@@ -346,7 +346,7 @@ ledger.record("transport-semi-discrete-cells-solve-transport", [gap_to_program(s
 # %%
 with_void = Domain(uniform(checked, 2, seeds[0]), void=True)
 partly = with_void.solve(np.full(checked, 0.6 / checked), tolerance=1e-9)
-centres = pixels.Grid((400, 400), 1 / 400).centres
+centres = Grid((400, 400), 1 / 400).centres
 nobody = (((centres[:, None] - with_void.seeds) ** 2).sum(2) - partly.f).min(1) > 0
 ledger.record("transport-void-is-cell-zero", nobody.mean())
 
@@ -387,7 +387,7 @@ def with_free_void(t):
 # %%
 def cost_to(y, side):
     """Return the squared distances from pixels to seeds as a tensor, shape (pixels, N)."""
-    centres = pixels.Grid((side, side), 1 / side).centres
+    centres = Grid((side, side), 1 / side).centres
     return torch.from_numpy(((centres[:, None] - y) ** 2).sum(2))
 
 
@@ -527,8 +527,8 @@ def pixel_newton(y):
     """Return the time that Newton takes on pixels to a mean error of 1%."""
     side, n = race["pixels"], len(y)
     matrix = cost_to(y, side).numpy().T.reshape(n, side, side).copy()
-    given = pixels.MatrixCosts(pixels.Grid((side, side), 1 / side), matrix)
-    solve = partial(pixels.solve, given, np.full(n, 1 / n), tolerance=1e-9)
+    given = MatrixCosts(Grid((side, side), 1 / side), matrix)
+    solve = partial(solve, given, np.full(n, 1 / n), tolerance=1e-9)
     enough = next(k for k in range(1, most) if solve(most=k).errors.mean() <= 0.01)
     return costs.seconds(partial(solve, most=enough), repeats=repeats)
 
@@ -571,7 +571,7 @@ pd.DataFrame(growth).set_index("cells")
 
 # %%
 n, side = grid["cells"], grid["pixels"]
-fine = pixels.Grid((side, side), 1 / side)
+fine = Grid((side, side), 1 / side)
 
 
 def by_polygons(y, f=None):
@@ -581,7 +581,7 @@ def by_polygons(y, f=None):
 
 def by_pixels(y):
     """Return the same on pixels."""
-    return pixels.solve(pixels.PowerCosts.of(fine, y), np.full(len(y), 1 / len(y)))
+    return solve(PowerCosts(fine, y), np.full(len(y), 1 / len(y)))
 
 
 ratios = []
@@ -620,8 +620,8 @@ pd.DataFrame([row[1:] for row in rows], columns=columns, index=pd.Index(timed, n
 # %%
 def other_cost(seed, side=side, n=n):
     """Return the cells of the cost |x - y|^p on pixels."""
-    box = pixels.Grid((side, side), 1 / side)
-    return pixels.solve(pixels.PowerCosts.of(box, uniform(n, 2, seed), exponents=exponent), np.full(n, 1 / n))
+    box = Grid((side, side), 1 / side)
+    return solve(PowerCosts(box, uniform(n, 2, seed), exponents=exponent), np.full(n, 1 / n))
 
 
 others = {seed: other_cost(seed) for seed in seeds}

@@ -97,7 +97,9 @@ from shapeofloss.experiments.cells_and_crystals.crowds import (
     swim,
 )
 from shapeofloss.figures import PALETTE
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, centroids, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid, centroids
 from shapeofloss.transport.symbolic import keops
 
 run = workspace.begin("309_cells_and_crystals")
@@ -160,11 +162,11 @@ pd.Series(history, name="mean relative error of the volumes").iloc[[0, 10, 100, 
 # where $D$ is the dimension, $h$ the side of a pixel and $k$ the axis along which $x$ and $x'$ are neighbours. (A
 # slanted interface shows more pixel faces than it has area; the factor $\lvert\partial_k g\rvert / \lvert\nabla
 # g\rvert$ takes this back exactly.) One sparse linear system gives the step, and the step is halved until no cell
-# starves and the error falls. `pixels.solve` does this, in compiled code, and leaves out whole blocks of pixels for
+# starves and the error falls. `solve` does this, in compiled code, and leaves out whole blocks of pixels for
 # particles that cannot be the cheapest there.
 
 # %%
-began = PowerCosts.of(square, y, shapes=A)
+began = PowerCosts(square, y, shapes=A)
 equal = began.assign(np.zeros(crystals_2d))
 solved = solve(began, shares)
 pd.DataFrame(
@@ -323,7 +325,7 @@ def timed(count, side, seed):
     shares, A = crystals.random_grains(count, 3, law, seed)
     y = np.random.default_rng(seed).random((count, 3))
     start = time.perf_counter()
-    found = solve(PowerCosts.of(Grid((side,) * 3, 1 / side), y, shapes=A), shares)
+    found = solve(PowerCosts(Grid((side,) * 3, 1 / side), y, shapes=A), shares)
     return time.perf_counter() - start, found
 
 
@@ -593,7 +595,7 @@ frames = {}
 for seed in seeds:
     y, f, frames[seed] = np.random.default_rng(seed).random((mixed, 2)), None, []
     for _ in range(mixed_frames):
-        costs = PowerCosts.of(box, y, shapes=np.eye(2) * np.pi / each, exponents=p, void=True)
+        costs = PowerCosts(box, y, shapes=np.eye(2) * np.pi / each, exponents=p, void=True)
         cells = solve(costs, np.full(mixed, each), f=f)
         y, f = centroids(cells.labels, mixed, box), cells.f
         frames[seed].append(cells)
@@ -622,9 +624,7 @@ y = np.random.default_rng(seeds[0]).random((raw_cells, 3))
 q = np.where(np.arange(raw_cells) % 2, exponents[-1], exponents[0])
 each_3d = 0.8 / raw_cells
 radius = (3 * each_3d / (4 * np.pi)) ** (1 / 3)
-cells_3d = solve(
-    PowerCosts.of(raw, y, shapes=np.eye(3) / radius**2, exponents=q, void=True), np.full(raw_cells, each_3d)
-)
+cells_3d = solve(PowerCosts(raw, y, shapes=np.eye(3) / radius**2, exponents=q, void=True), np.full(raw_cells, each_3d))
 good = cells_3d.errors.mean() <= 0.01
 ledger.record("transport-cells-on-100-cubed", [int(np.prod(raw.shape)) if good else 0])
 {
@@ -1041,7 +1041,7 @@ figures.save(
 # ## Exercises
 #
 # 1. Replace the quadratic cost of the crystals by its power $p = 4$. Which statistics of the grains change? (Hint:
-#    `PowerCosts.of` takes `exponents`. Where all potentials are equal, no cell changes: why? So look for what
+#    `PowerCosts` takes `exponents`. Where all potentials are equal, no cell changes: why? So look for what
 #    changes once the volumes are right.)
 # 2. Which prescribed aspect ratios give *measured* ones that follow a law of your choice? (Hint: multiply the
 #    logarithms of the eigenvalues of $A_i$ by a factor, and draw measured against prescribed mean. The table of the

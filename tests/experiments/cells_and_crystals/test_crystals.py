@@ -12,7 +12,9 @@ from shapeofloss.experiments.cells_and_crystals.crystals import (
     random_grains,
     unit_determinant,
 )
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, covariances, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid, covariances
 
 GRID = Grid((64, 64), 1 / 64)
 
@@ -79,7 +81,7 @@ def test_the_morphology_of_a_turned_ellipse():
     turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     A = turn @ np.diag([1.0, 9.0]) @ turn.T
     grid = Grid((200, 200), 0.005)
-    found = solve(PowerCosts.of(grid, [[0.5, 0.5]], shapes=A, void=True), [0.1])
+    found = solve(PowerCosts(grid, [[0.5, 0.5]], shapes=A, void=True), [0.1])
     labels = np.where(found.labels < 0, 1, 0)
     seen = morphology(labels, 2, grid)
     assert seen.log_aspects[0] == pytest.approx(np.log(3), abs=0.01)

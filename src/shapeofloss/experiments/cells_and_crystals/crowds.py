@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import Booleans, Diagram, Grid, Labels, PowerCosts, centroids, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import Booleans, Grid, Labels, centroids
 
 TOLERANCE = 0.05  # of a volume within a simulation, where a pixel is about a percent of a cell
 MOST = 40  # evaluations for each time step
@@ -164,7 +166,7 @@ def _directions(rng: np.random.Generator, count: int, dimension: int) -> Floats:
 
 def _cells(grid: Grid, y: Floats, volume: float, f: Floats | None, exponents: ArrayLike) -> Diagram:
     scale = np.eye(y.shape[1]) / radius_of(volume, y.shape[1]) ** 2
-    costs = PowerCosts.of(grid, y, shapes=scale, exponents=exponents, void=True)
+    costs = PowerCosts(grid, y, shapes=scale, exponents=exponents, void=True)
     return solve(costs, np.full(len(y), volume), f=f, tolerance=TOLERANCE, most=MOST)
 
 

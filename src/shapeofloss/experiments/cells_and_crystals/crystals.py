@@ -11,17 +11,9 @@ from scipy.ndimage import gaussian_filter
 
 from shapeofloss.arrays import Floats, as_count
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import (
-    NOBODY,
-    Diagram,
-    Grid,
-    Labels,
-    PowerCosts,
-    as_labels,
-    centroids,
-    covariances,
-    solve,
-)
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import NOBODY, Grid, Labels, as_labels, centroids, covariances
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def grow(
     y = np.random.default_rng(seed).random((len(volumes), len(grid.shape))) * np.array(grid.shape) * grid.spacing
     f, used = None, 0
     for move in range(moves + 1):
-        found = solve(PowerCosts.of(grid, y, shapes=shapes), volumes, f=f, tolerance=tolerance)
+        found = solve(PowerCosts(grid, y, shapes=shapes), volumes, f=f, tolerance=tolerance)
         used, f = used + found.evaluations, found.f
         if move < moves:
             moved = centroids(found.labels, len(y), grid)
@@ -155,7 +147,7 @@ def fit(labels: Labels, count: int, grid: Grid, *, isotropic: bool = False, tole
     y, dimension = centroids(labels, count, grid), len(grid.shape)
     A = np.broadcast_to(np.eye(dimension), (count, dimension, dimension))
     A = A if isotropic else unit_determinant(np.linalg.inv(covariances(labels, count, grid)))
-    found = solve(PowerCosts.of(grid, y, shapes=A), sizes * grid.pixel, tolerance=tolerance)
+    found = solve(PowerCosts(grid, y, shapes=A), sizes * grid.pixel, tolerance=tolerance)
     return Polycrystal(y, A, found, found.evaluations)
 
 

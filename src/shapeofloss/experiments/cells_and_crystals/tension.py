@@ -18,7 +18,9 @@ from skimage.measure import find_contours
 
 from shapeofloss.arrays import Floats
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import NOBODY, Diagram, Grid, Labels, MatrixCosts, as_labels, solve
+from shapeofloss.transport.cells.pixel_costs import MatrixCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import NOBODY, Grid, Labels, as_labels
 
 
 def tensions(kinds: NDArray[np.int64], contact: Floats, void: Floats) -> Floats:
