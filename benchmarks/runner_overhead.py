@@ -31,7 +31,7 @@ minutes = {{ smoke = 0.1, laptop = 0.1, paper = 0.1 }}
 paper_gigabytes = 0.0
 {more}
 [{name}.numbers]
-seed = {{ smoke = 0, laptop = 0, paper = 0, source = "none", why = "none" }}
+seed = {{ source = "none", why = "none" }}
 """
 
 
