@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from shapeofloss.arrays import Floats
-from shapeofloss.experiments.cells_and_crystals.crystals import Law, random_grains
+from shapeofloss.experiments.cells_and_crystals.crystals import GrainDistribution, random_grains
 from shapeofloss.transport.cells.pixel_costs import PowerCosts
 from shapeofloss.transport.cells.pixel_solver import solve
 from shapeofloss.transport.cells.pixels import Grid
@@ -20,7 +20,7 @@ TOLERANCE = 0.01  # largest relative error of a volume, of both
 @cache
 def problem() -> tuple[Floats, Floats, Floats]:
     """Return positions, matrices and volumes."""
-    volumes, shapes = random_grains(CRYSTALS, 3, Law(0.35, 0.5), seed=0)
+    volumes, shapes = random_grains(CRYSTALS, 3, GrainDistribution(0.35, 0.5), seed=0)
     return np.random.default_rng(0).random((CRYSTALS, 3)), shapes, volumes
 
 

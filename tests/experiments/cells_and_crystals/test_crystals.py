@@ -3,7 +3,7 @@ import pytest
 
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.cells_and_crystals.crystals import (
-    Law,
+    GrainDistribution,
     fit,
     grow,
     measure,
@@ -20,13 +20,13 @@ GRID = Grid((64, 64), 1 / 64)
 
 
 def crystal(seed=901, *, grid=GRID, count=12, moves=5):
-    shares, A = random_grains(count, len(grid.shape), Law(0.3, 0.6), seed)
+    shares, A = random_grains(count, len(grid.shape), GrainDistribution(0.3, 0.6), seed)
     return grow(grid, shares * grid.volume, A, seed, moves=moves)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_axes_of_random_grains_prefer_no_direction(dimension):
-    _, A = random_grains(4000, dimension, Law(0.3, 0.5), 902)
+    _, A = random_grains(4000, dimension, GrainDistribution(0.3, 0.5), 902)
     assert np.linalg.det(A) == pytest.approx(np.ones(4000))
     mean = A.mean(0)
     assert mean == pytest.approx(np.eye(dimension) * mean.trace() / dimension, abs=0.05)

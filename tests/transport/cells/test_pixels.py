@@ -3,7 +3,7 @@ import ot
 import pytest
 
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.cells_and_crystals.crystals import Law, random_grains
+from shapeofloss.experiments.cells_and_crystals.crystals import GrainDistribution, random_grains
 from shapeofloss.transport.cells.pixel_costs import MatrixCosts, PowerCosts
 from shapeofloss.transport.cells.pixel_solver import solve
 from shapeofloss.transport.cells.pixels import NOBODY, Grid, centroids, covariances
@@ -196,7 +196,7 @@ def test_what_cannot_be_solved_gets_its_sentence(volumes, more, said):
 
 @pytest.mark.parametrize("seed", [908, 933, 945])
 def test_where_steps_for_all_cells_help_no_more_the_last_ones_are_put_right(seed):
-    shares, shapes = random_grains(60, 2, Law(0.35, 0.5), seed)
+    shares, shapes = random_grains(60, 2, GrainDistribution(0.35, 0.5), seed)
     seeds = np.random.default_rng(seed).random((60, 2))
     found = solve(PowerCosts(Grid((128, 128), 1 / 128), seeds, shapes=shapes), shares)
     counted = np.bincount(found.labels.ravel(), minlength=60) / 128**2
