@@ -175,7 +175,7 @@ def test_an_interrupted_sampling_goes_on_and_ends_as_if_undisturbed(folder, monk
     task = {
         **{"depth": 10, "width": 1, "base": 2, "train": 32, "data_seed": 0, "batch": 8, "augment": True, "held_out": 9},
         **{"sampling": "jump_and_retrain", "seeds": [0, 1], "steps": [0.5, 1.0], "epochs": 5, "name": "a network"},
-        "parameters": minima.flatten(minima.network_for_digits(depth=10, width=1, base=2)).numpy(),
+        "parameters": minima.flatten(minima.Architecture(depth=10, width=1, base=2).network()).numpy(),
     }
     undisturbed = zoo.sample_network(**task)
     monkeypatch.setattr("shapeofloss.engine.checkpoints.Checkpoint.due", lambda self: True)
