@@ -35,7 +35,7 @@ figures.save(figure, "line", alt="A line that rises from one to three over three
 
 # %%
 print("seed", seed)
-ledger.record("{name}-claim", [0.5, 0.5, seed])
+ledger.record({{"{name}-claim": [0.5, 0.5, seed]}})
 """
 
 

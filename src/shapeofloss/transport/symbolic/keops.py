@@ -218,7 +218,7 @@ def _is_broken(library: Path) -> bool:
 
 def _compile(names: Sequence[str]) -> None:
     """Use each formula once, in as many processes as there are cores: plain ones, which import no caller's script."""
-    code = "import sys; from shapeofloss.transport import keops; keops._use(sys.argv[1:])"
+    code = "import sys; from shapeofloss.transport.symbolic import keops; keops._use(sys.argv[1:])"
     shares = [names[n :: cores()] for n in range(min(cores(), len(names)))]
     processes = [
         subprocess.Popen(
