@@ -26,8 +26,8 @@ def cifar(checkout, tmp_path, monkeypatch):
     few = cifar10.Source(cifar10.OFFICIAL.url, cifar10.OFFICIAL.hash, RECORDS)
     monkeypatch.setattr(minima, "load_cifar10", partial(cifar10.load_cifar10, source=few))
 
-    def in_this_process(function, tasks, label):
-        for task in tasks:
+    def in_this_process(tasks, label):
+        for function, task in tasks:
             yield compute._compute_one(function, task)
 
     monkeypatch.setattr(compute, "_computed", in_this_process)

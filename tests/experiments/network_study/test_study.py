@@ -32,8 +32,8 @@ def folder(checkout, tmp_path, monkeypatch):
     checkout()
     monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "data"))
 
-    def in_this_process(function, tasks, label):  # to start others takes longer than these tasks
-        for task in tasks:
+    def in_this_process(tasks, label):  # to start others takes longer than these tasks
+        for function, task in tasks:
             yield compute._compute_one(function, task)
 
     monkeypatch.setattr(compute, "_computed", in_this_process)
