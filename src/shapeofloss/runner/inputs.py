@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
-from shapeofloss.engine.hashing import code_of, digest, numerical_pins
+from shapeofloss.engine.hashing import dependencies, digest
 from shapeofloss.engine.profiles import Notebook
+from shapeofloss.engine.reach import Reached, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
 from shapeofloss.ledger import load_claims
@@ -192,14 +193,22 @@ def _package() -> dict[str, str]:
 
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
-    """Return the hash of script, imported code, numbers, numerical pins and the rules of the notebook's claims."""
+    """Return the hash of script, reached code, numbers, the pins of packages and the rules of the notebook's claims."""
+    rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
+    table = {name: vars(number) for name, number in notebook.numbers.items()}
+    return digest(_text(notebook), dependencies(code_of(notebook)), profile, table, overrides, rules)
+
+
+def code_of(notebook: Notebook) -> Reached:
+    """Return what a script can reach.
+
+    Raises:
+        UserError: If it, or a module that it reaches, is no Python.
+    """
     script = _text(notebook)
     try:
-        code = code_of(script)
+        return reached(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         _tree(script, f"notebooks/{notebook.name}.py")  # says where it is, if it is in the script itself
         reason = shown(str(error)) or type(error).__name__
         raise UserError(f"What notebooks/{notebook.name}.py imports cannot be read: {reason}.") from None
-    rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
-    table = {name: vars(number) for name, number in notebook.numbers.items()}
-    return digest(script, code, profile, table, overrides, numerical_pins(), rules)

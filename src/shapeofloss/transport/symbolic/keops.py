@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shapeofloss.engine import compiler
-from shapeofloss.engine.hashing import code_of_module, digest
+from shapeofloss.engine.hashing import digest
 from shapeofloss.engine.workspace import cores
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, sha256, write_atomically
@@ -162,7 +162,7 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
     from pykeops.config import pykeops_base
 
     with lock(folder / f"{RECORD}.lock"):
-        own = digest(code_of_module(__name__), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags())
+        own = digest(Path(__file__).read_text(encoding="utf-8"), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags())
         record = read_json(folder / RECORD, {})
         known, formulas = record.get("libraries", {}), record.get("formulas", {})
         done = formulas.get(own, [])
