@@ -174,25 +174,23 @@ ledger.record(
 each = [(kind, s) for kind in kinds for s in seeds]
 
 
-def sampled(pairs, rate, label, **changes):
-    """Jump and retrain around networks, going on as their first training did; return a record for each."""
+def task(kind, s, rate, **changes):
+    """Return the arguments of jump and retrain around one network, going on as its first training did."""
+    network = {name: first[name] for name in ("architecture", "images")}
+    network["parameters"] = trained[kind]["parameters"][seeds.index(s)]
+    regular = {name: kinds[kind][name] for name in ("weight_decay", "augment")}
+    labels = {"label_seed": s} if "random_labels" in kinds[kind] else {}
     around = {"sampling": "jump_and_retrain", "seeds": jump_seeds, "steps": steps, "epochs": states, "batch": batch}
-    tasks = []
-    for kind, s in pairs:
-        regular = {name: kinds[kind][name] for name in ("weight_decay", "augment")} | {"learning_rate": rate}
-        labels = {"label_seed": s} if "random_labels" in kinds[kind] else {}
-        place = {name: first[name] for name in ("architecture", "images")}
-        place["parameters"] = trained[kind]["parameters"][seeds.index(s)]
-        tasks.append({**place, **around, **regular, **labels, **changes})
-    return [Record.from_arrays(result) for result in compute.map(sample_minimum, tasks, label=label)]
+    return {**network, **around, **regular, **labels, "learning_rate": rate, **changes}
 
 
 fewer = {"seeds": jump_seeds[:2]}  # directions of the controls
 like_bad = {"weight_decay": 0.0, "augment": False}
-records = dict(zip(each, sampled(each, retrain_rate, "samples")))  # the judged ones
-slower = dict(zip(each, sampled(each, other_rate, "samples at the lower rate", **fewer)))
-good = [("good", s) for s in seeds]
-good_like_bad = sampled(good, other_rate, "good networks, retrained like bad ones", **fewer, **like_bad)
+tasks = {("judged", *pair): task(*pair, retrain_rate) for pair in each}
+tasks |= {("slower", *pair): task(*pair, other_rate, **fewer) for pair in each}
+tasks |= {("like bad", "good", s): task("good", s, other_rate, **fewer, **like_bad) for s in seeds}
+results = dict(zip(tasks, map(Record.from_arrays, compute.map(sample_minimum, tasks.values(), label="samples"))))
+records, slower = ({pair: results[which, *pair] for pair in each} for which in ("judged", "slower"))
 away = {pair: distance_from_optimum(record) for pair, record in records.items()}
 step_of = by_trajectory(records["good", seed], records["good", seed].step)[:, 0]
 small, large = step_of <= 0.5, step_of >= 0.75
@@ -420,7 +418,7 @@ table.groupby(["rate", "kind", "step"]).ratio.median().unstack("step").round(3)
 # %%
 control = {
     "good": [slower["good", s] for s in seeds],
-    "good, retrained like bad": good_like_bad,
+    "good, retrained like bad": [results["like bad", "good", s] for s in seeds],
     "bad": [slower["bad", s] for s in seeds],
 }
 control = {
