@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.distance import pdist, squareform
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
@@ -84,6 +85,20 @@ def diffusion_between(
         Loss-landscape paper, section 2.1; section 3.3 builds its graph on the potential.
     """
     return _diffusion(_fitted(distances, knn, decay, t), t)
+
+
+def potential_distances(potential: Floats) -> Floats:
+    """Return the Euclidean distances between the rows of PHATE's potential, shape (n, n), in nats.
+
+    Args:
+        potential: That of `Diffusion`, or other points in k dimensions, shape (n, k).
+
+    Raises:
+        UserError: If it is no table of finite numbers.
+    Source:
+        Loss-landscape paper, section 2.1.
+    """
+    return squareform(pdist(as_floats(potential, "potential", shape=("n", "k"))))
 
 
 def _fitted(distances: Floats, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
