@@ -89,7 +89,7 @@ from shapeofloss.experiments.three_samplings.morse_smale import (
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.minima import PROBES, network_for_digits, sample_minimum, train_minima
 from shapeofloss.landscape.parameters import flatten, load_parameters
-from shapeofloss.landscape.pictures import draw
+from shapeofloss.landscape.projections import draw
 from shapeofloss.landscape.record import Record
 from shapeofloss.landscape.training import evaluate
 

@@ -51,7 +51,7 @@ def phate_embedding(
         decay: Exponent above 0 of the kernel exp(-(distance / width)^decay), averaged over both points' widths.
         t: Steps of the random walk, at least 1; "auto" takes the knee of the von Neumann entropy of P^t.
         mds_distance: How the final multidimensional scaling (SMACOF) compares rows of the potential.
-        seed: Of the embedding's initial position.
+        seed: Seed of the embedding's initial position.
     Returns:
         The embedding, shape (n, d), which is the same at every run and has no unit, and the diffusion behind it.
     Raises:
@@ -137,17 +137,17 @@ def as_distances(distances: ArrayLike) -> Floats:
     Raises:
         UserError: If they are not so up to rounding, not finite, negative, or all zero.
     """
-    found = as_floats(distances, "The matrix of distances", shape=("n", "n"))
-    if found.shape[0] != found.shape[1]:
-        raise UserError(f"Distances have the shape (n, n), not {found.shape}.")
-    if (found < 0).any():
-        raise UserError(f"Some distances are negative, such as {found.min():g}: give none below zero.")
-    rounding = 1e-6 * found.max(initial=0)  # of single precision
-    if np.abs(found - found.T).max(initial=0) > rounding or np.diag(found).max(initial=0) > rounding:
+    apart = as_floats(distances, "The matrix of distances", shape=("n", "n"))
+    if apart.shape[0] != apart.shape[1]:
+        raise UserError(f"Distances have the shape (n, n), not {apart.shape}.")
+    if (apart < 0).any():
+        raise UserError(f"Some distances are negative, such as {apart.min():g}: give none below zero.")
+    rounding = 1e-6 * apart.max(initial=0)  # of single precision
+    if np.abs(apart - apart.T).max(initial=0) > rounding or np.diag(apart).max(initial=0) > rounding:
         raise UserError("The distances are not symmetric with a zero diagonal: give those of `Record`.")
-    if not found.any():
+    if not apart.any():
         raise UserError("All distances are zero: points that coincide have no picture.")
-    if (found != found.T).any() or np.diag(found).any():
-        found = (found + found.T) / 2
-        np.fill_diagonal(found, 0)
-    return found
+    if (apart != apart.T).any() or np.diag(apart).any():
+        apart = (apart + apart.T) / 2
+        np.fill_diagonal(apart, 0)
+    return apart
