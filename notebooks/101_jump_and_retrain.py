@@ -167,7 +167,7 @@ figures.save(
 # which is lower still.) The source says that its networks reach a training loss of about 0. Do ours?
 
 # %%
-ledger.record("landscape-minimum-loss", found["train_loss"], figure="training")
+ledger.record({"landscape-minimum-loss": found["train_loss"]}, figure="training")
 
 # %% [markdown]
 # ## A direction that respects the network
@@ -214,13 +214,13 @@ for parameters in found["parameters"]:
         values.append(float(value))
 
 # %%
-ledger.record("landscape-filter-norms", errors)
+ledger.record({"landscape-filter-norms": errors})
 
 # %%
-ledger.record("landscape-filter-zeros", strays)
+ledger.record({"landscape-filter-zeros": strays})
 
 # %%
-ledger.record("landscape-jump-length", jumps)
+ledger.record({"landscape-jump-length": jumps})
 
 # %% [markdown]
 # ## The loop
@@ -283,7 +283,7 @@ apart.loc[[e for e in (0, 1, 2, 3, 5, 10, states - 1) if e < states]].map("{:.1e
 
 # %%
 size = [abs(len(r.loss) - 640) + int((r.distance_to_optimum() == 0).sum()) for r in records]
-ledger.record("landscape-sample-size", size)
+ledger.record({"landscape-sample-size": size})
 
 # %% [markdown]
 # ## The trajectories
@@ -326,25 +326,27 @@ ends = [
 start = [table[table.epoch == 0].set_index(["seed", "step"]) for table in ends]
 end = [table[table.epoch == states - 1].set_index(["seed", "step"]) for table in ends]
 at_jump = {str(c): [np.log10(table.xs(c, level="step").loss).mean() for table in start] for c in steps}
-ledger.record("landscape-larger-steps-higher-loss", at_jump, figure="trajectories")
+ledger.record({"landscape-larger-steps-higher-loss": at_jump}, figure="trajectories")
 
 # %%
 falls = pd.concat([(b.loss < a.loss).groupby("step").mean() for a, b in zip(start, end)], axis=1).mean(axis=1)
 ledger.record(
-    "landscape-retraining-descends",
-    [float((b.loss < a.loss).mean()) for a, b in zip(start, end)],
+    {"landscape-retraining-descends": [float((b.loss < a.loss).mean()) for a, b in zip(start, end)]},
     figure="trajectories",
-    note=f"By step size: {', '.join(f'{c} {share:.0%}' for c, share in falls.items())}.",
+    notes={
+        "landscape-retraining-descends": f"By step size: {', '.join(f'{c} {share:.0%}' for c, share in falls.items())}."
+    },
 )
 
 # %%
 ratios = pd.concat([(b.distance / a.distance).rename(s) for a, b, s in zip(start, end, seeds)], axis=1)
 by_step = ratios.groupby("step").median()
 ledger.record(
-    "landscape-retraining-returns",
-    [float(ratios[column].median()) for column in ratios],
+    {"landscape-retraining-returns": [float(ratios[column].median()) for column in ratios]},
     figure="trajectories",
-    note=f"The median mixes opposites; by step size: {', '.join(f'{c} {r:.2f}' for c, r in by_step.mean(axis=1).items())}.",
+    notes={
+        "landscape-retraining-returns": f"The median mixes opposites; by step size: {', '.join(f'{c} {r:.2f}' for c, r in by_step.mean(axis=1).items())}."
+    },
 )
 
 # %%
@@ -505,11 +507,12 @@ figures.save(
 
 # %%
 ledger.record(
-    "landscape-intrinsic-dimension",
-    [count / bound for count in components],
+    {"landscape-intrinsic-dimension": [count / bound for count in components]},
     figure="dimensions",
-    note=f"Control: random walks from the same jumps need {min(walks)} to {max(walks)} components, the samples "
-    f"{min(components)} to {max(components)}. The low dimension is no evidence on the landscape.",
+    notes={
+        "landscape-intrinsic-dimension": f"Control: random walks from the same jumps need {min(walks)} to {max(walks)} components, the samples "
+        f"{min(components)} to {max(components)}. The low dimension is no evidence on the landscape."
+    },
 )
 
 # %% [markdown]

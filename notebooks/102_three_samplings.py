@@ -253,10 +253,11 @@ for n in range(networks):
 model = network_for_digits(**shape)
 weights = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
 ledger.record(
-    "landscape-slice-misses-samples",
-    shares,
-    note=f"Control: a random plane holds 2/{weights:,} = {2 / weights:.1e} of a random vector's squared length, so that no "
-    "displacement that knows nothing of the plane could fail this.",
+    {"landscape-slice-misses-samples": shares},
+    notes={
+        "landscape-slice-misses-samples": f"Control: a random plane holds 2/{weights:,} = {2 / weights:.1e} of a random vector's squared length, so that no "
+        "displacement that knows nothing of the plane could fail this."
+    },
 )
 
 # %% [markdown]
@@ -278,9 +279,10 @@ retrained = [records["regularised", n, "jump_and_retrain"] for n in range(networ
 best = [plane_share(record.gram) for record in retrained]
 jumps = [plane_share(record.gram[np.ix_(record.epoch == 0, record.epoch == 0)]) for record in retrained]
 ledger.record(
-    "landscape-plane-misses-variance",
-    best,
-    note=f"The jump points alone, before any retraining: {min(jumps):.2f} to {max(jumps):.2f}.",
+    {"landscape-plane-misses-variance": best},
+    notes={
+        "landscape-plane-misses-variance": f"The jump points alone, before any retraining: {min(jumps):.2f} to {max(jumps):.2f}."
+    },
 )
 
 # %% [markdown]
@@ -339,10 +341,10 @@ def size(record):
 others = {
     name: [records["regularised", 0, which] for which in (name, f"{name} 1", f"{name} 2")] for name in ("grid", "naive")
 }
-ledger.record("landscape-grid-sample-size", [size(r) for r in others["grid"]])
+ledger.record({"landscape-grid-sample-size": [size(r) for r in others["grid"]]})
 
 # %%
-ledger.record("landscape-naive-sample-size", [size(r) for r in others["naive"]])
+ledger.record({"landscape-naive-sample-size": [size(r) for r in others["naive"]]})
 
 
 # %%
@@ -354,10 +356,11 @@ def rank(record):
 
 spanned = [rank(record) for record in retrained]
 ledger.record(
-    "landscape-naive-explores-more-directions",
-    {name: [rank(r) for r in three] for name, three in others.items()},
-    note=f"For comparison, the displacements of jump and retrain span {min(spanned)} to {max(spanned)} dimensions, though "
-    f"they start along {len(jump_seeds)}.",
+    {"landscape-naive-explores-more-directions": {name: [rank(r) for r in three] for name, three in others.items()}},
+    notes={
+        "landscape-naive-explores-more-directions": f"For comparison, the displacements of jump and retrain span {min(spanned)} to {max(spanned)} dimensions, though "
+        f"they start along {len(jump_seeds)}."
+    },
 )
 
 # %% [markdown]
@@ -399,25 +402,28 @@ figures.save(
 # %%
 medians = {name: [float(np.median(records[*pair, name].loss)) for pair in regular] for name in titles}
 ledger.record(
-    "landscape-jump-and-retrain-lower-loss-than-grid",
-    {name: medians[name] for name in ("jump_and_retrain", "grid")},
+    {"landscape-jump-and-retrain-lower-loss-than-grid": {name: medians[name] for name in ("jump_and_retrain", "grid")}},
     figure="losses",
 )
 
 # %%
 ledger.record(
-    "landscape-jump-and-retrain-lower-loss-than-naive",
-    {name: medians[name] for name in ("jump_and_retrain", "naive")},
+    {
+        "landscape-jump-and-retrain-lower-loss-than-naive": {
+            name: medians[name] for name in ("jump_and_retrain", "naive")
+        }
+    },
     figure="losses",
 )
 
 # %%
 low = {name: [float((records[*pair, name].loss < guess / 10).mean()) for pair in regular] for name in titles}
 ledger.record(
-    "landscape-jump-and-retrain-low-loss-share",
-    low["jump_and_retrain"],
+    {"landscape-jump-and-retrain-low-loss-share": low["jump_and_retrain"]},
     figure="losses",
-    note=f"For comparison: naive {np.mean(low['naive']):.2f}, grid {np.mean(low['grid']):.2f}.",
+    notes={
+        "landscape-jump-and-retrain-low-loss-share": f"For comparison: naive {np.mean(low['naive']):.2f}, grid {np.mean(low['grid']):.2f}."
+    },
 )
 
 # %% [markdown]
@@ -558,18 +564,24 @@ seen = {
 from_mean = {name: np.mean(seen["mean"][name]) for name in titles}
 note = f"With angles from the mean: {', '.join(f'{titles[name]} {value:.2f}' for name, value in from_mean.items())}."
 ledger.record(
-    "landscape-picture-tells-loss-better-than-grid",
-    {name: seen["origin"][name] for name in ("grid", "jump_and_retrain")},
+    {
+        "landscape-picture-tells-loss-better-than-grid": {
+            name: seen["origin"][name] for name in ("grid", "jump_and_retrain")
+        }
+    },
     figure="pictures",
-    note=note,
+    notes={"landscape-picture-tells-loss-better-than-grid": note},
 )
 
 # %%
 ledger.record(
-    "landscape-picture-tells-loss-better-than-naive",
-    {name: seen["origin"][name] for name in ("naive", "jump_and_retrain")},
+    {
+        "landscape-picture-tells-loss-better-than-naive": {
+            name: seen["origin"][name] for name in ("naive", "jump_and_retrain")
+        }
+    },
     figure="pictures",
-    note=note,
+    notes={"landscape-picture-tells-loss-better-than-naive": note},
 )
 
 # %% [markdown]
@@ -633,18 +645,16 @@ note = (
     f"{', '.join(f'{titles[name]} {value:.3f}' for name, value in among.items())}."
 )
 ledger.record(
-    "landscape-picture-less-rigid-than-grid",
-    {name: change[name] for name in ("grid", "jump_and_retrain")},
+    {"landscape-picture-less-rigid-than-grid": {name: change[name] for name in ("grid", "jump_and_retrain")}},
     figure="pictures",
-    note=note,
+    notes={"landscape-picture-less-rigid-than-grid": note},
 )
 
 # %%
 ledger.record(
-    "landscape-picture-less-rigid-than-naive",
-    {name: change[name] for name in ("naive", "jump_and_retrain")},
+    {"landscape-picture-less-rigid-than-naive": {name: change[name] for name in ("naive", "jump_and_retrain")}},
     figure="pictures",
-    note=note,
+    notes={"landscape-picture-less-rigid-than-naive": note},
 )
 
 # %%
@@ -791,7 +801,7 @@ for toy, points, piece in zip(toys, found, pieces):
     together = pd.crosstab(of, ends).to_numpy()  # points of each piece, by the ends of their flow lines
     total = together.sum(axis=1)
     agreement.append(float((together * (together - 1)).sum() / (total * (total - 1)).sum()))
-ledger.record("landscape-morse-smale-cells-share-flow", agreement, figure="complexes")
+ledger.record({"landscape-morse-smale-cells-share-flow": agreement}, figure="complexes")
 
 # %% [markdown]
 # ## Does jump and retrain find the cells?
@@ -873,17 +883,16 @@ figures.save(
 
 # %%
 kept = [float((own == end).mean()) for own, end in zip(below, reached)]
-ledger.record("landscape-jump-and-retrain-finds-basins", kept, figure="toy_jumps")
+ledger.record({"landscape-jump-and-retrain-finds-basins": kept}, figure="toy_jumps")
 
 # %%
 held = [np.unique(own) for own in below]
 visited = [float(np.isin(own, end).mean()) for own, end in zip(held, reached)]
 counted = ", ".join(f"{len(own)} of {len(points.minima)}" for own, points in zip(held, found))
 ledger.record(
-    "landscape-jump-and-retrain-finds-minima",
-    visited,
+    {"landscape-jump-and-retrain-finds-minima": visited},
     figure="toy_jumps",
-    note=f"Minima whose basins hold a jump point: {counted}.",
+    notes={"landscape-jump-and-retrain-finds-minima": f"Minima whose basins hold a jump point: {counted}."},
 )
 
 # %% [markdown]
@@ -897,11 +906,12 @@ groups = [adjusted_rand_score(cell, end) for cell, end in zip(cells, reached)]
 ceiling = [adjusted_rand_score(cell, own) for cell, own in zip(cells, below)]
 basins = [adjusted_rand_score(own, end) for own, end in zip(below, reached)]
 ledger.record(
-    "landscape-jump-and-retrain-approximates-cells",
-    groups,
+    {"landscape-jump-and-retrain-approximates-cells": groups},
     figure="toy_jumps",
-    note=f"If every jump ended in its own basin, without any error: {', '.join(f'{value:.2f}' for value in ceiling)}. Against "
-    f"basins instead of cells: {', '.join(f'{value:.2f}' for value in basins)}.",
+    notes={
+        "landscape-jump-and-retrain-approximates-cells": f"If every jump ended in its own basin, without any error: {', '.join(f'{value:.2f}' for value in ceiling)}. Against "
+        f"basins instead of cells: {', '.join(f'{value:.2f}' for value in basins)}."
+    },
 )
 
 # %% [markdown]

@@ -139,7 +139,7 @@ def similarities(D, knn=5, alpha=40):
 
 A = {name: similarities(D) for name, D in distances.items()}
 kernel_errors = [np.abs(A[name] - own.graph.kernel).max() / A[name].max() for name, (own, _) in library.items()]
-ledger.record("landscape-phate-kernel", kernel_errors, figure="similarities")
+ledger.record({"landscape-phate-kernel": kernel_errors}, figure="similarities")
 
 # %%
 place = np.linspace(0, 1, plane_points)
@@ -185,10 +185,12 @@ figures.save(
 P = {name: a / a.sum(axis=1, keepdims=True) for name, a in A.items()}
 operators = {name: own.diff_op for name, (own, _) in library.items()}
 off = [max(np.abs(op.sum(axis=1) - 1).max(), -op.min()) for op in operators.values()]
-ledger.record("landscape-phate-row-stochastic", off)
+ledger.record({"landscape-phate-row-stochastic": off})
 
 # %%
-ledger.record("landscape-phate-operator", [np.abs(P[name] - op).max() for name, op in operators.items()], figure="walk")
+ledger.record(
+    {"landscape-phate-operator": [np.abs(P[name] - op).max() for name, op in operators.items()]}, figure="walk"
+)
 
 # %% [markdown]
 # ### Step 3: how many steps?
@@ -226,11 +228,12 @@ curves = {name: entropy(p) for name, p in P.items()}
 t = {name: knee(curve) for name, curve in curves.items()}
 plain = {name: knee(curve, more=0) for name, curve in curves.items()}
 ledger.record(
-    "landscape-phate-knee",
-    [abs(t[name] - own.optimal_t) for name, (own, _) in library.items()],
+    {"landscape-phate-knee": [abs(t[name] - own.optimal_t) for name, (own, _) in library.items()]},
     figure="walk",
-    note=f"t = {', '.join(map(str, t.values()))}, counted as the library does, which calls P itself power 0; with errors counted "
-    f"where the lines are fitted it would be {', '.join(map(str, plain.values()))}.",
+    notes={
+        "landscape-phate-knee": f"t = {', '.join(map(str, t.values()))}, counted as the library does, which calls P itself power 0; with errors counted "
+        f"where the lines are fitted it would be {', '.join(map(str, plain.values()))}."
+    },
 )
 
 # %%
@@ -279,7 +282,7 @@ U = {name: -np.log(np.linalg.matrix_power(P[name], t[name]) + 1e-7) for name in 
 V = {name: squareform(pdist(u)) for name, u in U.items()}
 theirs = {name: squareform(pdist(own.diff_potential)) for name, (own, _) in library.items()}
 potential_errors = [np.abs(V[name] - v).max() / v.max() for name, v in theirs.items()]
-ledger.record("landscape-phate-potential", potential_errors, figure="potential")
+ledger.record({"landscape-phate-potential": potential_errors}, figure="potential")
 
 # %%
 for name, p in P.items():
@@ -338,8 +341,7 @@ def scale(V, start=None, seed=None):
 
 ours = {name: scale(v, classical(v)) for name, v in V.items()}
 ledger.record(
-    "landscape-phate-metric-mds",
-    [procrustes(theirs, ours[name][0])[2] for name, (_, theirs) in library.items()],
+    {"landscape-phate-metric-mds": [procrustes(theirs, ours[name][0])[2] for name, (_, theirs) in library.items()]},
     figure="scaling",
 )
 
@@ -653,7 +655,7 @@ def record_all(claims, column, table, figure="scores"):
     lines = ["| claim | PHATE | other | verdict |", "|---|---:|---:|---|"]
     for other, claim in claims.items():
         values = {"phate": table.loc["phate_cosine", column].tolist(), other: table.loc[other, column].tolist()}
-        row = ledger.record(claim, values, figure=figure)
+        row = ledger.record({claim: values}, figure=figure)
         lines.append(
             f"| {row.statement} | {row.measured['phate']:.2f} | {row.measured[other]:.2f} | **{row.verdict}** |"
         )
@@ -699,18 +701,18 @@ claims = {
     "umap": "landscape-some-trajectories-visible-umap",
 }
 for method, claim in claims.items():
-    row = ledger.record(claim, scores.loc[method, "successive"], figure="scores")
+    row = ledger.record({claim: scores.loc[method, "successive"]}, figure="scores")
     lines.append(f"| {row.statement} | {row.measured:.3f} | **{row.verdict}** |")
 Markdown("\n".join(lines))
 
 # %%
-ledger.record("landscape-phate-keeps-local-structure", scores.loc["phate_cosine", "local"], figure="scores")
+ledger.record({"landscape-phate-keeps-local-structure": scores.loc["phate_cosine", "local"]}, figure="scores")
 
 # %% [markdown]
 # The cosine distances of the last row, and of *global*, are seen from the origin, which is the natural reading.
 
 # %%
-ledger.record("landscape-phate-keeps-global-structure", scores.loc["phate_cosine", "global"], figure="scores")
+ledger.record({"landscape-phate-keeps-global-structure": scores.loc["phate_cosine", "global"]}, figure="scores")
 
 # %%
 lines = ["| claim | cosine | Euclidean | verdict |", "|---|---:|---:|---|"]
@@ -721,7 +723,7 @@ claims = {
 }
 for column, claim in claims.items():
     values = {name: scores.loc[name, column].tolist() for name in ("phate_cosine", "phate_euclidean")}
-    row = ledger.record(claim, values, figure="scores")
+    row = ledger.record({claim: values}, figure="scores")
     both = " | ".join(f"{row.measured[name]:.2f}" for name in values)
     lines.append(f"| {row.statement} | {both} | **{row.verdict}** |")
 Markdown("\n".join(lines))
@@ -830,10 +832,10 @@ record_all(claims, "tree", tree_scores, figure="tree_scores")
 
 # %%
 values = {name: tree_scores.loc[name, "tree"].tolist() for name in ("phate_cosine", "phate_euclidean")}
-ledger.record("landscape-tree-cosine-phate", values, figure="tree_scores")
+ledger.record({"landscape-tree-cosine-phate": values}, figure="tree_scores")
 
 # %%
-ledger.record("landscape-tree-phate-one-piece", tree_scores.loc["phate_cosine", "pieces"], figure="tree_scores")
+ledger.record({"landscape-tree-phate-one-piece": tree_scores.loc["phate_cosine", "pieces"]}, figure="tree_scores")
 
 # %%
 claims = {
@@ -884,7 +886,7 @@ for group, method in (("phate", "phate_cosine"), ("pca", "pca")):
 pd.DataFrame(rows).set_index(["method", ""]).round(2)
 
 # %%
-ledger.record("landscape-tree-pca-noise", spoiled, figure="noise")
+ledger.record({"landscape-tree-pca-noise": spoiled}, figure="noise")
 
 # %%
 figure, axes = figures.panels(3, width=3, height=3.6)
@@ -934,7 +936,7 @@ figures.save(
 # %%
 panel = {"A": "embeddings of the jump-and-retrain samples", "B": "embeddings of the tree-like data"}
 letter = next(letter for letter, content in panel.items() if "tree" in content)
-ledger.record("landscape-figure-1-panel", [ord(letter) - ord("A") + 1])
+ledger.record({"landscape-figure-1-panel": [ord(letter) - ord("A") + 1]})
 
 # %% [markdown]
 # **Exercise.** In step 1, raise `knn` for the spiral. What does the random walk do now, and what becomes of the picture? Find

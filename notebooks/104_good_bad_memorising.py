@@ -115,21 +115,22 @@ def per_kind(values):
 accuracy = per_kind(100 * found["test_accuracy"])
 loss = per_kind(found["train_loss"])
 ledger.record(
-    "landscape-regularised-generalises",
     {
-        "regularised": found["test_accuracy"][:networks],
-        "unregularised": found["test_accuracy"][networks : 2 * networks],
-    },
+        "landscape-regularised-generalises": {
+            "regularised": found["test_accuracy"][:networks],
+            "unregularised": found["test_accuracy"][networks : 2 * networks],
+        }
+    }
 )
 
 # %%
-ledger.record("landscape-good-accuracy", accuracy["good"])
+ledger.record({"landscape-good-accuracy": accuracy["good"]})
 
 # %%
-ledger.record("landscape-bad-accuracy", accuracy["bad"])
+ledger.record({"landscape-bad-accuracy": accuracy["bad"]})
 
 # %%
-ledger.record("landscape-accuracy-gap", np.subtract(accuracy["good"], accuracy["bad"]))
+ledger.record({"landscape-accuracy-gap": np.subtract(accuracy["good"], accuracy["bad"])})
 
 # %% [markdown]
 # Digits are easy: even without any care a network reads 95% of them. For one of the three seeds good and bad are level, so that
@@ -142,25 +143,25 @@ ledger.record("landscape-accuracy-gap", np.subtract(accuracy["good"], accuracy["
 
 # %%
 printed = {"good": 95, "bad": 85}  # section 4.1
-ledger.record("landscape-accuracy-gap-arithmetic", printed["good"] - printed["bad"])
+ledger.record({"landscape-accuracy-gap-arithmetic": printed["good"] - printed["bad"]})
 
 # %%
-ledger.record("landscape-memorising-gap", np.subtract(accuracy["good"], accuracy["memorising"]))
+ledger.record({"landscape-memorising-gap": np.subtract(accuracy["good"], accuracy["memorising"])})
 
 # %% [markdown]
 # Does every kind reach a training loss of about zero, and do the memorising ones learn everything by heart?
 
 # %%
-ledger.record("landscape-good-minimum-loss", loss["good"])
+ledger.record({"landscape-good-minimum-loss": loss["good"]})
 
 # %%
-ledger.record("landscape-bad-minimum-loss", loss["bad"])
+ledger.record({"landscape-bad-minimum-loss": loss["bad"]})
 
 # %%
-ledger.record("landscape-memorising-minimum-loss", loss["memorising"])
+ledger.record({"landscape-memorising-minimum-loss": loss["memorising"]})
 
 # %%
-ledger.record("landscape-fits-random-labels", per_kind(found["train_accuracy"])["memorising"])
+ledger.record({"landscape-fits-random-labels": per_kind(found["train_accuracy"])["memorising"]})
 
 # %% [markdown]
 # ## Sixteen trajectories around each
@@ -252,16 +253,16 @@ def never_outward(d):
     return excursion(d) <= 1.05
 
 
-ledger.record("landscape-good-never-outward", values("good", lambda d: never_outward(d).mean()), figure="distances")
+ledger.record({"landscape-good-never-outward": values("good", lambda d: never_outward(d).mean())}, figure="distances")
 
 # %%
 ledger.record(
-    "landscape-good-returns-at-once", values("good", lambda d: (d[:, 1] < d[:, 0]).mean()), figure="distances"
+    {"landscape-good-returns-at-once": values("good", lambda d: (d[:, 1] < d[:, 0]).mean())}, figure="distances"
 )
 
 # %%
 ratios = {kind: values(kind, lambda d: np.median(return_ratio(d))) for kind in kinds}
-ledger.record("landscape-good-ends-near-optimum", ratios["good"], figure="distances")
+ledger.record({"landscape-good-ends-near-optimum": ratios["good"]}, figure="distances")
 
 
 # %%
@@ -273,7 +274,7 @@ def drawn_together(record):
     return float(last / jump)
 
 
-ledger.record("landscape-good-attracts", [drawn_together(records["good", s]) for s in seeds])
+ledger.record({"landscape-good-attracts": [drawn_together(records["good", s]) for s in seeds]})
 
 # %% [markdown]
 # Not at this rate. Most trajectories do turn inward in the first epoch, but half of them, the small steps, go outward
@@ -282,7 +283,7 @@ ledger.record("landscape-good-attracts", [drawn_together(records["good", s]) for
 # ## Does the bad one let go?
 
 # %%
-ledger.record("landscape-bad-outward-first", values("bad", lambda d: (~never_outward(d)).mean()), figure="distances")
+ledger.record({"landscape-bad-outward-first": values("bad", lambda d: (~never_outward(d)).mean())}, figure="distances")
 
 
 # %%
@@ -292,21 +293,21 @@ def come_back(d):
     return (outward[:, -1] <= 0.95 * outward.max(axis=1)).mean() if len(outward) else 0.0
 
 
-ledger.record("landscape-bad-sometimes-comes-back", values("bad", come_back), figure="distances")
+ledger.record({"landscape-bad-sometimes-comes-back": values("bad", come_back)}, figure="distances")
 
 # %%
-ledger.record("landscape-bad-escapes", values("bad", lambda d: (return_ratio(d) > 1).mean()), figure="distances")
+ledger.record({"landscape-bad-escapes": values("bad", lambda d: (return_ratio(d) > 1).mean())}, figure="distances")
 
 # %%
 excursions = {kind: values(kind, lambda d: np.median(excursion(d))) for kind in kinds}
-ledger.record("landscape-excursion-bad", {kind: excursions[kind] for kind in ("good", "bad")}, figure="distances")
+ledger.record({"landscape-excursion-bad": {kind: excursions[kind] for kind in ("good", "bad")}}, figure="distances")
 
 # %%
-ledger.record("landscape-return-ratio-bad", {kind: ratios[kind] for kind in ("good", "bad")}, figure="return_ratio")
+ledger.record({"landscape-return-ratio-bad": {kind: ratios[kind] for kind in ("good", "bad")}}, figure="return_ratio")
 
 # %%
 switches = {kind: values(kind, lambda d: np.median(turns(d))) for kind in kinds}
-ledger.record("landscape-turns-bad", {kind: switches[kind] for kind in ("good", "bad")}, figure="distances")
+ledger.record({"landscape-turns-bad": {kind: switches[kind] for kind in ("good", "bad")}}, figure="distances")
 
 # %% [markdown]
 # It does: nearly all trajectories end farther away than they began, and more so than around the good minima. But no
@@ -317,42 +318,39 @@ ledger.record("landscape-turns-bad", {kind: switches[kind] for kind in ("good", 
 
 # %%
 pair = ("good", "memorising")
-ledger.record("landscape-excursion-memorising", {kind: excursions[kind] for kind in pair}, figure="distances")
+ledger.record({"landscape-excursion-memorising": {kind: excursions[kind] for kind in pair}}, figure="distances")
 
 # %%
-ledger.record("landscape-return-ratio-memorising", {kind: ratios[kind] for kind in pair}, figure="return_ratio")
+ledger.record({"landscape-return-ratio-memorising": {kind: ratios[kind] for kind in pair}}, figure="return_ratio")
 
 # %%
-ledger.record("landscape-turns-memorising", {kind: switches[kind] for kind in pair}, figure="distances")
+ledger.record({"landscape-turns-memorising": {kind: switches[kind] for kind in pair}}, figure="distances")
 
 # %%
 ledger.record(
-    "landscape-memorising-small-steps-outward",
-    values("memorising", lambda d: (~never_outward(d[small])).mean()),
+    {"landscape-memorising-small-steps-outward": values("memorising", lambda d: (~never_outward(d[small])).mean())},
     figure="distances",
 )
 
 # %%
 ledger.record(
-    "landscape-memorising-large-steps-return",
-    values("memorising", lambda d: (return_ratio(d[large]) < 1).mean()),
+    {"landscape-memorising-large-steps-return": values("memorising", lambda d: (return_ratio(d[large]) < 1).mean())},
     figure="distances",
 )
 
 # %%
 ledger.record(
-    "landscape-memorising-large-steps-not-outward",
-    values("memorising", lambda d: never_outward(d[large]).mean()),
+    {"landscape-memorising-large-steps-not-outward": values("memorising", lambda d: never_outward(d[large]).mean())},
     figure="distances",
 )
 
 # %%
 delays = {kind: values(kind, lambda d: np.median(half_way(d[large]))) for kind in pair}
-ledger.record("landscape-memorising-delayed-return", delays, figure="distances")
+ledger.record({"landscape-memorising-delayed-return": delays}, figure="distances")
 
 # %%
 sideways = {kind: [lateral_share(records[kind, s], steps=(0.75, 1.0)) for s in seeds] for kind in kinds}
-ledger.record("landscape-memorising-lateral-return", {kind: sideways[kind] for kind in pair})
+ledger.record({"landscape-memorising-lateral-return": {kind: sideways[kind] for kind in pair}})
 
 # %%
 summary = pd.DataFrame(
@@ -509,10 +507,13 @@ def star(xy):
 
 stars = {kind: [star(pictures[kind, s][0]) for s in seeds] for kind in kinds}
 ledger.record(
-    "landscape-good-star",
-    stars["good"],
+    {"landscape-good-star": stars["good"]},
     figure="phate",
-    note="For comparison: " + ", ".join(f"{k} {np.mean(stars[k]):.2f}" for k in ("bad", "memorising")) + ".",
+    notes={
+        "landscape-good-star": "For comparison: "
+        + ", ".join(f"{k} {np.mean(stars[k]):.2f}" for k in ("bad", "memorising"))
+        + "."
+    },
 )
 
 
@@ -526,10 +527,13 @@ def jump_ranks(xy):
 
 middles = {kind: [jump_ranks(pictures[kind, s][0]) for s in seeds] for kind in kinds}
 ledger.record(
-    "landscape-bad-starts-in-the-middle",
-    middles["bad"],
+    {"landscape-bad-starts-in-the-middle": middles["bad"]},
     figure="phate",
-    note="For comparison: " + ", ".join(f"{k} {np.mean(middles[k]):.2f}" for k in ("good", "memorising")) + ".",
+    notes={
+        "landscape-bad-starts-in-the-middle": "For comparison: "
+        + ", ".join(f"{k} {np.mean(middles[k]):.2f}" for k in ("good", "memorising"))
+        + "."
+    },
 )
 
 # %%

@@ -167,16 +167,16 @@ for n, (values, links) in enumerate(graphs):
     changed.append(np.abs(np.array(again) - counts).max(axis=(0, 1)))
     sizes = np.array([[part[:30].sum(), part[30:].sum()] for part in parts])
     imbalance.append(np.abs(counts[:, 0] - counts[:, 1] - sizes[:, 0] + sizes[:, 1]).max())
-ledger.record("landscape-filtration-nested", missing)
+ledger.record({"landscape-filtration-nested": missing})
 
 # %%
-ledger.record("landscape-betti-0-invariant", [change[0] for change in changed])
+ledger.record({"landscape-betti-0-invariant": [change[0] for change in changed]})
 
 # %%
-ledger.record("landscape-betti-1-invariant", [change[1] for change in changed])
+ledger.record({"landscape-betti-1-invariant": [change[1] for change in changed]})
 
 # %%
-ledger.record("landscape-euler", imbalance)
+ledger.record({"landscape-euler": imbalance})
 
 
 # %%
@@ -199,7 +199,7 @@ for n, (values, links) in enumerate(graphs):
         largest = max(wasserstein(a, b, **bottleneck) for a, b in zip(before, after))
         ratios.append(largest / np.abs(other - values).max())
     moved.append(max(ratios))
-ledger.record("landscape-persistence-stable", moved)
+ledger.record({"landscape-persistence-stable": moved})
 
 # %% [markdown]
 # ## Total persistence, and what it is continuous in
@@ -225,7 +225,7 @@ for n, (values, links) in enumerate(graphs):
         lifetimes = sum(total_persistence(d, order=1) for d in diagrams)
         ratios.append(abs(totals[1] - totals[0]) / (2 * np.abs(other - values).max() * lifetimes))
     drifts.append(max(ratios))
-ledger.record("landscape-persistence-continuous", drifts)
+ledger.record({"landscape-persistence-continuous": drifts})
 
 # %% [markdown]
 # But the graph is not fixed: it is made of nearest neighbours, and who is nearest can change at any moment. Four points on
@@ -238,7 +238,7 @@ for second in (1 - 1e-9, 1 + 1e-9):
     line = np.array([0.0, second, 2.0, 2.9])
     links = neighbour_edges(abs(line[:, None] - line), neighbours=1)
     totals.append(total_persistence(graph_persistence([0, 1, 1, 0], links).components))
-ledger.record("landscape-neighbour-graph-jumps", abs(totals[1] - totals[0]))
+ledger.record({"landscape-neighbour-graph-jumps": abs(totals[1] - totals[0])})
 
 # %% [markdown]
 # ## 108 networks
@@ -259,7 +259,7 @@ levels = {"depths": depths, "widths": widths, "batches": batches, "weight_decays
 zoo = study.run(seed=seed, **levels, jump_seeds=jump_seeds, **settings)
 print(study.summary(zoo))
 networks = pd.DataFrame(zoo.networks).assign(**zoo.optimum)
-ledger.record("landscape-zoo-size", abs(len(networks) - 108))
+ledger.record({"landscape-zoo-size": abs(len(networks) - 108)})
 
 # %%
 networks[["train_loss", "test_loss", "train_accuracy", "test_accuracy"]].describe().loc[["min", "50%", "max"]].round(4)
@@ -376,10 +376,10 @@ def high_points(dimension):
     return {(s, n): int((life > longest[s] / 2).sum()) for (s, n), life in lives.items()}
 
 
-ledger.record("landscape-poor-more-high-persistence-0", good_and_poor(high_points(0)), figure="four_networks")
+ledger.record({"landscape-poor-more-high-persistence-0": good_and_poor(high_points(0))}, figure="four_networks")
 
 # %%
-ledger.record("landscape-poor-more-high-persistence-1", good_and_poor(high_points(1)), figure="four_networks")
+ledger.record({"landscape-poor-more-high-persistence-1": good_and_poor(high_points(1))}, figure="four_networks")
 
 
 # %%
@@ -392,10 +392,10 @@ def median_birth(dimension):
     return births
 
 
-ledger.record("landscape-good-later-features-0", good_and_poor(median_birth(0)), figure="four_networks")
+ledger.record({"landscape-good-later-features-0": good_and_poor(median_birth(0))}, figure="four_networks")
 
 # %%
-ledger.record("landscape-good-later-features-1", good_and_poor(median_birth(1)), figure="four_networks")
+ledger.record({"landscape-good-later-features-1": good_and_poor(median_birth(1))}, figure="four_networks")
 
 
 # %%
@@ -404,10 +404,10 @@ def total(dimension):
     return {key: total_persistence(points_of(d, dimension, top=tops[key])) for key, d in diagrams.items()}
 
 
-ledger.record("landscape-poor-more-total-persistence-0", good_and_poor(total(0)), figure="four_networks")
+ledger.record({"landscape-poor-more-total-persistence-0": good_and_poor(total(0))}, figure="four_networks")
 
 # %%
-ledger.record("landscape-poor-more-total-persistence-1", good_and_poor(total(1)), figure="four_networks")
+ledger.record({"landscape-poor-more-total-persistence-1": good_and_poor(total(1))}, figure="four_networks")
 
 # %%
 measures = {
@@ -436,8 +436,7 @@ for s in seeds:
     pairs = [(a, b) for a in range(4) for b in range(a + 1, 4)]
     different.append(np.mean([procrustes(pictures[s, a], pictures[s, b])[2] for a, b in pairs]))
 ledger.record(
-    "landscape-pictures-differ-by-network",
-    {"same_network": same, "different_networks": different},
+    {"landscape-pictures-differ-by-network": {"same_network": same, "different_networks": different}},
     figure="four_networks",
 )
 
@@ -474,7 +473,7 @@ for s in range(3):
         for ts in ((np.eye(len(xy)), np.eye(2)), turns)
     ]
     changes.append(np.max(np.abs(after - before) / before.clip(min=1e-12)))
-ledger.record("landscape-persistence-rotation", changes)
+ledger.record({"landscape-persistence-rotation": changes})
 
 # %% [markdown]
 # ## All 108
@@ -519,28 +518,26 @@ figures.save(
     answers="Fig. 3B",
 )
 ledger.record(
-    "landscape-persistence-rises-with-test-loss",
-    headline.value,
+    {"landscape-persistence-rises-with-test-loss": headline.value},
     figure="persistence",
-    note=f"95% interval {headline.low:.2f} to {headline.high:.2f}.",
+    notes={"landscape-persistence-rises-with-test-loss": f"95% interval {headline.low:.2f} to {headline.high:.2f}."},
 )
 
 # %%
 ledger.record(
-    "landscape-persistence-1-rises-with-test-loss",
-    cycles.value,
+    {"landscape-persistence-1-rises-with-test-loss": cycles.value},
     figure="persistence",
-    note=f"95% interval {cycles.low:.2f} to {cycles.high:.2f}.",
+    notes={"landscape-persistence-1-rises-with-test-loss": f"95% interval {cycles.low:.2f} to {cycles.high:.2f}."},
 )
 
 # %%
 others = ["depth", "width", "batch", "augment"]
 by_decay = networks.assign(persistence=persistence).sort_values(others).groupby("weight_decay").persistence
 groups = dict(zip(("none", "medium", "strong"), (list(values) for _, values in by_decay)))
-ledger.record("landscape-strong-decay-lowest-persistence", groups, figure="persistence")
+ledger.record({"landscape-strong-decay-lowest-persistence": groups}, figure="persistence")
 
 # %%
-ledger.record("landscape-no-decay-highest-persistence", groups, figure="persistence")
+ledger.record({"landscape-no-decay-highest-persistence": groups}, figure="persistence")
 
 # %%
 by_decay.agg(["mean", "median", "std"]).round(4)
@@ -595,23 +592,23 @@ def variant(name):
     return variants.rho.get((name, 0), 0.0)
 
 
-ledger.record("landscape-persistence-rises-log-loss", variant("logarithm of the loss"))
+ledger.record({"landscape-persistence-rises-log-loss": variant("logarithm of the loss")})
 
 # %%
-ledger.record("landscape-persistence-rises-test-filtration", variant("test loss"))
+ledger.record({"landscape-persistence-rises-test-filtration": variant("test loss")})
 
 # %%
-ledger.record("landscape-persistence-rises-released-graph", variant("released graph"))
+ledger.record({"landscape-persistence-rises-released-graph": variant("released graph")})
 
 # %%
-ledger.record("landscape-persistence-rises-essential-counted", variant("components that never die, too"))
+ledger.record({"landscape-persistence-rises-essential-counted": variant("components that never die, too")})
 
 # %%
-ledger.record("landscape-persistence-rises-order-one", variant("lifetimes not squared"))
+ledger.record({"landscape-persistence-rises-order-one": variant("lifetimes not squared")})
 
 # %%
 counts = [HEADLINE, *(f"{k} neighbours" for k in other_neighbours)]
-ledger.record("landscape-persistence-rises-neighbours", min(variant(name) for name in counts))
+ledger.record({"landscape-persistence-rises-neighbours": min(variant(name) for name in counts)})
 
 # %% [markdown]
 # And the learning rate of the retraining, on a third of the networks that was fixed beforehand: a Latin square, in which every
@@ -629,7 +626,7 @@ at_rates = pd.DataFrame(
     },
     index=["rho", "low", "high", "p"],
 ).T
-ledger.record("landscape-persistence-rises-retrain-rate", at_rates.loc[HEADLINE].rho.min())
+ledger.record({"landscape-persistence-rises-retrain-rate": at_rates.loc[HEADLINE].rho.min()})
 
 # %%
 at_rates.round(2)
@@ -650,8 +647,11 @@ at_rates.round(2)
 
 # %%
 ledger.record(
-    "landscape-persistence-rises-permutation",
-    permutation_share(persistence, test_loss, permutations=permutations, seed=seed),
+    {
+        "landscape-persistence-rises-permutation": permutation_share(
+            persistence, test_loss, permutations=permutations, seed=seed
+        )
+    }
 )
 
 # %% [markdown]
@@ -692,10 +692,10 @@ controls = controlled(persistence)
 controls.round({"rho": 2, "low": 2, "high": 2, "p": 4, "corrected p": 4})
 
 # %%
-ledger.record("landscape-persistence-rises-given-size", controls.rho["number of parameters"])
+ledger.record({"landscape-persistence-rises-given-size": controls.rho["number of parameters"]})
 
 # %%
-ledger.record("landscape-persistence-rises-given-training", controls.rho["weight decay and augmentation"])
+ledger.record({"landscape-persistence-rises-given-training": controls.rho["weight decay and augmentation"]})
 
 # %% [markdown]
 # The same for the variant that the loss's logarithm makes:
@@ -727,25 +727,24 @@ controlled(dimension[0]["logarithm of the loss"]).round({"rho": 2, "low": 2, "hi
 # %%
 where = {"data": data, "train": train, "data_seed": 0, "base": base, "evaluated": evaluated, "device": device}
 bent = study.around(zoo, curvature, iterations=iterations, probes=probes, directions=directions_of_curvature, **where)
-ledger.record("landscape-good-minima-flat-eigenvalue", rank_correlation(bent["largest"], test_loss).value)
+ledger.record({"landscape-good-minima-flat-eigenvalue": rank_correlation(bent["largest"], test_loss).value})
 
 # %%
-ledger.record("landscape-good-minima-flat-normalised", rank_correlation(bent["normalised"], test_loss).value)
+ledger.record({"landscape-good-minima-flat-normalised": rank_correlation(bent["normalised"], test_loss).value})
 
 # %%
 at_jumps = study.around(
     zoo, curvature_at_jumps, places=third, seeds=jump_seeds[:2], steps=steps, iterations=jump_iterations, **where
 )
 ratio = np.median(-at_jumps["smallest"] / at_jumps["largest"], axis=1)
-ledger.record("landscape-bad-minima-non-convex", rank_correlation(ratio, test_loss[third]).value, figure="flatness")
+ledger.record({"landscape-bad-minima-non-convex": rank_correlation(ratio, test_loss[third]).value}, figure="flatness")
 
 # %%
 curved = networks.assign(**bent, persistence=persistence).sort_values(["depth", "width", "batch"])
 with_care = curved[(curved.weight_decay == weight_decays[-1]) & curved.augment]
 without = curved[(curved.weight_decay == weight_decays[0]) & ~curved.augment]
 ledger.record(
-    "landscape-regularised-minima-flat",
-    {"regularised": with_care.normalised, "unregularised": without.normalised},
+    {"landscape-regularised-minima-flat": {"regularised": with_care.normalised, "unregularised": without.normalised}},
     figure="flatness",
 )
 

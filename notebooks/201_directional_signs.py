@@ -86,7 +86,7 @@ for seed in seeds:
         extrema = extrema[(extrema > 2 * h) & (extrema < 10 - 3 * h)]
         worst = max(worst, np.abs(turning[:, None] - extrema).min(axis=0).max() / h)
     farthest.append(worst)
-ledger.record("sign-loss-extremum-crosses-zero", farthest)
+ledger.record({"sign-loss-extremum-crosses-zero": farthest})
 
 # %% [markdown]
 # Never more than one step, as it has to be: between the last sample before a maximum and the first one after it, the
@@ -124,7 +124,7 @@ for seed in seeds:
     y = torch.cat([torch.zeros(1, 1), moves.cumsum(dim=1)], dim=1)
     facing = ((x.diff() == 0) & (y.diff() != 0)).sum().item()
     gaps.append(abs(exact(x, y) - facing / 2))
-ledger.record("sign-loss-tie-counts-half", gaps)
+ledger.record({"sign-loss-tie-counts-half": gaps})
 
 # %% [markdown]
 # The count sees *where* an array turns, and nothing of its values. Any strictly increasing function may be applied to
@@ -136,7 +136,7 @@ changes = []
 for seed in seeds:
     x, y = random_pair(seed, (12, 15))
     changes.append(max(abs(exact(f(x), g(y)) - exact(x, y)) for f in increasing for g in increasing))
-ledger.record("sign-loss-exact-ignores-values", changes)
+ledger.record({"sign-loss-exact-ignores-values": changes})
 
 # %% [markdown]
 # So it is useless for training as it stands: nudge any entry a little, and no sign changes; the gradient is zero
@@ -149,7 +149,7 @@ for seed in seeds:
     y, _ = random_pair(seed, (80,))
     nudged = [x + 1e-6 * torch.nn.functional.one_hot(torch.tensor(k), 80) for k in range(80)]
     moved.append(sum(exact(n, y) != exact(x, y) for n in nudged))
-ledger.record("sign-loss-exact-has-no-gradient", moved)
+ledger.record({"sign-loss-exact-has-no-gradient": moved})
 
 # %% [markdown]
 # ## A soft sign, and Algorithm 1
@@ -186,7 +186,7 @@ figures.save(
 
 # %%
 distance = [float((torch.tanh(s * u) - u.sign()).abs().mean()) for s in 2.0 ** np.arange(0, 7)]
-ledger.record("sign-loss-figure-1", min(1 - np.divide(distance[1:], distance[:-1])), figure="soft_signs")
+ledger.record({"sign-loss-figure-1": min(1 - np.divide(distance[1:], distance[:-1]))}, figure="soft_signs")
 
 # %% [markdown]
 # With it, the *directional sign loss* (DSL) of one example of shape $(n_1, \dots, n_d)$ is
@@ -223,7 +223,7 @@ gaps = []
 for seed in seeds:
     pairs = [random_pair(seed, shape, ties=True) for shape in shapes]
     gaps.append(max(abs(directional_sign_loss(x, y, sharpness=40.0, **counts).item() - exact(x, y)) for x, y in pairs))
-ledger.record("sign-loss-limit-tanh", gaps)
+ledger.record({"sign-loss-limit-tanh": gaps})
 
 
 # %% [markdown]
@@ -246,10 +246,10 @@ for seed in seeds:
     powers = 10.0 ** np.arange(7)
     excess.append(max(gap_per_comparison(*pair, "softsign", sm) - 1 / (1 + sm) for pair in pairs for sm in powers))
     others.append(max(gap_per_comparison(*pair, f, 1e6) for pair in pairs for f in ("arctan", "algebraic", "erf")))
-ledger.record("sign-loss-limit-softsign", excess)
+ledger.record({"sign-loss-limit-softsign": excess})
 
 # %%
-ledger.record("sign-loss-limit-other-signs", others)
+ledger.record({"sign-loss-limit-other-signs": others})
 
 # %% [markdown]
 # And now there is a gradient. Automatic differentiation against central differences, in double precision:
@@ -267,7 +267,7 @@ for seed in seeds:
         up, down = (directional_sign_loss(x + sign * nudge, y, sharpness=1.0, **counts) for sign in (1, -1))
         central[place] = (up - down) / 2e-6
     errors.append(float((gradient - central).abs().max() / central.abs().max()))
-ledger.record("sign-loss-smooth-has-gradient", errors)
+ledger.record({"sign-loss-smooth-has-gradient": errors})
 
 # %% [markdown]
 # It has a kink where two smoothed signs coincide, as an absolute value does at zero. And it can be *small*: the slope
@@ -281,7 +281,7 @@ for seed in seeds:
     d, _ = random_pair(seed, (100_000,))
     d = d.diff()
     share.append(float((32 * (1 - torch.tanh(32 * d) ** 2) < 0.001).double().mean()))
-ledger.record("sign-loss-gradients-vanish", share)
+ledger.record({"sign-loss-gradients-vanish": share})
 
 # %% [markdown]
 # Nine in ten: most of the array tells an optimizer nothing. A small sharpness avoids that, at another price: for
@@ -300,7 +300,7 @@ for seed in seeds:
     for s in (64, 8, 1):
         dsl = directional_sign_loss(x, y, sharpness=float(s), reduction="none")
         alike[f"s_{s}"].append(float(spearmanr(dsl, absolute).statistic))
-ledger.record("sign-loss-sharpness-against-mae", alike)
+ledger.record({"sign-loss-sharpness-against-mae": alike})
 
 # %%
 pd.DataFrame(alike, index=seeds).round(3).rename_axis("rank correlation of DSL and MAE, seed")
@@ -318,7 +318,7 @@ for seed in seeds:
     single = [directional_sign_loss(x, y, sharpness=2.0, weights=list(unit), **counts).item() for unit in np.eye(3)]
     whole = directional_sign_loss(x, y, sharpness=2.0, weights=list(weights), **counts).item()
     far.append(abs(whole / np.dot(weights, single) - 1))
-ledger.record("sign-loss-weights-select", far)
+ledger.record({"sign-loss-weights-select": far})
 
 # %% [markdown]
 # A *field* has an array at each place: a wind has two or three components, a stress has a matrix. Components are no
@@ -349,10 +349,10 @@ for seed in seeds:
     vector, matrix = random_pair(seed, (6, 7, 3)), random_pair(seed, (5, 6, 2, 2))
     far.append(max(abs(as_field(*pair, m) / components_apart(*pair, m) - 1) for pair, m in ((vector, 1), (matrix, 2))))
     needed.append([z for z in (1, 2) if math.isclose(as_field(*vector, z), components_apart(*vector, 1))])
-ledger.record("sign-loss-field-weights", far)
+ledger.record({"sign-loss-field-weights": far})
 
 # %%
-ledger.record("sign-loss-field-weights-index", needed[0][0])
+ledger.record({"sign-loss-field-weights-index": needed[0][0]})
 
 # %% [markdown]
 # Examples of a batch are not neighbours either: the summed loss of a batch is the sum over its examples.
@@ -365,7 +365,7 @@ for seed in seeds:
     whole = directional_sign_loss(x, y, sharpness=2.0, reduction="sum", **counts)
     parts = sum(directional_sign_loss(x[n : n + 1], y[n : n + 1], sharpness=2.0, **counts) for n in range(5))
     far.append(abs(float(whole / parts) - 1))
-ledger.record("sign-loss-batch-is-skipped", far)
+ledger.record({"sign-loss-batch-is-skipped": far})
 
 # %% [markdown]
 # ## Units
@@ -381,7 +381,7 @@ for seed in seeds:
     comparisons = sum(x.diff(dim=i).numel() for i in (1, 2, 3))
     scaled = directional_sign_loss(x, y, sharpness=2.0).item()
     far.append(abs(scaled * comparisons / (2 * algorithm_1(x, y, 2.0).item()) - 1))
-ledger.record("sign-loss-scaled-by-comparisons", far)
+ledger.record({"sign-loss-scaled-by-comparisons": far})
 
 # %% [markdown]
 # How many comparisons are there? Along dimension $i$ there are $n_i - 1$ pairs for each place in the others, so
@@ -392,7 +392,7 @@ ledger.record("sign-loss-scaled-by-comparisons", far)
 # of $8 \times 64 \times 64$, where counting gives
 
 # %%
-ledger.record("sign-loss-comparisons", sum(torch.zeros(8, 64, 64).diff(dim=i).numel() for i in range(3)))
+ledger.record({"sign-loss-comparisons": sum(torch.zeros(8, 64, 64).diff(dim=i).numel() for i in range(3))})
 
 # %% [markdown]
 # ## What it costs, in theory
@@ -431,13 +431,13 @@ for seed in seeds:
         )
     for found, column in zip((at_once, apart, squared), zip(*rows)):
         found.append(max(column))
-ledger.record("sign-loss-depth-all-at-once", at_once)
+ledger.record({"sign-loss-depth-all-at-once": at_once})
 
 # %%
-ledger.record("sign-loss-depth-per-dimension", apart)
+ledger.record({"sign-loss-depth-per-dimension": apart})
 
 # %%
-ledger.record("sign-loss-depth-mse", squared)
+ledger.record({"sign-loss-depth-mse": squared})
 
 # %% [markdown]
 # ## What it costs here
@@ -474,13 +474,13 @@ for seed in seeds:
     for name, way in ways.items():
         peaks = [peak_of_tensors(partial(way, *pair)) for pair in (four, one)]
         memory[name].append(peaks[0] / peaks[1])
-ledger.record("sign-loss-memory-all-at-once", memory["all at once"])
+ledger.record({"sign-loss-memory-all-at-once": memory["all at once"]})
 
 # %%
-ledger.record("sign-loss-memory-accumulated", memory["algorithm 1"])
+ledger.record({"sign-loss-memory-accumulated": memory["algorithm 1"]})
 
 # %%
-ledger.record("sign-loss-memory-training", memory["algorithm 1, gradient"])
+ledger.record({"sign-loss-memory-training": memory["algorithm 1, gradient"]})
 
 # %% [markdown]
 # Without a gradient the memory is nearly independent of $d$, as the source says; with one it is not, since automatic
@@ -532,17 +532,17 @@ def over_mse(column, loss="algorithm 1"):
 
 times, spaces = over_mse("milliseconds"), over_mse("megabytes")
 rows = [
-    ledger.record("sign-loss-time-ratio-1d", times["1d"]),
-    ledger.record("sign-loss-time-ratio-2d", times["2d"]),
-    ledger.record("sign-loss-time-ratio-3d", times["3d"]),
+    ledger.record({"sign-loss-time-ratio-1d": times["1d"]}),
+    ledger.record({"sign-loss-time-ratio-2d": times["2d"]}),
+    ledger.record({"sign-loss-time-ratio-3d": times["3d"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 rows = [
-    ledger.record("sign-loss-memory-ratio-1d", spaces["1d"]),
-    ledger.record("sign-loss-memory-ratio-2d", spaces["2d"]),
-    ledger.record("sign-loss-memory-ratio-3d", spaces["3d"]),
+    ledger.record({"sign-loss-memory-ratio-1d": spaces["1d"]}),
+    ledger.record({"sign-loss-memory-ratio-2d": spaces["2d"]}),
+    ledger.record({"sign-loss-memory-ratio-3d": spaces["3d"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -584,17 +584,17 @@ def beyond_mse(column):
 
 time_growth, memory_growth = beyond_mse("seconds"), beyond_mse("bytes")
 rows = [
-    ledger.record("sign-loss-time-growth-1d", time_growth[1]),
-    ledger.record("sign-loss-time-growth-2d", time_growth[2]),
-    ledger.record("sign-loss-time-growth-3d", time_growth[3]),
+    ledger.record({"sign-loss-time-growth-1d": time_growth[1]}),
+    ledger.record({"sign-loss-time-growth-2d": time_growth[2]}),
+    ledger.record({"sign-loss-time-growth-3d": time_growth[3]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 rows = [
-    ledger.record("sign-loss-memory-growth-1d", memory_growth[1]),
-    ledger.record("sign-loss-memory-growth-2d", memory_growth[2]),
-    ledger.record("sign-loss-memory-growth-3d", memory_growth[3]),
+    ledger.record({"sign-loss-memory-growth-1d": memory_growth[1]}),
+    ledger.record({"sign-loss-memory-growth-2d": memory_growth[2]}),
+    ledger.record({"sign-loss-memory-growth-3d": memory_growth[3]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -651,12 +651,12 @@ pd.DataFrame(
 
 # %%
 rows = [
-    ledger.record("sign-loss-diagram-time-growth-1d", slower[1]),
-    ledger.record("sign-loss-diagram-time-growth-2d", slower[2]),
-    ledger.record("sign-loss-diagram-time-growth-3d", slower[3]),
-    ledger.record("sign-loss-diagram-time-exponent-1d", slow.loc[(1, "diagrams")].to_numpy()),
-    ledger.record("sign-loss-diagram-time-exponent-2d", slow.loc[(2, "diagrams")].to_numpy()),
-    ledger.record("sign-loss-diagram-time-exponent-3d", slow.loc[(3, "diagrams")].to_numpy()),
+    ledger.record({"sign-loss-diagram-time-growth-1d": slower[1]}),
+    ledger.record({"sign-loss-diagram-time-growth-2d": slower[2]}),
+    ledger.record({"sign-loss-diagram-time-growth-3d": slower[3]}),
+    ledger.record({"sign-loss-diagram-time-exponent-1d": slow.loc[(1, "diagrams")].to_numpy()}),
+    ledger.record({"sign-loss-diagram-time-exponent-2d": slow.loc[(2, "diagrams")].to_numpy()}),
+    ledger.record({"sign-loss-diagram-time-exponent-3d": slow.loc[(3, "diagrams")].to_numpy()}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -668,11 +668,11 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 rows = [
-    ledger.record("sign-loss-diagram-memory-growth-2d", bigger[2]),
-    ledger.record("sign-loss-diagram-memory-growth-3d", bigger[3]),
-    ledger.record("sign-loss-diagram-memory-exponent-1d", big.loc[(1, "diagrams")].to_numpy()),
-    ledger.record("sign-loss-diagram-memory-exponent-2d", big.loc[(2, "diagrams")].to_numpy()),
-    ledger.record("sign-loss-diagram-memory-exponent-3d", big.loc[(3, "diagrams")].to_numpy()),
+    ledger.record({"sign-loss-diagram-memory-growth-2d": bigger[2]}),
+    ledger.record({"sign-loss-diagram-memory-growth-3d": bigger[3]}),
+    ledger.record({"sign-loss-diagram-memory-exponent-1d": big.loc[(1, "diagrams")].to_numpy()}),
+    ledger.record({"sign-loss-diagram-memory-exponent-2d": big.loc[(2, "diagrams")].to_numpy()}),
+    ledger.record({"sign-loss-diagram-memory-exponent-3d": big.loc[(3, "diagrams")].to_numpy()}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -719,7 +719,7 @@ for seed in seeds:
     tensors = [torch.from_numpy(a)[None] for a in (x, y)]
     dsl = seconds(partial(gradient_of, losses["package"], *tensors), repeats=repeats)
     ratios.append(distance / dsl)
-ledger.record("sign-loss-cheaper-than-diagrams", ratios)
+ledger.record({"sign-loss-cheaper-than-diagrams": ratios})
 
 # %% [markdown]
 # Ten thousand times, with this exact algorithm. Better ones exist, several times as quick on the diagrams of this

@@ -127,49 +127,49 @@ spread.rename(columns=names).round(3).rename_axis("standard deviation over seeds
 # The source's clauses, one by one. First the orderings: which loss is best, and which is worst, on each scale?
 
 # %%
-ledger.record("sign-loss-waves-mse-best", values["mse"])
+ledger.record({"sign-loss-waves-mse-best": values["mse"]})
 
 # %%
-ledger.record("sign-loss-waves-mse-worst", values["mse"])
+ledger.record({"sign-loss-waves-mse-worst": values["mse"]})
 
 # %%
-ledger.record("sign-loss-waves-dsl-best", values["dsl"])
+ledger.record({"sign-loss-waves-dsl-best": values["dsl"]})
 
 # %%
-ledger.record("sign-loss-waves-dsl-worst", values["dsl"])
+ledger.record({"sign-loss-waves-dsl-worst": values["dsl"]})
 
 # %%
-ledger.record("sign-loss-waves-exact-best", values["exact"])
+ledger.record({"sign-loss-waves-exact-best": values["exact"]})
 
 # %%
-ledger.record("sign-loss-waves-exact-worst", values["exact"])
+ledger.record({"sign-loss-waves-exact-worst": values["exact"]})
 
 # %%
-ledger.record("sign-loss-waves-persistence-best", values["persistence"])
+ledger.record({"sign-loss-waves-persistence-best": values["persistence"]})
 
 # %%
-ledger.record("sign-loss-waves-persistence-worst", values["persistence"])
+ledger.record({"sign-loss-waves-persistence-worst": values["persistence"]})
 
 # %%
-ledger.record("sign-loss-waves-mixture-beats-dsl-on-dsl", {name: values["dsl"][name] for name in ("mixture", "dsl")})
+ledger.record({"sign-loss-waves-mixture-beats-dsl-on-dsl": {name: values["dsl"][name] for name in ("mixture", "dsl")}})
 
 # %% [markdown]
 # Then the numbers themselves, twelve of them. "Reproduced" means within a factor of 1.25 of what is printed.
 
 # %%
 rows = [
-    ledger.record("sign-loss-waves-mse-after-mse", values["mse"]["mse"]),
-    ledger.record("sign-loss-waves-mse-after-dsl", values["mse"]["dsl"]),
-    ledger.record("sign-loss-waves-mse-after-mixture", values["mse"]["mixture"]),
-    ledger.record("sign-loss-waves-dsl-after-mse", values["dsl"]["mse"]),
-    ledger.record("sign-loss-waves-dsl-after-dsl", values["dsl"]["dsl"]),
-    ledger.record("sign-loss-waves-dsl-after-mixture", values["dsl"]["mixture"]),
-    ledger.record("sign-loss-waves-exact-after-mse", values["exact"]["mse"]),
-    ledger.record("sign-loss-waves-exact-after-dsl", values["exact"]["dsl"]),
-    ledger.record("sign-loss-waves-exact-after-mixture", values["exact"]["mixture"]),
-    ledger.record("sign-loss-waves-persistence-after-mse", values["persistence"]["mse"]),
-    ledger.record("sign-loss-waves-persistence-after-dsl", values["persistence"]["dsl"]),
-    ledger.record("sign-loss-waves-persistence-after-mixture", values["persistence"]["mixture"]),
+    ledger.record({"sign-loss-waves-mse-after-mse": values["mse"]["mse"]}),
+    ledger.record({"sign-loss-waves-mse-after-dsl": values["mse"]["dsl"]}),
+    ledger.record({"sign-loss-waves-mse-after-mixture": values["mse"]["mixture"]}),
+    ledger.record({"sign-loss-waves-dsl-after-mse": values["dsl"]["mse"]}),
+    ledger.record({"sign-loss-waves-dsl-after-dsl": values["dsl"]["dsl"]}),
+    ledger.record({"sign-loss-waves-dsl-after-mixture": values["dsl"]["mixture"]}),
+    ledger.record({"sign-loss-waves-exact-after-mse": values["exact"]["mse"]}),
+    ledger.record({"sign-loss-waves-exact-after-dsl": values["exact"]["dsl"]}),
+    ledger.record({"sign-loss-waves-exact-after-mixture": values["exact"]["mixture"]}),
+    ledger.record({"sign-loss-waves-persistence-after-mse": values["persistence"]["mse"]}),
+    ledger.record({"sign-loss-waves-persistence-after-dsl": values["persistence"]["dsl"]}),
+    ledger.record({"sign-loss-waves-persistence-after-mixture": values["persistence"]["mixture"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -179,12 +179,12 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 ledger.record(
-    "sign-loss-waves-topology-kept-better", {name: values["persistence"][name] for name in ("mixture", "mse")}
+    {"sign-loss-waves-topology-kept-better": {name: values["persistence"][name] for name in ("mixture", "mse")}}
 )
 
 # %%
 sacrifice = np.divide(values["mse"]["mixture"], values["mse"]["mse"])
-ledger.record("sign-loss-waves-mse-hardly-sacrificed", sacrifice)
+ledger.record({"sign-loss-waves-mse-hardly-sacrificed": sacrifice})
 
 # %% [markdown]
 # All of it in one picture:
@@ -297,10 +297,10 @@ def turning(name, which="reconstruction"):
     return np.array([turns(r[which]).mean() for r in results[name]])
 
 
-ledger.record("sign-loss-mse-changes-direction", turning("mse") / turning("mse", "original"), figure="example")
+ledger.record({"sign-loss-mse-changes-direction": turning("mse") / turning("mse", "original")}, figure="example")
 
 # %%
-ledger.record("sign-loss-original-is-a-sawtooth", turning("mse", "original"), figure="example")
+ledger.record({"sign-loss-original-is-a-sawtooth": turning("mse", "original")}, figure="example")
 
 
 # %% [markdown]
@@ -313,7 +313,7 @@ def size(name):
     return [np.sqrt(np.mean(r["reconstruction"] ** 2) / np.mean(r["original"] ** 2)) for r in results[name]]
 
 
-ledger.record("sign-loss-dsl-stays-near-zero", size("dsl"), figure="example")
+ledger.record({"sign-loss-dsl-stays-near-zero": size("dsl")}, figure="example")
 
 
 # %% [markdown]
@@ -335,10 +335,10 @@ for result in results["dsl"]:
     count.append(np.mean(np.where(found.mean(axis=1) < 0.05, found.sum(axis=1), 0)))
     crossing = np.sign(x[:, 1:]) != np.sign(x[:, :-1])
     across.append(np.mean(crossing[found]) if found.any() else 0.0)
-ledger.record("sign-loss-dsl-jumps", count, figure="example")
+ledger.record({"sign-loss-dsl-jumps": count}, figure="example")
 
 # %%
-ledger.record("sign-loss-dsl-jumps-across-zero", across, figure="example")
+ledger.record({"sign-loss-dsl-jumps-across-zero": across}, figure="example")
 
 # %% [markdown]
 # Here our model differs from the source's: its jumps are no exceptions. In every reconstruction more than one
@@ -355,7 +355,7 @@ for jump in np.logspace(-2, 6, 9):
     saw = rising.clone()
     saw[50:] -= 1 + jump  # the step from 49 to 50 goes down by `jump`
     excess.append(abs(float(exact_sign_mismatch(saw[None], rising[None])) - 1))
-ledger.record("sign-loss-jump-costs-one-sign", [max(excess)] * 3)
+ledger.record({"sign-loss-jump-costs-one-sign": [max(excess)] * 3})
 
 # %% [markdown]
 # It says further that one might expect the loss to produce straight lines, up and down, and that this is *not what
@@ -371,7 +371,7 @@ def explained_by(x, z):
 
 
 straight = [explained_by(r["reconstruction"], cumulative_signs(r["original"])).mean() for r in results["dsl"]]
-ledger.record("sign-loss-dsl-not-linear", straight, figure="example")
+ledger.record({"sign-loss-dsl-not-linear": straight}, figure="example")
 
 # %% [markdown]
 # Nothing at all: the values of the DSL reconstruction do not follow the sawtooth, although its signs do. The loss, at
@@ -391,7 +391,7 @@ def sawtooth(name):
 
 
 alike = {name: sawtooth(name) for name in losses}
-ledger.record("sign-loss-mixture-more-sawtooth", {name: alike[name] for name in ("mse", "mixture")}, figure="example")
+ledger.record({"sign-loss-mixture-more-sawtooth": {name: alike[name] for name in ("mse", "mixture")}}, figure="example")
 
 
 # %%
@@ -400,10 +400,10 @@ def kept(found):
     return [1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2) for r in found]
 
 
-ledger.record("sign-loss-mixture-keeps-shape", kept(results["mixture"]), figure="example")
+ledger.record({"sign-loss-mixture-keeps-shape": kept(results["mixture"])}, figure="example")
 
 # %%
-ledger.record("sign-loss-mixture-keeps-trends", 1 - np.array(values["exact"]["mixture"]) / (points - 1))
+ledger.record({"sign-loss-mixture-keeps-trends": 1 - np.array(values["exact"]["mixture"]) / (points - 1)})
 
 # %% [markdown]
 # The shape is kept (87% of the sum of squares), the sawtooth more than by MSE; of the directions 63% are right, where
@@ -417,9 +417,9 @@ ledger.record("sign-loss-mixture-keeps-trends", 1 - np.array(values["exact"]["mi
 
 # %%
 rows = [
-    ledger.record("sign-loss-ratio-150-mse", printed.mse["mse"] / printed.dsl["mse"]),
-    ledger.record("sign-loss-ratio-150-dsl", printed.mse["dsl"] / printed.dsl["dsl"]),
-    ledger.record("sign-loss-ratio-150-mixture", printed.mse["mixture"] / printed.dsl["mixture"]),
+    ledger.record({"sign-loss-ratio-150-mse": printed.mse["mse"] / printed.dsl["mse"]}),
+    ledger.record({"sign-loss-ratio-150-dsl": printed.mse["dsl"] / printed.dsl["dsl"]}),
+    ledger.record({"sign-loss-ratio-150-mixture": printed.mse["mixture"] / printed.dsl["mixture"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -428,7 +428,7 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 in_training = [float(np.median(r["squared_error"] / r["dsl_along"])) for r in results["mixture"]]
-ledger.record("sign-loss-ratio-150-in-training", in_training)
+ledger.record({"sign-loss-ratio-150-in-training": in_training})
 
 # %% [markdown]
 # Not for us either: it is about 800. Nobody should take a weight from such a ratio anyway. What counts is the ratio
@@ -440,10 +440,10 @@ ledger.record("sign-loss-ratio-150-in-training", in_training)
 
 # %%
 ratio = np.array([float(r["exact"]) for r in trained["equal weights"]]) / values["exact"]["mse"]
-ledger.record("sign-loss-weight-1-too-small", ratio)
+ledger.record({"sign-loss-weight-1-too-small": ratio})
 
 # %%
-ledger.record("sign-loss-weight-128-is-enough", np.divide(values["exact"]["mixture"], values["exact"]["mse"]))
+ledger.record({"sign-loss-weight-128-is-enough": np.divide(values["exact"]["mixture"], values["exact"]["mse"])})
 
 # %% [markdown]
 # Equal weights change nothing (0.98), true. With 128 the mismatches fall to 0.66 and 0.78 of those of the MSE model
@@ -458,7 +458,7 @@ by_sharpness = {sharpness: values["exact"]["mixture"]} | {
     s: [float(r["exact"]) for r in trained[f"mixture, s = {s:g}"]] for s in other_sharpness
 }
 each = np.array(list(by_sharpness.values()))
-ledger.record("sign-loss-sharpness-matters", each.max(axis=0) / each.min(axis=0))
+ledger.record({"sign-loss-sharpness-matters": each.max(axis=0) / each.min(axis=0)})
 
 # %%
 pd.DataFrame(by_sharpness, index=seeds).sort_index(axis=1).round(1).rename_axis("exact DSL by sharpness, seed")
@@ -473,7 +473,7 @@ pd.DataFrame(by_sharpness, index=seeds).sort_index(axis=1).round(1).rename_axis(
 # PyTorch's own default has a sixth of that variance. With DSL alone it matters:
 
 # %%
-ledger.record("sign-loss-he-initialisation", [float(r["exact"]) for r in trained["dsl, He"]])
+ledger.record({"sign-loss-he-initialisation": [float(r["exact"]) for r in trained["dsl, He"]]})
 
 # %% [markdown]
 # About 1,000 of 2047: as good as coins. A He-initialised decoder starts with outputs that jump by about one from
@@ -534,13 +534,13 @@ figures.save(
 
 # %%
 large = {name: trained[f"{name}, larger code"] for name in losses}
-ledger.record("sign-loss-latent-4-mse", kept(large["mse"]))
+ledger.record({"sign-loss-latent-4-mse": kept(large["mse"])})
 
 # %%
-ledger.record("sign-loss-latent-4-mixture", kept(large["mixture"]))
+ledger.record({"sign-loss-latent-4-mixture": kept(large["mixture"])})
 
 # %%
-ledger.record("sign-loss-latent-4-dsl", kept(large["dsl"]))
+ledger.record({"sign-loss-latent-4-dsl": kept(large["dsl"])})
 
 # %% [markdown]
 # True without reserve: 99.97% for MSE, 99.9% for the mixture, and nothing for DSL alone. Then the choice between MSE

@@ -173,28 +173,28 @@ pd.concat({"training windows": table(""), "held-out windows": table("unseen_"), 
 
 # %%
 values = {m: {name: [float(r[m]) for r in found] for name, found in results.items()} for m in names}
-ledger.record("sign-loss-stocks-mse-best", values["mse"])
+ledger.record({"sign-loss-stocks-mse-best": values["mse"]})
 
 # %%
-ledger.record("sign-loss-stocks-mse-worst", values["mse"])
+ledger.record({"sign-loss-stocks-mse-worst": values["mse"]})
 
 # %%
-ledger.record("sign-loss-stocks-dsl-best", values["dsl"])
+ledger.record({"sign-loss-stocks-dsl-best": values["dsl"]})
 
 # %%
-ledger.record("sign-loss-stocks-dsl-worst", values["dsl"])
+ledger.record({"sign-loss-stocks-dsl-worst": values["dsl"]})
 
 # %%
-ledger.record("sign-loss-stocks-exact-best", values["exact"])
+ledger.record({"sign-loss-stocks-exact-best": values["exact"]})
 
 # %%
-ledger.record("sign-loss-stocks-exact-worst", values["exact"])
+ledger.record({"sign-loss-stocks-exact-worst": values["exact"]})
 
 # %%
-ledger.record("sign-loss-stocks-persistence-best", values["persistence"])
+ledger.record({"sign-loss-stocks-persistence-best": values["persistence"]})
 
 # %%
-ledger.record("sign-loss-stocks-persistence-worst", values["persistence"])
+ledger.record({"sign-loss-stocks-persistence-worst": values["persistence"]})
 
 # %% [markdown]
 # The caption of the source's table has two clauses on the mixture and the MSE model: directions are better with DSL
@@ -207,16 +207,16 @@ def of(metric, *models):
     return {name: values[metric][name] for name in models}
 
 
-ledger.record("sign-loss-stocks-mixture-beats-mse-on-exact", of("exact", "mixture", "mse"))
+ledger.record({"sign-loss-stocks-mixture-beats-mse-on-exact": of("exact", "mixture", "mse")})
 
 # %%
-ledger.record("sign-loss-stocks-mixture-farther-diagrams", of("persistence", "mse", "mixture"))
+ledger.record({"sign-loss-stocks-mixture-farther-diagrams": of("persistence", "mse", "mixture")})
 
 # %%
-ledger.record("sign-loss-stocks-topology-kept-better", of("persistence", "mixture", "mse"))
+ledger.record({"sign-loss-stocks-topology-kept-better": of("persistence", "mixture", "mse")})
 
 # %%
-ledger.record("sign-loss-stocks-mse-hardly-sacrificed", np.divide(values["mse"]["mixture"], values["mse"]["mse"]))
+ledger.record({"sign-loss-stocks-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"])})
 
 # %% [markdown]
 # "Minimally sacrificing" is too friendly here: the mixture leaves three times the squared error of the MSE model (1.3
@@ -229,18 +229,18 @@ ledger.record("sign-loss-stocks-mse-hardly-sacrificed", np.divide(values["mse"][
 
 # %%
 rows = [
-    ledger.record("sign-loss-stocks-mse-after-mse", values["mse"]["mse"]),
-    ledger.record("sign-loss-stocks-mse-after-dsl", values["mse"]["dsl"]),
-    ledger.record("sign-loss-stocks-mse-after-mixture", values["mse"]["mixture"]),
-    ledger.record("sign-loss-stocks-dsl-after-mse", values["dsl"]["mse"]),
-    ledger.record("sign-loss-stocks-dsl-after-dsl", values["dsl"]["dsl"]),
-    ledger.record("sign-loss-stocks-dsl-after-mixture", values["dsl"]["mixture"]),
-    ledger.record("sign-loss-stocks-exact-after-mse", values["exact"]["mse"]),
-    ledger.record("sign-loss-stocks-exact-after-dsl", values["exact"]["dsl"]),
-    ledger.record("sign-loss-stocks-exact-after-mixture", values["exact"]["mixture"]),
-    ledger.record("sign-loss-stocks-persistence-after-mse", values["persistence"]["mse"]),
-    ledger.record("sign-loss-stocks-persistence-after-dsl", values["persistence"]["dsl"]),
-    ledger.record("sign-loss-stocks-persistence-after-mixture", values["persistence"]["mixture"]),
+    ledger.record({"sign-loss-stocks-mse-after-mse": values["mse"]["mse"]}),
+    ledger.record({"sign-loss-stocks-mse-after-dsl": values["mse"]["dsl"]}),
+    ledger.record({"sign-loss-stocks-mse-after-mixture": values["mse"]["mixture"]}),
+    ledger.record({"sign-loss-stocks-dsl-after-mse": values["dsl"]["mse"]}),
+    ledger.record({"sign-loss-stocks-dsl-after-dsl": values["dsl"]["dsl"]}),
+    ledger.record({"sign-loss-stocks-dsl-after-mixture": values["dsl"]["mixture"]}),
+    ledger.record({"sign-loss-stocks-exact-after-mse": values["exact"]["mse"]}),
+    ledger.record({"sign-loss-stocks-exact-after-dsl": values["exact"]["dsl"]}),
+    ledger.record({"sign-loss-stocks-exact-after-mixture": values["exact"]["mixture"]}),
+    ledger.record({"sign-loss-stocks-persistence-after-mse": values["persistence"]["mse"]}),
+    ledger.record({"sign-loss-stocks-persistence-after-dsl": values["persistence"]["dsl"]}),
+    ledger.record({"sign-loss-stocks-persistence-after-mixture": values["persistence"]["mixture"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -250,13 +250,13 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 missed = {name: np.divide(values["exact"][name], length - 1) for name in losses}
-ledger.record("sign-loss-stocks-misses-after-mse", missed["mse"])
+ledger.record({"sign-loss-stocks-misses-after-mse": missed["mse"]})
 
 # %%
-ledger.record("sign-loss-stocks-misses-after-dsl", missed["dsl"])
+ledger.record({"sign-loss-stocks-misses-after-dsl": missed["dsl"]})
 
 # %%
-ledger.record("sign-loss-stocks-misses-after-mixture", missed["mixture"])
+ledger.record({"sign-loss-stocks-misses-after-mixture": missed["mixture"]})
 
 # %% [markdown]
 # Between a quarter and a third: much better than a coin, although the price is a near-Brownian path in which each
@@ -317,23 +317,23 @@ def kept(found):
     return [1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2) for r in found]
 
 
-ledger.record("sign-loss-stocks-dsl-near-zero", size(results["dsl"]), figure="window")
+ledger.record({"sign-loss-stocks-dsl-near-zero": size(results["dsl"])}, figure="window")
 
 # %%
-ledger.record("sign-loss-stocks-mse-follows", kept(results["mse"]), figure="window")
+ledger.record({"sign-loss-stocks-mse-follows": kept(results["mse"])}, figure="window")
 
 # %%
-ledger.record("sign-loss-stocks-mixture-follows", kept(results["mixture"]), figure="window")
+ledger.record({"sign-loss-stocks-mixture-follows": kept(results["mixture"])}, figure="window")
 
 # %%
 agreeing = {name: [agreement(r).mean() for r in found] for name, found in results.items()}
 ledger.record(
-    "sign-loss-stocks-agreement-dsl-over-mixture", {n: agreeing[n] for n in ("mixture", "dsl")}, figure="window"
+    {"sign-loss-stocks-agreement-dsl-over-mixture": {n: agreeing[n] for n in ("mixture", "dsl")}}, figure="window"
 )
 
 # %%
 ledger.record(
-    "sign-loss-stocks-agreement-mixture-over-mse", {n: agreeing[n] for n in ("mse", "mixture")}, figure="window"
+    {"sign-loss-stocks-agreement-mixture-over-mse": {n: agreeing[n] for n in ("mse", "mixture")}}, figure="window"
 )
 
 # %% [markdown]

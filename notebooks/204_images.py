@@ -154,53 +154,53 @@ agreement = [
     max(np.abs(psnr(r["mse"]) - r["psnr"]).max() for r in (results[name][n] for name in losses))
     for n in range(len(seeds))
 ]
-ledger.record("sign-loss-images-psnr-definition", agreement)
+ledger.record({"sign-loss-images-psnr-definition": agreement})
 
 # %%
 rows = [
-    ledger.record("sign-loss-images-mse-best", values["mse"]),
-    ledger.record("sign-loss-images-mse-worst", values["mse"]),
-    ledger.record("sign-loss-images-dsl-best", values["dsl"]),
-    ledger.record("sign-loss-images-dsl-worst", values["dsl"]),
-    ledger.record("sign-loss-images-exact-best", values["exact"]),
-    ledger.record("sign-loss-images-exact-worst", values["exact"]),
-    ledger.record("sign-loss-images-persistence-best", values["persistence"]),
-    ledger.record("sign-loss-images-persistence-worst", values["persistence"]),
-    ledger.record("sign-loss-images-psnr-best", values["psnr"]),
-    ledger.record("sign-loss-images-psnr-worst", values["psnr"]),
-    ledger.record("sign-loss-images-bpp-best", values["bpp"]),
-    ledger.record("sign-loss-images-bpp-worst", values["bpp"]),
+    ledger.record({"sign-loss-images-mse-best": values["mse"]}),
+    ledger.record({"sign-loss-images-mse-worst": values["mse"]}),
+    ledger.record({"sign-loss-images-dsl-best": values["dsl"]}),
+    ledger.record({"sign-loss-images-dsl-worst": values["dsl"]}),
+    ledger.record({"sign-loss-images-exact-best": values["exact"]}),
+    ledger.record({"sign-loss-images-exact-worst": values["exact"]}),
+    ledger.record({"sign-loss-images-persistence-best": values["persistence"]}),
+    ledger.record({"sign-loss-images-persistence-worst": values["persistence"]}),
+    ledger.record({"sign-loss-images-psnr-best": values["psnr"]}),
+    ledger.record({"sign-loss-images-psnr-worst": values["psnr"]}),
+    ledger.record({"sign-loss-images-bpp-best": values["bpp"]}),
+    ledger.record({"sign-loss-images-bpp-worst": values["bpp"]}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "verdict"]]
 
 # %%
 distance = values["persistence"]
 rows = [
-    ledger.record("sign-loss-images-mse-after-mse", values["mse"]["mse"]),
-    ledger.record("sign-loss-images-mse-after-dsl", values["mse"]["dsl"]),
-    ledger.record("sign-loss-images-mse-after-mixture", values["mse"]["mixture"]),
-    ledger.record("sign-loss-images-dsl-after-mse", values["dsl"]["mse"]),
-    ledger.record("sign-loss-images-dsl-after-dsl", values["dsl"]["dsl"]),
-    ledger.record("sign-loss-images-dsl-after-mixture", values["dsl"]["mixture"]),
-    ledger.record("sign-loss-images-exact-after-mse", values["exact"]["mse"]),
-    ledger.record("sign-loss-images-exact-after-dsl", values["exact"]["dsl"]),
-    ledger.record("sign-loss-images-exact-after-mixture", values["exact"]["mixture"]),
-    ledger.record("sign-loss-images-psnr-after-mse", values["psnr"]["mse"]),
-    ledger.record("sign-loss-images-psnr-after-dsl", values["psnr"]["dsl"]),
-    ledger.record("sign-loss-images-psnr-after-mixture", values["psnr"]["mixture"]),
-    ledger.record("sign-loss-images-bpp-after-mse", values["bpp"]["mse"]),
-    ledger.record("sign-loss-images-bpp-after-dsl", values["bpp"]["dsl"]),
-    ledger.record("sign-loss-images-bpp-after-mixture", values["bpp"]["mixture"]),
-    ledger.record("sign-loss-images-persistence-after-dsl", np.divide(distance["dsl"], distance["mse"])),
-    ledger.record("sign-loss-images-persistence-after-mixture", np.divide(distance["mixture"], distance["mse"])),
+    ledger.record({"sign-loss-images-mse-after-mse": values["mse"]["mse"]}),
+    ledger.record({"sign-loss-images-mse-after-dsl": values["mse"]["dsl"]}),
+    ledger.record({"sign-loss-images-mse-after-mixture": values["mse"]["mixture"]}),
+    ledger.record({"sign-loss-images-dsl-after-mse": values["dsl"]["mse"]}),
+    ledger.record({"sign-loss-images-dsl-after-dsl": values["dsl"]["dsl"]}),
+    ledger.record({"sign-loss-images-dsl-after-mixture": values["dsl"]["mixture"]}),
+    ledger.record({"sign-loss-images-exact-after-mse": values["exact"]["mse"]}),
+    ledger.record({"sign-loss-images-exact-after-dsl": values["exact"]["dsl"]}),
+    ledger.record({"sign-loss-images-exact-after-mixture": values["exact"]["mixture"]}),
+    ledger.record({"sign-loss-images-psnr-after-mse": values["psnr"]["mse"]}),
+    ledger.record({"sign-loss-images-psnr-after-dsl": values["psnr"]["dsl"]}),
+    ledger.record({"sign-loss-images-psnr-after-mixture": values["psnr"]["mixture"]}),
+    ledger.record({"sign-loss-images-bpp-after-mse": values["bpp"]["mse"]}),
+    ledger.record({"sign-loss-images-bpp-after-dsl": values["bpp"]["dsl"]}),
+    ledger.record({"sign-loss-images-bpp-after-mixture": values["bpp"]["mixture"]}),
+    ledger.record({"sign-loss-images-persistence-after-dsl": np.divide(distance["dsl"], distance["mse"])}),
+    ledger.record({"sign-loss-images-persistence-after-mixture": np.divide(distance["mixture"], distance["mse"])}),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(4)
 
 # %%
-ledger.record("sign-loss-images-topology-kept-better", {n: distance[n] for n in ("mixture", "mse")})
+ledger.record({"sign-loss-images-topology-kept-better": {n: distance[n] for n in ("mixture", "mse")}})
 
 # %%
-ledger.record("sign-loss-images-mse-hardly-sacrificed", np.divide(values["mse"]["mixture"], values["mse"]["mse"]))
+ledger.record({"sign-loss-images-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"])})
 
 # %% [markdown]
 # The mixture's squared error is that of the MSE model within a tenth, for twice the bits. Its diagrams are *farther*
@@ -243,10 +243,10 @@ figures.save(
 
 # %%
 contrast = {name: [float(r["contrast"][0].mean()) for r in found] for name, found in results.items()}
-ledger.record("sign-loss-images-dsl-fades", contrast["dsl"], figure="crops")
+ledger.record({"sign-loss-images-dsl-fades": contrast["dsl"]}, figure="crops")
 
 # %%
-ledger.record("sign-loss-images-only-dsl-fades", contrast, figure="crops")
+ledger.record({"sign-loss-images-only-dsl-fades": contrast}, figure="crops")
 
 
 # %%
@@ -259,9 +259,9 @@ def similarity(first, second):
 between = [similarity(a["reconstruction"], b["reconstruction"]) for a, b in zip(results["mse"], results["mixture"])]
 like = {name: [float(r["ssim"][0].mean()) for r in found] for name, found in results.items()}
 rows = [
-    ledger.record("sign-loss-images-mse-like-original", like["mse"], figure="crops"),
-    ledger.record("sign-loss-images-mixture-like-original", like["mixture"], figure="crops"),
-    ledger.record("sign-loss-images-mse-like-mixture", between, figure="crops"),
+    ledger.record({"sign-loss-images-mse-like-original": like["mse"]}, figure="crops"),
+    ledger.record({"sign-loss-images-mixture-like-original": like["mixture"]}, figure="crops"),
+    ledger.record({"sign-loss-images-mse-like-mixture": between}, figure="crops"),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
@@ -274,7 +274,7 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 follows = [
     min(float(spearmanr(weights, r["bpp"].mean(axis=1)).statistic) for r in own) for own in zip(*results.values())
 ]
-ledger.record("sign-loss-images-rate-control", follows)
+ledger.record({"sign-loss-images-rate-control": follows})
 
 # %% [markdown]
 # It does, for every model. So here is each scale against the bits, four weights on each curve. Downwards is better
@@ -340,10 +340,10 @@ def at_equal_rate(metric):
 
 
 rows = [
-    ledger.record("sign-loss-images-mse-at-equal-rate", at_equal_rate("mse"), figure="rates"),
-    ledger.record("sign-loss-images-dsl-at-equal-rate", at_equal_rate("dsl"), figure="rates"),
-    ledger.record("sign-loss-images-exact-at-equal-rate", at_equal_rate("exact"), figure="rates"),
-    ledger.record("sign-loss-images-persistence-at-equal-rate", at_equal_rate("persistence"), figure="rates"),
+    ledger.record({"sign-loss-images-mse-at-equal-rate": at_equal_rate("mse")}, figure="rates"),
+    ledger.record({"sign-loss-images-dsl-at-equal-rate": at_equal_rate("dsl")}, figure="rates"),
+    ledger.record({"sign-loss-images-exact-at-equal-rate": at_equal_rate("exact")}, figure="rates"),
+    ledger.record({"sign-loss-images-persistence-at-equal-rate": at_equal_rate("persistence")}, figure="rates"),
 ]
 pd.DataFrame(rows)[["id", "measured", "verdict"]]
 

@@ -98,7 +98,7 @@ tasks = [
 water = compute.map(snapshots, tasks, label="sets of simulations")
 training, unseen = water[0::2], water[1::2]
 ledger.record(
-    "sign-loss-water-conserves-mass", [max(found["drift"].max() for found in pair) for pair in zip(training, unseen)]
+    {"sign-loss-water-conserves-mass": [max(found["drift"].max() for found in pair) for pair in zip(training, unseen)]}
 )
 
 # %% [markdown]
@@ -127,7 +127,7 @@ figures.save(
 fallen = [
     np.mean((f["heights"][:, -1].max(axis=(1, 2)) - 1) / (f["heights"][:, 0].max(axis=(1, 2)) - 1)) for f in unseen
 ]
-ledger.record("sign-loss-water-bump-falls", fallen, figure="simulation")
+ledger.record({"sign-loss-water-bump-falls": fallen}, figure="simulation")
 
 # %% [markdown]
 # By half, on average. Not to nothing: the ring comes back from the walls, and where two or four of its pieces meet,
@@ -150,7 +150,7 @@ for seed in seeds:
         plain, shifted = decoder(code), decoder(code.roll(1, dims=4))
     inside, moved = plain[..., 8:-12], shifted[..., 12:-8]
     differences.append(float((inside - moved).abs().max() / inside.abs().max()))
-ledger.record("sign-loss-water-block-upsampling", differences)
+ledger.record({"sign-loss-water-block-upsampling": differences})
 
 # %% [markdown]
 # The paper's table of settings gives the code 4,096 numbers. With its 128 filters, two halvings of $8 \times 64
@@ -159,7 +159,7 @@ ledger.record("sign-loss-water-block-upsampling", differences)
 # %%
 with torch.no_grad():
     code = autoencoder((64, 128), seed=0)[0](torch.zeros(1, 1, 8, 64, 64))
-ledger.record("sign-loss-water-latent-size", code.numel())
+ledger.record({"sign-loss-water-latent-size": code.numel()})
 
 # %% [markdown]
 # sixteen times as many, and twice as many as the input has: nothing would be compressed. Some layer must be missing
@@ -231,13 +231,13 @@ def along(metric):
     return [float(spearmanr(own.share, own[metric]).statistic) for _, own in table.groupby("seed")]
 
 
-ledger.record("sign-loss-water-mse-along-mixture", along("mse"), figure="mixtures")
+ledger.record({"sign-loss-water-mse-along-mixture": along("mse")}, figure="mixtures")
 
 # %%
-ledger.record("sign-loss-water-dsl-along-mixture", along("dsl"), figure="mixtures")
+ledger.record({"sign-loss-water-dsl-along-mixture": along("dsl")}, figure="mixtures")
 
 # %%
-ledger.record("sign-loss-water-exact-along-mixture", along("exact"), figure="mixtures")
+ledger.record({"sign-loss-water-exact-along-mixture": along("exact")}, figure="mixtures")
 
 # %% [markdown]
 # and where each scale has its best and its worst:
@@ -250,12 +250,12 @@ def at(metric, which):
 
 
 rows = [
-    ledger.record("sign-loss-water-mse-lowest", at("mse", np.argmin), figure="mixtures"),
-    ledger.record("sign-loss-water-mse-highest", at("mse", np.argmax), figure="mixtures"),
-    ledger.record("sign-loss-water-dsl-lowest", at("dsl", np.argmin), figure="mixtures"),
-    ledger.record("sign-loss-water-exact-lowest", at("exact", np.argmin), figure="mixtures"),
-    ledger.record("sign-loss-water-persistence-lowest", at("persistence", np.argmin), figure="mixtures"),
-    ledger.record("sign-loss-water-persistence-peak", at("persistence", np.argmax), figure="mixtures"),
+    ledger.record({"sign-loss-water-mse-lowest": at("mse", np.argmin)}, figure="mixtures"),
+    ledger.record({"sign-loss-water-mse-highest": at("mse", np.argmax)}, figure="mixtures"),
+    ledger.record({"sign-loss-water-dsl-lowest": at("dsl", np.argmin)}, figure="mixtures"),
+    ledger.record({"sign-loss-water-exact-lowest": at("exact", np.argmin)}, figure="mixtures"),
+    ledger.record({"sign-loss-water-persistence-lowest": at("persistence", np.argmin)}, figure="mixtures"),
+    ledger.record({"sign-loss-water-persistence-peak": at("persistence", np.argmax)}, figure="mixtures"),
 ]
 pd.DataFrame(rows)[["id", "source_value", "measured", "per_seed", "verdict"]]
 
@@ -266,7 +266,7 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "per_seed", "verdict"]]
 wide = {metric: table.pivot(index="seed", columns="share", values=metric) for metric in names}
 exact = wide["exact"]
 ledger.record(
-    "sign-loss-water-exact-local-minimum", np.minimum(exact[0.0], exact[0.2]) / exact[0.1] - 1, figure="mixtures"
+    {"sign-loss-water-exact-local-minimum": np.minimum(exact[0.0], exact[0.2]) / exact[0.1] - 1}, figure="mixtures"
 )
 
 # %%
@@ -275,7 +275,7 @@ scaled = [
 ]
 worst = np.maximum.reduce([frame.to_numpy() for frame in scaled])
 ledger.record(
-    "sign-loss-water-balance", [1 + int(np.sum(row < row[shares.index(0.1)])) for row in worst], figure="mixtures"
+    {"sign-loss-water-balance": [1 + int(np.sum(row < row[shares.index(0.1)])) for row in worst]}, figure="mixtures"
 )
 
 # %% [markdown]
@@ -283,10 +283,10 @@ ledger.record(
 
 # %%
 distance, squared = wide["persistence"], wide["mse"]
-ledger.record("sign-loss-water-topology-kept-better", {"share_0_1": distance[0.1], "share_0": distance[0.0]})
+ledger.record({"sign-loss-water-topology-kept-better": {"share_0_1": distance[0.1], "share_0": distance[0.0]}})
 
 # %%
-ledger.record("sign-loss-water-mse-hardly-sacrificed", squared[0.1] / squared[0.0])
+ledger.record({"sign-loss-water-mse-hardly-sacrificed": squared[0.1] / squared[0.0]})
 
 # %% [markdown]
 # With a tenth of DSL the diagrams are 28% nearer, for 9% more squared error: at these 250 steps the abstract's
@@ -361,19 +361,23 @@ by_share.round(2).rename_axis("jump ratio over the original's, seed")
 
 # %%
 rows = [
-    ledger.record("sign-loss-water-blocks-with-dsl", by_share[1.0], figure="reconstructions"),
+    ledger.record({"sign-loss-water-blocks-with-dsl": by_share[1.0]}, figure="reconstructions"),
     ledger.record(
-        "sign-loss-water-blocks-along-mixture",
-        [float(spearmanr(own.share, own.ratio).statistic) for _, own in blocky.groupby("seed")],
+        {
+            "sign-loss-water-blocks-along-mixture": [
+                float(spearmanr(own.share, own.ratio).statistic) for _, own in blocky.groupby("seed")
+            ]
+        },
         figure="reconstructions",
     ),
-    ledger.record("sign-loss-water-no-blocks-with-mse", by_share[0.0], figure="reconstructions"),
+    ledger.record({"sign-loss-water-no-blocks-with-mse": by_share[0.0]}, figure="reconstructions"),
     ledger.record(
-        "sign-loss-water-block-period",
-        [
-            2 + int(np.argmax([jump_ratio(own[-1]["reconstruction"], p) for p in range(2, 8)]))
-            for own in results.values()
-        ],
+        {
+            "sign-loss-water-block-period": [
+                2 + int(np.argmax([jump_ratio(own[-1]["reconstruction"], p) for p in range(2, 8)]))
+                for own in results.values()
+            ]
+        },
         figure="reconstructions",
     ),
 ]
@@ -415,8 +419,7 @@ def places(original, rebuilt, period=4):
 alone = [own[-1] for own in results.values()]
 signs = [places(r["original"], r["reconstruction"]) for r in alone]
 ledger.record(
-    "sign-loss-water-gradients-right-in-blocks",
-    {name: [s[name] for s in signs] for name in ("across", "inside")},
+    {"sign-loss-water-gradients-right-in-blocks": {name: [s[name] for s in signs] for name in ("across", "inside")}},
     figure="reconstructions",
 )
 
@@ -438,7 +441,7 @@ def across_zero(x, times=10):
 
 
 ledger.record(
-    "sign-loss-water-jumps-across-zero", [across_zero(r["reconstruction"]) for r in alone], figure="reconstructions"
+    {"sign-loss-water-jumps-across-zero": [across_zero(r["reconstruction"]) for r in alone]}, figure="reconstructions"
 )
 
 # %% [markdown]

@@ -92,7 +92,7 @@ torch.set_num_threads(1)
 
 # %%
 counted = [len(offsets(d)) for d in (1, 2, 3)]
-ledger.record("sign-loss-neighbour-count", max(abs(n - (3**d - 1)) for d, n in zip((1, 2, 3), counted)))
+ledger.record({"sign-loss-neighbour-count": max(abs(n - (3**d - 1)) for d, n in zip((1, 2, 3), counted))})
 
 # %% [markdown]
 # Sublevel sets only grow, so that a component once born stays until it meets an older one. The procedure visits the
@@ -119,16 +119,16 @@ for seed in seeds:
     births = [{event.height for event in sweep(x) if event.born} for x in arrays]
     odd.append(sum(len(a ^ b) for a, b in zip(minima, births)))
     infinite.append(max(abs(np.isinf(ponds[:, 1]).sum() - 1) for ponds in own))
-ledger.record("sign-loss-sublevel-sets-nested", leaving)
+ledger.record({"sign-loss-sublevel-sets-nested": leaving})
 
 # %%
-ledger.record("sign-loss-union-find-is-the-diagram", apart)
+ledger.record({"sign-loss-union-find-is-the-diagram": apart})
 
 # %%
-ledger.record("sign-loss-births-are-minima", odd)
+ledger.record({"sign-loss-births-are-minima": odd})
 
 # %%
-ledger.record("sign-loss-one-infinite-point", infinite)
+ledger.record({"sign-loss-one-infinite-point": infinite})
 
 # %% [markdown]
 # ## The worked example, worked again
@@ -182,20 +182,20 @@ diagrams = {
 
 # %%
 finite = {key: ponds[np.isfinite(ponds[:, 1])] for key, ponds in diagrams.items()}
-ledger.record("sign-loss-example-finite-points", len(finite["sublevel", "all"]), figure="worked_example")
+ledger.record({"sign-loss-example-finite-points": len(finite["sublevel", "all"])}, figure="worked_example")
 
 # %%
 at_one = [event.components for event in sweep(example) if event.height <= 1][-1]
-ledger.record("sign-loss-example-components-at-1", at_one, figure="worked_example")
+ledger.record({"sign-loss-example-components-at-1": at_one}, figure="worked_example")
 
 # %%
 lifetimes = np.diff(finite["sublevel", "axes"], axis=1)
-ledger.record("sign-loss-example-four-neighbours", lifetimes.sum(), figure="worked_example")
+ledger.record({"sign-loss-example-four-neighbours": lifetimes.sum()}, figure="worked_example")
 
 # %%
 printed = {(1, 2), (1, 3), (1, 4), (1, 5), (1, 6)}
 found = [len(printed & {tuple(sorted(abs(p) for p in point)) for point in ponds.tolist()}) for ponds in finite.values()]
-ledger.record("sign-loss-example-is-neither", max(found))
+ledger.record({"sign-loss-example-is-neither": max(found)})
 
 # %% [markdown]
 # ## How far apart are two diagrams?
@@ -247,10 +247,10 @@ for seed in seeds:
     violations.append(worst)
     a, b = pairs[0]
     doubled.append(wasserstein(2 * a, 2 * b) / wasserstein(a, b))
-ledger.record("sign-loss-wasserstein-by-assignment", gaps)
+ledger.record({"sign-loss-wasserstein-by-assignment": gaps})
 
 # %%
-ledger.record("sign-loss-bottleneck-limit", violations)
+ledger.record({"sign-loss-bottleneck-limit": violations})
 
 # %% [markdown]
 # The steps as printed differ from the definition in two places. They charge pairs of two *projections*, which should
@@ -262,10 +262,10 @@ first, second = np.array([[0.0, 4.0]]), np.array([[1.0, 5.0]])
 charged = completed_cost(first, second, free=False)
 as_printed = min(charged[0, 0] + charged[1, 1], charged[0, 1] + charged[1, 0])
 print(f"as printed {as_printed:.3f}, by the definition {by_assignment(first, second, order=1):.3f}")
-ledger.record("sign-loss-diagonal-pairs-charged", by_assignment(first, second, order=1))
+ledger.record({"sign-loss-diagonal-pairs-charged": by_assignment(first, second, order=1)})
 
 # %%
-ledger.record("sign-loss-power-missing", doubled)
+ledger.record({"sign-loss-power-missing": doubled})
 
 # %% [markdown]
 # ## What it costs
@@ -279,7 +279,7 @@ ledger.record("sign-loss-power-missing", doubled)
 # %%
 sizes = [16, 32, 64, 128]
 solved = [hungarian(np.outer(range(1, n + 1), range(1, n + 1)))[1] for n in sizes]
-ledger.record("sign-loss-hungarian-cubic", exponent(sizes, solved))
+ledger.record({"sign-loss-hungarian-cubic": exponent(sizes, solved)})
 
 # %% [markdown]
 # - The table of costs has $(n + m)^2$ entries, as the source says:
@@ -289,7 +289,7 @@ grown = [
     completed_cost(random_diagram(np.random.default_rng(0), n), random_diagram(np.random.default_rng(1), n)).size
     for n in sizes
 ]
-ledger.record("sign-loss-cost-matrix-size", abs(exponent(sizes, grown) - 2))
+ledger.record({"sign-loss-cost-matrix-size": abs(exponent(sizes, grown) - 2)})
 
 # %% [markdown]
 # - The complex of cells, edges, faces and cubes is said to need $m^d$ memory for $m$ points. A grid has only a few
@@ -298,7 +298,7 @@ ledger.record("sign-loss-cost-matrix-size", abs(exponent(sizes, grown) - 2))
 # %%
 cubes = [8, 16, 32, 64]
 cells = [gudhi.CubicalComplex(top_dimensional_cells=np.zeros((n, n, n))).num_simplices() for n in cubes]
-ledger.record("sign-loss-cells-of-a-grid", exponent(np.power(cubes, 3), cells))
+ledger.record({"sign-loss-cells-of-a-grid": exponent(np.power(cubes, 3), cells)})
 
 # %% [markdown]
 # And with a clock: our readable procedure takes time and memory in proportion to the number of points.
@@ -310,10 +310,10 @@ for seed in seeds:
     own = [(seconds(partial(diagram, x), repeats=1), peak_of_arrays(partial(diagram, x))) for x in images]
     times.append(exponent(np.square(sides), [t for t, _ in own]))
     memories.append(exponent(np.square(sides), [m for _, m in own]))
-ledger.record("sign-loss-union-find-time", times)
+ledger.record({"sign-loss-union-find-time": times})
 
 # %%
-ledger.record("sign-loss-union-find-memory", memories)
+ledger.record({"sign-loss-union-find-memory": memories})
 
 # %% [markdown]
 # So three of the appendix's orders of growth are too high and one is too low. None of that matters for the paper's
@@ -329,7 +329,7 @@ for seed in seeds:
     noise = np.random.default_rng(seed).standard_normal(volume)
     every, zero = (seconds(partial(tcripser.computePH, noise, maxdim=d), repeats=repeats) for d in (3, 0))
     ratios.append(every / zero)
-ledger.record("sign-loss-higher-diagrams-expensive", ratios)
+ledger.record({"sign-loss-higher-diagrams-expensive": ratios})
 
 # %% [markdown]
 # About ten times: more, but a tenth of a second for a volume is hardly impractical with a library made for it. (The
@@ -353,7 +353,7 @@ for seed in seeds:
         lives = np.diff(ponds[np.isfinite(ponds[:, 1])], axis=1)
         each.append(wasserstein(ponds, persistence_diagram(2 * row)) / np.sqrt(np.mean(lives**2)))
     smallest.append(min(each))
-ledger.record("sign-loss-diagram-sees-values", smallest)
+ledger.record({"sign-loss-diagram-sees-values": smallest})
 
 # %% [markdown]
 # Still, among the reconstructions that one model makes, the two might agree on which are good. That is what a proxy
@@ -479,28 +479,28 @@ pd.DataFrame(correlations, index=trained).T.round(2).rename_axis("seed", axis=1)
 # The last line of each block is not the source's: it is the plain squared error.
 
 # %%
-ledger.record("sign-loss-proxy-dsl-waves", correlations["waves", "DSL"], figure="proxy")
+ledger.record({"sign-loss-proxy-dsl-waves": correlations["waves", "DSL"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-mixture-waves", correlations["waves", "mixture"], figure="proxy")
+ledger.record({"sign-loss-proxy-mixture-waves": correlations["waves", "mixture"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-dsl-stocks", correlations["prices", "DSL"], figure="proxy")
+ledger.record({"sign-loss-proxy-dsl-stocks": correlations["prices", "DSL"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-mixture-stocks", correlations["prices", "mixture"], figure="proxy")
+ledger.record({"sign-loss-proxy-mixture-stocks": correlations["prices", "mixture"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-dsl-water", correlations["water", "DSL"], figure="proxy")
+ledger.record({"sign-loss-proxy-dsl-water": correlations["water", "DSL"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-mixture-water", correlations["water", "mixture"], figure="proxy")
+ledger.record({"sign-loss-proxy-mixture-water": correlations["water", "mixture"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-dsl-images", correlations["photographs", "DSL"], figure="proxy")
+ledger.record({"sign-loss-proxy-dsl-images": correlations["photographs", "DSL"]}, figure="proxy")
 
 # %%
-ledger.record("sign-loss-proxy-mixture-images", correlations["photographs", "mixture"], figure="proxy")
+ledger.record({"sign-loss-proxy-mixture-images": correlations["photographs", "mixture"]}, figure="proxy")
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.2))
@@ -559,7 +559,7 @@ for seed in seeds:
         both = 2 * next_patches(drawn, 2 * settle_batch) - 1
         reference.append(float(torch.nn.functional.mse_loss(both[:settle_batch], both[settle_batch:])))
     scatter.append(np.std(reference) / np.mean(reference))
-ledger.record("sign-loss-algorithm-2-reference-settles", scatter)
+ledger.record({"sign-loss-algorithm-2-reference-settles": scatter})
 
 # %%
 kinds = {"photographs": patch, "waves": points}
@@ -622,17 +622,19 @@ def gap(own):
     return [abs(np.mean(s["loss"][-50:]) / np.mean(s["reference"][-50:]) - 1) for s in own]
 
 
-ledger.record("sign-loss-algorithm-2-sharpness", [float(s["value"]) for s in searches["photographs"]], figure="search")
+ledger.record(
+    {"sign-loss-algorithm-2-sharpness": [float(s["value"]) for s in searches["photographs"]]}, figure="search"
+)
 
 # %%
-ledger.record("sign-loss-algorithm-2-closes-gap-photographs", gap(searches["photographs"]), figure="search")
+ledger.record({"sign-loss-algorithm-2-closes-gap-photographs": gap(searches["photographs"])}, figure="search")
 
 # %%
-ledger.record("sign-loss-algorithm-2-closes-gap-waves", gap(searches["waves"]), figure="search")
+ledger.record({"sign-loss-algorithm-2-closes-gap-waves": gap(searches["waves"])}, figure="search")
 
 # %%
 growth = [s["sharpness"][-1] / s["sharpness"][-len(s["sharpness"]) // 4] - 1 for s in searches["waves"]]
-ledger.record("sign-loss-algorithm-2-sharpness-settles-waves", growth, figure="search")
+ledger.record({"sign-loss-algorithm-2-sharpness-settles-waves": growth}, figure="search")
 
 # %% [markdown]
 # **Exercise.** Scale the waves by 0.5 before the search. Does it converge? To what? Explain the scale at which it

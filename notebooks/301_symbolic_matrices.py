@@ -138,8 +138,11 @@ def of_largest(found, expected):
 gravity = partial(sym.gravity, softening=softening)
 spheres = [nbody.plummer_sphere(bodies, seed) for seed in seeds]
 ledger.record(
-    "transport-nbody-symbolic-equals-dense",
-    [of_largest(gravity(s.positions, s.masses), gravity(s.positions, s.masses, symbolic=False)) for s in spheres],
+    {
+        "transport-nbody-symbolic-equals-dense": [
+            of_largest(gravity(s.positions, s.masses), gravity(s.positions, s.masses, symbolic=False)) for s in spheres
+        ]
+    }
 )
 
 
@@ -198,8 +201,11 @@ ends = [
 ]
 extent = [float(sphere.positions.norm(dim=1).max()) for sphere in spheres]
 ledger.record(
-    "transport-nbody-trajectories-agree",
-    [float((a - b).norm(dim=1).max()) / size for (a, b), size in zip(ends, extent, strict=True)],
+    {
+        "transport-nbody-trajectories-agree": [
+            float((a - b).norm(dim=1).max()) / size for (a, b), size in zip(ends, extent, strict=True)
+        ]
+    }
 )
 
 # %% [markdown]
@@ -212,7 +218,7 @@ force_seconds = {
     name: [costs.seconds(partial(gravity, c.positions, c.masses, symbolic=symbolic), repeats=1) for c in crowds]
     for name, symbolic in (("symbolic", True), ("dense", False))
 }
-ledger.record("transport-nbody-symbolic-is-faster", force_seconds)
+ledger.record({"transport-nbody-symbolic-is-faster": force_seconds})
 
 # %%
 gain = np.mean(np.divide(force_seconds["dense"], force_seconds["symbolic"]))
@@ -244,13 +250,13 @@ def convolve(count, seed, symbolic):
 for symbolic in (True, False):  # what is loaded at the first use does not count
     costs.peak_of_process(partial(convolve, sizes[-1], seeds[0], symbolic))
 stored_bytes = [[costs.peak_of_process(partial(convolve, n, seed, False)) for n in sizes] for seed in seeds]
-ledger.record("transport-dense-memory-is-quadratic", [costs.exponent(sizes, row) for row in stored_bytes])
+ledger.record({"transport-dense-memory-is-quadratic": [costs.exponent(sizes, row) for row in stored_bytes]})
 
 # %%
 all_sizes = [*sizes, *larger]
 watched = all_sizes[1::2]  # a factor of 16 from the first to the last
 symbolic_bytes = [[costs.peak_of_process(partial(convolve, n, seed, True)) for n in watched] for seed in seeds]
-ledger.record("transport-symbolic-memory-is-linear", [costs.exponent(watched, row) for row in symbolic_bytes])
+ledger.record({"transport-symbolic-memory-is-linear": [costs.exponent(watched, row) for row in symbolic_bytes]})
 
 # %% [markdown]
 # The symbolic computation needs its data, the copies in double precision that they were made from, and its result:
@@ -258,7 +264,9 @@ ledger.record("transport-symbolic-memory-is-linear", [costs.exponent(watched, ro
 # size the table of all pairs would take this many times more:
 
 # %%
-ledger.record("transport-convolution-outgrows-dense-memory", [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes])
+ledger.record(
+    {"transport-convolution-outgrows-dense-memory": [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes]}
+)
 
 
 # %% [markdown]
@@ -277,7 +285,7 @@ def dearer(seed):
 
 
 prices = [dearer(seed) for seed in seeds]
-ledger.record("transport-sparse-entries-are-dearer", prices)
+ledger.record({"transport-sparse-entries-are-dearer": prices})
 
 # %% [markdown]
 # An entry of the sparse matrix costs more, because its column has to be read beside it and the vector is visited in
@@ -294,19 +302,19 @@ ledger.record("transport-sparse-entries-are-dearer", prices)
 # %%
 double = [convolution_data(checked, seed, torch.float64) for seed in seeds]
 both = [[sym.gaussian_convolution(*data, symbolic=s) for s in (True, False)] for data in double]
-ledger.record("transport-symbolic-kernel-product-equals-dense", [of_largest(*pair) for pair in both])
+ledger.record({"transport-symbolic-kernel-product-equals-dense": [of_largest(*pair) for pair in both]})
 
 # %%
 transforms = [
     [kind(0.5, b[:, 0]) for kind in (Symbolic(x, y), Dense(halved_squared_distances(x, y)))] for x, y, b in double
 ]
 ledger.record(
-    "transport-symbolic-logsumexp-equals-dense", [2 * float((a - b).abs().max()) for a, b in transforms]
+    {"transport-symbolic-logsumexp-equals-dense": [2 * float((a - b).abs().max()) for a, b in transforms]}
 )  # the transform is -eps times the log-sum-exp, with eps = 1/2
 
 # %%
 five = [[sym.smallest(x, y, 5, symbolic=s) for s in (True, False)] for x, y, _ in double]
-ledger.record("transport-symbolic-kmin-equals-dense", [float((a - b).abs().max()) for a, b in five])
+ledger.record({"transport-symbolic-kmin-equals-dense": [float((a - b).abs().max()) for a, b in five]})
 
 
 # %% [markdown]
@@ -323,8 +331,11 @@ def by_numpy(x, y, b):
 
 
 ledger.record(
-    "transport-symbolic-numpy-equals-torch",
-    [of_largest(by_numpy(*data), pair[0]) for data, pair in zip(double, both, strict=True)],
+    {
+        "transport-symbolic-numpy-equals-torch": [
+            of_largest(by_numpy(*data), pair[0]) for data, pair in zip(double, both, strict=True)
+        ]
+    }
 )
 
 # %% [markdown]
@@ -344,10 +355,10 @@ def derivatives(x, y, b, *, symbolic):
 
 
 differentiated = [[derivatives(*data, symbolic=s) for s in (True, False)] for data in double]
-ledger.record("transport-symbolic-gradients-are-right", [of_largest(a[0], b[0]) for a, b in differentiated])
+ledger.record({"transport-symbolic-gradients-are-right": [of_largest(a[0], b[0]) for a, b in differentiated]})
 
 # %%
-ledger.record("transport-symbolic-second-derivatives-are-right", [of_largest(a[1], b[1]) for a, b in differentiated])
+ledger.record({"transport-symbolic-second-derivatives-are-right": [of_largest(a[1], b[1]) for a, b in differentiated]})
 
 # %% [markdown]
 # The last slide on formulas promises *batches* (several problems at once), *block sparsity* (blocks of pairs that are
@@ -362,7 +373,9 @@ batch = (
 )
 together = sym.gaussian_convolution(*batch)
 alone = torch.stack([sym.gaussian_convolution(*(part[n] for part in batch)) for n in range(len(together))])
-ledger.record("transport-symbolic-batches-are-right", [of_largest(a, b) for a, b in zip(together, alone, strict=True)])
+ledger.record(
+    {"transport-symbolic-batches-are-right": [of_largest(a, b) for a, b in zip(together, alone, strict=True)]}
+)
 
 
 # %%
@@ -380,8 +393,11 @@ def blocks(x, y, b, seed):
 
 
 ledger.record(
-    "transport-symbolic-block-sparsity-is-exact",
-    [of_largest(*blocks(*data, seed)) for data, seed in zip(double, seeds, strict=True)],
+    {
+        "transport-symbolic-block-sparsity-is-exact": [
+            of_largest(*blocks(*data, seed)) for data, seed in zip(double, seeds, strict=True)
+        ]
+    }
 )
 
 # %%
@@ -390,7 +406,7 @@ networks = [
     [sym.pair_network(x, y, w[:, :3].contiguous(), w[:, 3].contiguous(), symbolic=s) for s in (True, False)]
     for (x, y, _), w in zip(double, layers, strict=True)
 ]
-ledger.record("transport-symbolic-neural-network-formula", [of_largest(*pair) for pair in networks])
+ledger.record({"transport-symbolic-neural-network-formula": [of_largest(*pair) for pair in networks]})
 
 # %% [markdown]
 # ## The neighbour in dimension fifty
@@ -435,16 +451,16 @@ def lost(metric, seed):
     return int((chosen > stored.amin(1) + 1e-9).sum())
 
 
-ledger.record("transport-metric-euclidean-is-exact", [lost("euclidean", seed) for seed in seeds])
+ledger.record({"transport-metric-euclidean-is-exact": [lost("euclidean", seed) for seed in seeds]})
 
 # %%
-ledger.record("transport-metric-manhattan-is-exact", [lost("manhattan", seed) for seed in seeds])
+ledger.record({"transport-metric-manhattan-is-exact": [lost("manhattan", seed) for seed in seeds]})
 
 # %%
-ledger.record("transport-metric-cosine-is-exact", [lost("cosine", seed) for seed in seeds])
+ledger.record({"transport-metric-cosine-is-exact": [lost("cosine", seed) for seed in seeds]})
 
 # %%
-ledger.record("transport-metric-hyperbolic-is-exact", [lost("hyperbolic", seed) for seed in seeds])
+ledger.record({"transport-metric-hyperbolic-is-exact": [lost("hyperbolic", seed) for seed in seeds]})
 
 
 # %% [markdown]
@@ -471,16 +487,16 @@ def ranked_otherwise(seed):
     return int((chosen > true.amin(1) + 1e-9).sum())
 
 
-ledger.record("transport-hyperbolic-formula-ranks-like-the-distance", [ranked_otherwise(seed) for seed in seeds])
+ledger.record({"transport-hyperbolic-formula-ranks-like-the-distance": [ranked_otherwise(seed) for seed in seeds]})
 
 # %%
 low, high = torch.tensor([[1.0, 0.0], [math.e, 0.0]], dtype=torch.float64).split(1)
-ledger.record("transport-hyperbolic-formula-is-not-the-distance", hyperbolic_distance(low, high).item())
+ledger.record({"transport-hyperbolic-formula-is-not-the-distance": hyperbolic_distance(low, high).item()})
 
 # %%
 along = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
 printed = sym.dissimilarities(along, along, metric="cosine", symbolic=False).item()
-ledger.record("transport-cosine-formula-needs-unit-vectors", cosine_distance(along, along).item())
+ledger.record({"transport-cosine-formula-needs-unit-vectors": cosine_distance(along, along).item()})
 
 # %%
 {"printed hyperbolic formula": by_rows(low, high, "hyperbolic").item(), "printed cosine formula": printed}
@@ -539,7 +555,7 @@ def farther(x, y):
 
 
 fifty = [queries_for("euclidean", seed) for seed in seeds]
-ledger.record("transport-neighbours-in-dimension-50-are-exact", [farther(x, y) for x, y in fifty])
+ledger.record({"transport-neighbours-in-dimension-50-are-exact": [farther(x, y) for x, y in fifty]})
 
 # %%
 kinds = {
@@ -555,11 +571,11 @@ search_seconds = {
 pd.DataFrame({"milliseconds": {kinds[kind]: 1e3 * np.mean(times) for kind, times in search_seconds.items()}}).round(0)
 
 # %%
-ledger.record("transport-speedup-neighbours-laptop", np.divide(search_seconds["dense"], search_seconds["symbolic"]))
+ledger.record({"transport-speedup-neighbours-laptop": np.divide(search_seconds["dense"], search_seconds["symbolic"])})
 
 # %%
 ledger.record(
-    "transport-neighbours-on-par-with-blas-laptop", np.divide(search_seconds["symbolic"], search_seconds["brute"])
+    {"transport-neighbours-on-par-with-blas-laptop": np.divide(search_seconds["symbolic"], search_seconds["brute"])}
 )
 
 # %% [markdown]
@@ -598,7 +614,7 @@ def single_error(seed):
     return max(of_largest(one.double(), true) for one in found)
 
 
-ledger.record("transport-convolution-single-precision-error", [single_error(seed) for seed in seeds])
+ledger.record({"transport-convolution-single-precision-error": [single_error(seed) for seed in seeds]})
 
 
 # %% [markdown]
@@ -626,19 +642,23 @@ programs = {"symbolic": all_sizes, "dense_torch": sizes, "dense_numpy": sizes}
 measured = {kind: [[convolution_seconds(kind, n, s) for n in own] for s in seeds] for kind, own in programs.items()}
 common = len(sizes) - 1
 ledger.record(
-    "transport-convolution-benchmark-ranking", {k: [row[common] for row in rows] for k, rows in measured.items()}
+    {"transport-convolution-benchmark-ranking": {k: [row[common] for row in rows] for k, rows in measured.items()}}
 )
 
 # %%
 ledger.record(
-    "transport-speedup-convolution-laptop",
-    [dense[common] / own[common] for dense, own in zip(measured["dense_torch"], measured["symbolic"], strict=True)],
+    {
+        "transport-speedup-convolution-laptop": [
+            dense[common] / own[common]
+            for dense, own in zip(measured["dense_torch"], measured["symbolic"], strict=True)
+        ]
+    }
 )
 
 # %%
 last = slice(common, None)
 slopes = [costs.exponent(all_sizes[last], row[last]) for row in measured["symbolic"]]
-ledger.record("transport-symbolic-time-is-quadratic", slopes)
+ledger.record({"transport-symbolic-time-is-quadratic": slopes})
 
 # %%
 labels = {"symbolic": "symbolic (KeOps)", "dense_torch": "stored (PyTorch)", "dense_numpy": "stored (NumPy)"}
@@ -690,7 +710,7 @@ pd.Series(
 
 # %%
 ceiling, longest, number_of_pairs = 1e12, 0.1, 1e5**2
-ledger.record("transport-hundred-operations-do-not-fit", ceiling * longest / number_of_pairs)
+ledger.record({"transport-hundred-operations-do-not-fit": ceiling * longest / number_of_pairs})
 
 # %% [markdown]
 # ## The soft distance transform
@@ -720,8 +740,11 @@ for seed in seeds:
     h = b.log() + g / eps
     pairs_of_transforms.append([Symbolic(x, y)(eps, h), Dense(halved_squared_distances(x, y))(eps, h)])
 ledger.record(
-    "transport-soft-distance-transform-equals-dense",
-    [float((a - b).abs().max() / eps) for a, b in pairs_of_transforms],
+    {
+        "transport-soft-distance-transform-equals-dense": [
+            float((a - b).abs().max() / eps) for a, b in pairs_of_transforms
+        ]
+    }
 )
 
 
@@ -740,7 +763,7 @@ def against_bells(seed):
     return float(np.ptp(difference) / wide**2)
 
 
-ledger.record("transport-soft-distance-transform-is-a-gaussian-convolution", [against_bells(s) for s in seeds])
+ledger.record({"transport-soft-distance-transform-is-a-gaussian-convolution": [against_bells(s) for s in seeds]})
 
 
 # %% [markdown]
@@ -759,7 +782,7 @@ def violation(seed):
     )
 
 
-ledger.record("transport-soft-distance-transform-tends-to-the-hard-one", [max(violation(s), 0.0) for s in seeds])
+ledger.record({"transport-soft-distance-transform-tends-to-the-hard-one": [max(violation(s), 0.0) for s in seeds]})
 
 # %% [markdown]
 # To see it, take a drawing instead of a cloud: the points of a ring and of a dot, and the transform at all pixels.
@@ -825,11 +848,11 @@ pd.DataFrame(surfaces, index=pd.Index(seeds, name="seed")).round(4)
 
 # %%
 ledger.record(
-    "transport-truncation-is-ten-times-faster", [row["brute force (s)"] / row["truncated (s)"] for row in surfaces]
+    {"transport-truncation-is-ten-times-faster": [row["brute force (s)"] / row["truncated (s)"] for row in surfaces]}
 )
 
 # %%
-ledger.record("transport-truncation-keeps-the-precision", [row["error / eps"] for row in surfaces])
+ledger.record({"transport-truncation-keeps-the-precision": [row["error / eps"] for row in surfaces]})
 
 
 # %% [markdown]
@@ -852,7 +875,7 @@ def kept(kind, seed):
 
 sparsity = {kind: [kept(kind, seed) for seed in seeds] for kind in ("cube", "surface")}
 gains = {kind: [gain for gain, _ in rows] for kind, rows in sparsity.items()}
-ledger.record("transport-truncation-likes-low-dimension", gains)
+ledger.record({"transport-truncation-likes-low-dimension": gains})
 
 # %%
 pd.DataFrame(
@@ -896,8 +919,11 @@ def on_grid(shape, seed, eps=4.0):
 grids = {"square": (grid_2d,) * 2, "cube": (grid_3d,) * 3}
 on_grids = {name: [on_grid(shape, seed) for seed in seeds] for name, shape in grids.items()}
 ledger.record(
-    "transport-separable-transform-is-exact",
-    [max(on_grids[name][n]["error / eps"] for name in grids) for n in range(len(seeds))],
+    {
+        "transport-separable-transform-is-exact": [
+            max(on_grids[name][n]["error / eps"] for name in grids) for n in range(len(seeds))
+        ]
+    }
 )
 
 # %%
@@ -908,8 +934,11 @@ pd.DataFrame({name: [row["gain"] for row in rows] for name, rows in on_grids.ite
 
 # %%
 ledger.record(
-    "transport-separable-transform-is-ten-times-faster",
-    [min(on_grids[name][n]["gain"] for name in grids) for n in range(len(seeds))],
+    {
+        "transport-separable-transform-is-ten-times-faster": [
+            min(on_grids[name][n]["gain"] for name in grids) for n in range(len(seeds))
+        ]
+    }
 )
 
 
@@ -943,7 +972,7 @@ def worst(found, true):
 
 
 relative = [worst(found["fft"], true) / float(true.max()) for true, found in results]
-ledger.record("transport-fft-loses-accuracy", [value if math.isfinite(value) else 1.0 for value in relative])
+ledger.record({"transport-fft-loses-accuracy": [value if math.isfinite(value) else 1.0 for value in relative]})
 
 
 # %%
@@ -953,8 +982,11 @@ def digits(error):
 
 
 ledger.record(
-    "transport-fft-is-less-accurate-than-separable",
-    {kind: [digits(worst(found[kind], true)) for true, found in results] for kind in ("separable", "fft")},
+    {
+        "transport-fft-is-less-accurate-than-separable": {
+            kind: [digits(worst(found[kind], true)) for true, found in results] for kind in ("separable", "fft")
+        }
+    }
 )
 
 # %%

@@ -82,10 +82,10 @@ def sorting_gap(seed, p):
     return abs(in_order / best - 1)
 
 
-ledger.record("transport-sorting-is-optimal-p1", [sorting_gap(seed, 1) for seed in seeds])
+ledger.record({"transport-sorting-is-optimal-p1": [sorting_gap(seed, 1) for seed in seeds]})
 
 # %%
-ledger.record("transport-sorting-is-optimal-p2", [sorting_gap(seed, 2) for seed in seeds])
+ledger.record({"transport-sorting-is-optimal-p2": [sorting_gap(seed, 2) for seed in seeds]})
 
 # %% [markdown]
 # **A simpler method wins.** Sorting $N$ numbers takes about $N \log_2 N$ comparisons, an assignment solver some $N^3$
@@ -147,8 +147,7 @@ def plane(seed):
 
 costs = [plane(seed)[2] for seed in seeds]
 ledger.record(
-    "transport-projection-is-not-incompressible",
-    [1 - len(np.unique(cost.argmin(1))) / points for cost in costs],
+    {"transport-projection-is-not-incompressible": [1 - len(np.unique(cost.argmin(1))) / points for cost in costs]},
     figure="projection_and_transport",
 )
 
@@ -170,7 +169,7 @@ ledger.record(
 plans = [plan_program(cost) for cost in costs]
 by_plan = [float((plan * cost).sum()) for plan, cost in zip(plans, costs, strict=True)]
 by_permutation = [mean_cost(cost, optimal_assignment(cost)) for cost in costs]
-ledger.record("transport-optimal-plan-is-a-permutation", np.abs(np.divide(by_permutation, by_plan) - 1))
+ledger.record({"transport-optimal-plan-is-a-permutation": np.abs(np.divide(by_permutation, by_plan) - 1)})
 
 
 # %%
@@ -180,7 +179,7 @@ def from_whole(plan):
     return float(np.minimum(np.abs(entries), np.abs(entries - 1)).max())
 
 
-ledger.record("transport-solver-returns-a-permutation", [from_whole(plan) for plan in plans])
+ledger.record({"transport-solver-returns-a-permutation": [from_whole(plan) for plan in plans]})
 
 
 # %%
@@ -193,7 +192,11 @@ def matrix_gap(seed, cost):
 
 
 ledger.record(
-    "transport-optimal-cost-is-linear-in-the-plan", [matrix_gap(s, cost) for s, cost in zip(seeds, costs, strict=True)]
+    {
+        "transport-optimal-cost-is-linear-in-the-plan": [
+            matrix_gap(s, cost) for s, cost in zip(seeds, costs, strict=True)
+        ]
+    }
 )
 
 # %% [markdown]
@@ -203,8 +206,11 @@ ledger.record(
 # %%
 projected = [float((projection_program(cost) * cost).sum()) for cost in costs]
 ledger.record(
-    "transport-incompressibility-is-the-only-difference",
-    [abs(value / cost.min(1).mean() - 1) for value, cost in zip(projected, costs, strict=True)],
+    {
+        "transport-incompressibility-is-the-only-difference": [
+            abs(value / cost.min(1).mean() - 1) for value, cost in zip(projected, costs, strict=True)
+        ]
+    }
 )
 
 # %%
@@ -215,7 +221,7 @@ for seed in seeds:
     masses = [w / w.sum() for w in (rng.random(sources) + 0.1, rng.random(targets) + 0.1)]
     weighted.append((clouds, masses))
 received = [optimal_plan(cost_matrix(*clouds), a, b).sum(0) / b - 1 for clouds, (a, b) in weighted]
-ledger.record("transport-transport-is-incompressible", [float(np.abs(r).max()) for r in received])
+ledger.record({"transport-transport-is-incompressible": [float(np.abs(r).max()) for r in received]})
 
 # %%
 pd.DataFrame({"projection": projected, "transport": by_plan}, index=pd.Index(seeds, name="seed")).mean().round(3)
@@ -258,7 +264,7 @@ def triangle(seed):
     return max(worst, 0.0)
 
 
-ledger.record("transport-root-of-transport-satisfies-the-triangle-inequality", [triangle(seed) for seed in seeds])
+ledger.record({"transport-root-of-transport-satisfies-the-triangle-inequality": [triangle(seed) for seed in seeds]})
 
 
 # %%
@@ -270,7 +276,7 @@ def usual_over_talks(seed):
     return np.sqrt(np.mean((u - v) ** 2) / optimal_value(cost_matrix(p, q)))
 
 
-ledger.record("transport-root-of-transport-carries-one-half", [usual_over_talks(seed) for seed in seeds])
+ledger.record({"transport-root-of-transport-carries-one-half": [usual_over_talks(seed) for seed in seeds]})
 
 # %% [markdown]
 # ## A market of prices
@@ -303,14 +309,14 @@ def gap(cost, plan, f, g, masses):
 
 solved = {p: [both_programs(*problem, p) for problem in weighted] for p in (1, 2)}
 gaps = {p: [gap(*s, masses) for s, (_, masses) in zip(found, weighted, strict=True)] for p, found in solved.items()}
-ledger.record("transport-strong-duality-p1", gaps[1])
+ledger.record({"transport-strong-duality-p1": gaps[1]})
 
 # %%
-ledger.record("transport-strong-duality-p2", gaps[2])
+ledger.record({"transport-strong-duality-p2": gaps[2]})
 
 # %%
 ledger.record(
-    "transport-dual-is-feasible", [float((f[:, None] + g - cost).max() / cost.max()) for cost, _, f, g in solved[2]]
+    {"transport-dual-is-feasible": [float((f[:, None] + g - cost).max() / cost.max()) for cost, _, f, g in solved[2]]}
 )
 
 
@@ -334,8 +340,11 @@ def excess(seed, problem, masses):
 
 
 ledger.record(
-    "transport-weak-duality",
-    [excess(s, problem, m) for s, problem, (_, m) in zip(seeds, solved[2], weighted, strict=True)],
+    {
+        "transport-weak-duality": [
+            excess(s, problem, m) for s, problem, (_, m) in zip(seeds, solved[2], weighted, strict=True)
+        ]
+    }
 )
 
 # %% [markdown]
@@ -381,8 +390,11 @@ figures.save(
 
 # %%
 ledger.record(
-    "transport-complementary-slackness",
-    [abs(float((plan * (cost - f[:, None] - g)).sum() / (plan * cost).sum())) for cost, plan, f, g in solved[2]],
+    {
+        "transport-complementary-slackness": [
+            abs(float((plan * (cost - f[:, None] - g)).sum() / (plan * cost).sum())) for cost, plan, f, g in solved[2]
+        ]
+    }
 )
 
 # %% [markdown]
@@ -391,11 +403,12 @@ ledger.record(
 
 # %%
 ledger.record(
-    "transport-dual-has-fewer-unknowns",
-    [
-        abs(float(a @ c_transform(cost, g) + b @ g) / float((plan * cost).sum()) - 1)
-        for (cost, plan, _, g), (_, (a, b)) in zip(solved[2], weighted, strict=True)
-    ],
+    {
+        "transport-dual-has-fewer-unknowns": [
+            abs(float(a @ c_transform(cost, g) + b @ g) / float((plan * cost).sum()) - 1)
+            for (cost, plan, _, g), (_, (a, b)) in zip(solved[2], weighted, strict=True)
+        ]
+    }
 )
 
 # %%
@@ -427,7 +440,7 @@ def quadrature_gap(first, second):
 
 
 drawn = {seed: laws(seed, pairs) for seed in seeds}
-ledger.record("transport-wasserstein-is-flat", [max(quadrature_gap(*pair) for pair in drawn[seed]) for seed in seeds])
+ledger.record({"transport-wasserstein-is-flat": [max(quadrature_gap(*pair) for pair in drawn[seed]) for seed in seeds]})
 
 
 # %% [markdown]
@@ -449,7 +462,7 @@ def off_segment(first, second):
     return worst / gaussians.wasserstein_distance(first, second)
 
 
-ledger.record("transport-wasserstein-geodesics-are-straight", [max(off_segment(*p) for p in drawn[s]) for s in seeds])
+ledger.record({"transport-wasserstein-geodesics-are-straight": [max(off_segment(*p) for p in drawn[s]) for s in seeds]})
 
 
 # %%
@@ -459,7 +472,7 @@ def geodesic_gap(first, second):
     return abs(found.length / gaussians.fisher_rao_distance(first, second) - 1)
 
 
-ledger.record("transport-fisher-rao-is-a-half-plane", [max(geodesic_gap(*pair) for pair in drawn[s]) for s in seeds])
+ledger.record({"transport-fisher-rao-is-a-half-plane": [max(geodesic_gap(*pair) for pair in drawn[s]) for s in seeds]})
 
 
 # %%
@@ -475,7 +488,7 @@ def entropy_gap(seed, relative=1e-4):
     return worst
 
 
-ledger.record("transport-fisher-rao-is-local-relative-entropy", [entropy_gap(seed) for seed in seeds])
+ledger.record({"transport-fisher-rao-is-local-relative-entropy": [entropy_gap(seed) for seed in seeds]})
 
 # %% [markdown]
 # The source calls the Fisher-Rao half-plane the Poincaré metric. Up to scale it is: the metric is $(dm^2 + 2 \,
@@ -484,7 +497,7 @@ ledger.record("transport-fisher-rao-is-local-relative-entropy", [entropy_gap(see
 
 # %%
 curved = gaussians.curvature(gaussians.fisher_information, [0.3, 1.7])
-ledger.record("transport-fisher-rao-curvature-is-minus-one-half", curved)
+ledger.record({"transport-fisher-rao-curvature-is-minus-one-half": curved})
 
 
 # %%
@@ -496,7 +509,7 @@ def midpoint_gap(seed):
     return abs(middle / np.sqrt(s**2 + a**2 / 2) - 1)
 
 
-ledger.record("transport-fisher-rao-geodesics-bend-upwards", [midpoint_gap(seed) for seed in seeds])
+ledger.record({"transport-fisher-rao-geodesics-bend-upwards": [midpoint_gap(seed) for seed in seeds]})
 
 # %%
 ends = np.array([[-2.0, 0.5], [2.0, 0.5]])

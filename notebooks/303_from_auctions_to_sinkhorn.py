@@ -105,7 +105,7 @@ for seed in greedy_seeds:
     order = np.random.default_rng(seed + 1000).permutation(greedy_points)
     found = greedy(cost, order)
     greedy_excess.append(mean_cost(cost, found) / mean_cost(cost, optimal_assignment(cost)))
-ledger.record("transport-greedy-is-costly", greedy_excess)
+ledger.record({"transport-greedy-is-costly": greedy_excess})
 
 # %%
 x, y = square_and_ring(history_points, seeds[0])
@@ -210,7 +210,7 @@ pd.DataFrame(
 
 # %%
 *_, stalled = islice(auction_rounds(war, eps=0), 10_000)
-ledger.record("transport-price-war-never-ends", stalled.waiting)
+ledger.record({"transport-price-war-never-ends": stalled.waiting})
 
 # %%
 {eps: sum(1 for _ in auction_rounds(war, eps=eps)) for eps in (0.1, 0.01, 0.001)}
@@ -257,13 +257,13 @@ clouds.assign(ratio=(clouds.largest / clouds.eps).round()).pivot_table("rounds",
 
 # %%
 by_seed = found[found.seed.notna()].groupby("seed")
-ledger.record("transport-auction-ends", by_seed.waiting.max())
+ledger.record({"transport-auction-ends": by_seed.waiting.max()})
 
 # %%
-ledger.record("transport-auction-is-eps-optimal", by_seed.excess.max())
+ledger.record({"transport-auction-is-eps-optimal": by_seed.excess.max()})
 
 # %%
-ledger.record("transport-auction-keeps-eps-slackness", (by_seed.slack.max() - 1).clip(lower=0))
+ledger.record({"transport-auction-keeps-eps-slackness": (by_seed.slack.max() - 1).clip(lower=0)})
 
 # %% [markdown]
 # The bound is for the worst case. On clouds the excess is about a tenth of $\varepsilon$, and more than a seventh only on
@@ -278,25 +278,25 @@ clouds.groupby("count").excess.agg(["mean", "max"]).round(3)
 
 # %%
 against_eps = [exponent(own.largest / own.eps, own.rounds) for _, own in finer.groupby("seed")]
-ledger.record("transport-auction-rounds-grow-as-inverse-eps", against_eps)
+ledger.record({"transport-auction-rounds-grow-as-inverse-eps": against_eps})
 
 # %%
 against_range = [exponent(own.largest, own.rounds) for _, own in larger.groupby("seed")]
-ledger.record("transport-auction-rounds-grow-as-cost-range", against_range)
+ledger.record({"transport-auction-rounds-grow-as-cost-range": against_range})
 
 # %% [markdown]
 # And now the promise itself, on clouds:
 
 # %%
-ledger.record("transport-auction-rounds-are-below-the-bound", clouds.groupby("seed").relative.max())
+ledger.record({"transport-auction-rounds-are-below-the-bound": clouds.groupby("seed").relative.max()})
 
 # %%
 middle = clouds[np.isclose(clouds.share, 1 / ratios[1])]
 against_n = [exponent(own["count"], own.rounds) for _, own in middle.groupby("seed")]
-ledger.record("transport-auction-rounds-against-n", against_n)
+ledger.record({"transport-auction-rounds-against-n": against_n})
 
 # %%
-ledger.record("transport-auction-rounds-grow-with-n", exponent(longer["count"], longer.rounds))
+ledger.record({"transport-auction-rounds-grow-with-n": exponent(longer["count"], longer.rounds)})
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.4)
@@ -369,10 +369,10 @@ for _, own in of_history.iterrows():
     quarter = -(-len(rises) // 4)
     early.append(rises[:quarter].min())
     late.append(rises[-quarter:].mean())
-ledger.record("transport-auction-early-steps-raise-the-dual", early)
+ledger.record({"transport-auction-early-steps-raise-the-dual": early})
 
 # %%
-ledger.record("transport-auction-late-steps-raise-the-dual-less", late)
+ledger.record({"transport-auction-late-steps-raise-the-dual-less": late})
 
 # %% [markdown]
 # Are other values of $\varepsilon$ kinder? Rises of the dual value per round, in units of $\varepsilon$, for clouds of the
@@ -485,7 +485,7 @@ outside = []
 for seed, market in markets.items():
     above = np.array([f - (market - g).min(1) for f, g in settled[seed][::2]])
     outside.append(max(0.0, -above.min(), above.max() - temperature[seed] * np.log(soft_points)))
-ledger.record("transport-sinkhorn-is-a-soft-auction", outside)
+ledger.record({"transport-sinkhorn-is-a-soft-auction": outside})
 
 # %% [markdown]
 # *Every update raises the dual value* (or leaves it): unlike a bid, a soft minimum is the best answer to the other
@@ -494,7 +494,11 @@ ledger.record("transport-sinkhorn-is-a-soft-auction", outside)
 # %%
 climbs = {seed: [soft_dual(markets[seed], temperature[seed], *pair) for pair in settled[seed]] for seed in seeds}
 ledger.record(
-    "transport-sinkhorn-raises-the-dual", [max(0, -np.diff(climbs[seed]).min()) / markets[seed].max() for seed in seeds]
+    {
+        "transport-sinkhorn-raises-the-dual": [
+            max(0, -np.diff(climbs[seed]).min()) / markets[seed].max() for seed in seeds
+        ]
+    }
 )
 
 
@@ -511,7 +515,7 @@ def plan(cost, eps, f, g):
 
 plans = {seed: plan(markets[seed], temperature[seed], *settled[seed][-1]) for seed in seeds}
 wrong = [np.abs(plans[seed].sum(1) - 1 / soft_points).sum() for seed in seeds]
-ledger.record("transport-sinkhorn-limit-has-the-source-marginal", wrong)
+ledger.record({"transport-sinkhorn-limit-has-the-source-marginal": wrong})
 
 # %%
 wrong = []
@@ -519,7 +523,7 @@ for seed in seeds:
     f, g = settled[seed][-1]
     f = softmin(markets[seed], temperature[seed], g)
     wrong.append(np.abs(plan(markets[seed], temperature[seed], f, g).sum(0) - 1 / soft_points).sum())
-ledger.record("transport-sinkhorn-limit-has-the-target-marginal", wrong)
+ledger.record({"transport-sinkhorn-limit-has-the-target-marginal": wrong})
 
 # %% [markdown]
 # *The optimum is well-defined*, which the talk holds against the hard auction: whatever the start, the same potentials
@@ -531,7 +535,7 @@ for seed, market in markets.items():
     starts = np.random.default_rng(seed).standard_normal((2, soft_points)) * market.max()
     ends = [settle(market, temperature[seed], start)[-1][0] for start in starts]
     spreads.append(np.ptp(ends[0] - ends[1]) / temperature[seed])
-ledger.record("transport-sinkhorn-optimum-is-well-defined", spreads)
+ledger.record({"transport-sinkhorn-optimum-is-well-defined": spreads})
 
 # %% [markdown]
 # *The dual value is the primal one*, and *constants do not matter* (this is what the logarithm in the talk's formula
@@ -542,7 +546,7 @@ gaps = []
 for seed, pi in plans.items():
     primal = (pi * markets[seed]).sum() + temperature[seed] * (pi * np.log(pi * pi.size)).sum()
     gaps.append(abs(climbs[seed][-1] / primal - 1))
-ledger.record("transport-soft-dual-equals-soft-primal", gaps)
+ledger.record({"transport-soft-dual-equals-soft-primal": gaps})
 
 # %%
 changes = []
@@ -551,7 +555,7 @@ for seed, market in markets.items():
     value = soft_dual(market, temperature[seed], f, g)
     shifted = [soft_dual(market, temperature[seed], f + s, g + t) for s, t in rng.uniform(-10, 10, (20, 2))]
     changes.append(np.abs(np.array(shifted) - value).max())
-ledger.record("transport-soft-dual-ignores-constants", changes)
+ledger.record({"transport-soft-dual-ignores-constants": changes})
 
 # %% [markdown]
 # *The soft optimum lies above the exact one, by at most $\varepsilon \log N$*: the entropy is never negative, and a
@@ -562,7 +566,7 @@ outside = []
 for seed, market in markets.items():
     exact, soft = mean_cost(market, optimal_assignment(market)), climbs[seed][-1]
     outside.append(max(0.0, exact - soft, soft - exact - temperature[seed] * np.log(soft_points)))
-ledger.record("transport-soft-value-brackets-the-exact-one", outside)
+ledger.record({"transport-soft-value-brackets-the-exact-one": outside})
 
 # %% [markdown]
 # And the two claims about the number of steps, in which a step is an update of both. *Solved* means: the dual value is
@@ -591,7 +595,7 @@ pd.Series(needed).unstack().rename_axis("steps to eps-optimality: seed", axis=0)
 
 # %%
 ledger.record(
-    "transport-sinkhorn-steps-are-below-the-bound", [max(needed[seed, r] / r for r in ratios) for seed in seeds]
+    {"transport-sinkhorn-steps-are-below-the-bound": [max(needed[seed, r] / r for r in ratios) for seed in seeds]}
 )
 
 # %%
@@ -599,7 +603,7 @@ smallest = []
 for seed in seeds:
     rises = np.diff(runs[seed, ratios[-1]]) * ratios[-1] / markets[seed].max()
     smallest.append(rises[: max(1, -(-needed[seed, ratios[-1]] // 4))].min())
-ledger.record("transport-sinkhorn-early-steps-raise-the-dual", smallest)
+ledger.record({"transport-sinkhorn-early-steps-raise-the-dual": smallest})
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.2)
@@ -716,7 +720,7 @@ figures.save(
 correlation = [
     spearmanr(own.blur, (own["soft value"] - own.exact).abs()).statistic for _, own in values.groupby("seed")
 ]
-ledger.record("transport-blur-controls-the-bias", correlation, figure="blur")
+ledger.record({"transport-blur-controls-the-bias": correlation}, figure="blur")
 
 # %% [markdown]
 # **Reading the figure.** The smaller the blur, the better, for each of the four. But they are not equally good. At
@@ -748,10 +752,10 @@ at_precision = compared.groupby("seed").first()
 at_precision.round(3)
 
 # %%
-ledger.record("transport-eps-scaling-speeds-up-the-auction", at_precision.fixed / at_precision.scaled)
+ledger.record({"transport-eps-scaling-speeds-up-the-auction": at_precision.fixed / at_precision.scaled})
 
 # %%
-ledger.record("transport-eps-scaling-keeps-the-auction-eps-optimal", at_precision.excess)
+ledger.record({"transport-eps-scaling-keeps-the-auction-eps-optimal": at_precision.excess})
 
 # %% [markdown]
 # For Sinkhorn, $\varepsilon$ falls at every step, by the factor $q^2$, so that the blur falls by the factor $q$, GeomLoss's
@@ -791,7 +795,7 @@ arrived
 
 # %%
 steps_to_it = arrived["steps to 1%"]
-ledger.record("transport-eps-scaling-speeds-up-sinkhorn", steps_to_it["fixed eps"] / steps_to_it["scaling 0.9"])
+ledger.record({"transport-eps-scaling-speeds-up-sinkhorn": steps_to_it["fixed eps"] / steps_to_it["scaling 0.9"]})
 
 # %% [markdown]
 # And if we simply stop when the schedule has come to its end, where are we?
@@ -800,7 +804,7 @@ ledger.record("transport-eps-scaling-speeds-up-sinkhorn", steps_to_it["fixed eps
 finished.round(3)
 
 # %%
-ledger.record("transport-eps-scaling-keeps-sinkhorn-precise", finished["error (%)"]["scaling 0.9"])
+ledger.record({"transport-eps-scaling-keeps-sinkhorn-precise": finished["error (%)"]["scaling 0.9"]})
 
 # %%
 means = compared[compared["max C / eps"].isin(scaled_ratios)].groupby("max C / eps")[["fixed", "scaled"]].mean()

@@ -84,7 +84,7 @@ keops.prepare(["transform", "transform in blocks"])
 
 # %%
 operations = [munkres(np.outer(*[np.arange(1.0, n + 1)] * 2)).operations for n in munkres_sizes]
-ledger.record("transport-kuhn-1955-is-quartic", costs.exponent(munkres_sizes, operations))
+ledger.record({"transport-kuhn-1955-is-quartic": costs.exponent(munkres_sizes, operations)})
 
 # %% [markdown]
 # ## Sorting by halves
@@ -146,7 +146,7 @@ def clustered_error(seed):
 
 
 clustered = [clustered_error(seed) for seed in seeds]
-ledger.record("transport-coarse-clouds-suffice-early", [error for error, _ in clustered])
+ledger.record({"transport-coarse-clouds-suffice-early": [error for error, _ in clustered]})
 
 # %%
 f"{clustered[0][1][0]} and {clustered[0][1][1]} clusters stood for {coarse_points} points each"
@@ -258,13 +258,13 @@ results.pivot_table(**order, values="error", aggfunc="max").loc[list(SOLVERS)].r
 # per cent, at its largest size?
 
 # %%
-ledger.record("transport-precision-plain", measured("plain", own["plain"][-1], "error"))
+ledger.record({"transport-precision-plain": measured("plain", own["plain"][-1], "error")})
 
 # %%
-ledger.record("transport-precision-annealed", measured("annealed", own["annealed"][-1], "error"))
+ledger.record({"transport-precision-annealed": measured("annealed", own["annealed"][-1], "error")})
 
 # %%
-ledger.record("transport-precision-multiscale", measured("multiscale", own["multiscale"][-1], "error"))
+ledger.record({"transport-precision-multiscale": measured("multiscale", own["multiscale"][-1], "error")})
 
 # %%
 styles = {"plain": "o:", "symbolic": "s:", "annealed": "s--", "softassign": "o--", "multiscale": "D-"}
@@ -307,20 +307,20 @@ def gain(slow, fast):
     return measured(slow, common) / measured(fast, common)
 
 
-ledger.record("transport-ladder-symbolic-matrices-gain-ten", gain("plain", "symbolic"))
+ledger.record({"transport-ladder-symbolic-matrices-gain-ten": gain("plain", "symbolic")})
 
 # %%
-ledger.record("transport-ladder-annealing-gain-ten", gain("symbolic", "annealed"))
+ledger.record({"transport-ladder-annealing-gain-ten": gain("symbolic", "annealed")})
 
 # %%
-ledger.record("transport-ladder-multiscale-gain-ten", gain("annealed", "multiscale"))
+ledger.record({"transport-ladder-multiscale-gain-ten": gain("annealed", "multiscale")})
 
 # %%
-ledger.record("transport-ladder-total-gain", gain("plain", "multiscale"))
+ledger.record({"transport-ladder-total-gain": gain("plain", "multiscale")})
 
 # %%
 work = measured("plain", common, "pairs") / measured("multiscale", common, "pairs")
-ledger.record("transport-ladder-total-work", work)
+ledger.record({"transport-ladder-total-work": work})
 
 # %%
 rungs = {
@@ -359,13 +359,20 @@ pd.DataFrame({"times as fast": {name: gain(*pair).mean() for name, pair in rungs
 
 # %%
 ledger.record(
-    "transport-exact-beats-multiscale-when-small",
-    {kind: measured(kind, 1000 if 1000 in sizes else sizes[0]) for kind in ("exact", "multiscale")},
+    {
+        "transport-exact-beats-multiscale-when-small": {
+            kind: measured(kind, 1000 if 1000 in sizes else sizes[0]) for kind in ("exact", "multiscale")
+        }
+    }
 )
 
 # %%
 ledger.record(
-    "transport-multiscale-beats-exact-when-large", {kind: measured(kind, sizes[-1]) for kind in ("multiscale", "exact")}
+    {
+        "transport-multiscale-beats-exact-when-large": {
+            kind: measured(kind, sizes[-1]) for kind in ("multiscale", "exact")
+        }
+    }
 )
 
 
@@ -380,12 +387,15 @@ def line(kind, column="seconds", index=slice(None)):
 
 slope, start = line("multiscale") - line("exact")
 crossing = np.exp(-start / slope)
-ledger.record("transport-crossing-with-exact", crossing)
+ledger.record({"transport-crossing-with-exact": crossing})
 
 # %%
 ledger.record(
-    "transport-multiscale-is-todays-solution",
-    {kind: measured(kind, own["hungarian"][-1]) for kind in ("multiscale", "softassign", "auction", "hungarian")},
+    {
+        "transport-multiscale-is-todays-solution": {
+            kind: measured(kind, own["hungarian"][-1]) for kind in ("multiscale", "softassign", "auction", "hungarian")
+        }
+    }
 )
 
 # %% [markdown]
@@ -401,33 +411,35 @@ ledger.record(
 # worst case need not show on two surfaces; and caches that overflow can add to a slope.)
 
 # %%
-ledger.record("transport-growth-hungarian", line("hungarian")[0])
+ledger.record({"transport-growth-hungarian": line("hungarian")[0]})
 
 # %%
-ledger.record("transport-growth-auction", line("auction")[0])
+ledger.record({"transport-growth-auction": line("auction")[0]})
 
 # %%
-ledger.record("transport-growth-softassign", line("softassign")[0])
+ledger.record({"transport-growth-softassign": line("softassign")[0]})
 
 # %%
-ledger.record("transport-growth-multiscale", line("multiscale")[0])
+ledger.record({"transport-growth-multiscale": line("multiscale")[0]})
 
 # %%
-ledger.record("transport-growth-multiscale-pairs", line("multiscale", "pairs")[0])
+ledger.record({"transport-growth-multiscale-pairs": line("multiscale", "pairs")[0]})
 
 # %%
-ledger.record("transport-growth-auction-bids", line("auction", "pairs")[0])
+ledger.record({"transport-growth-auction-bids": line("auction", "pairs")[0]})
 
 # %%
-ledger.record("transport-growth-auction-below-hungarian", {kind: line(kind)[0] for kind in ("auction", "hungarian")})
+ledger.record({"transport-growth-auction-below-hungarian": {kind: line(kind)[0] for kind in ("auction", "hungarian")}})
 
 # %%
-ledger.record("transport-growth-multiscale-below-auction", {kind: line(kind)[0] for kind in ("multiscale", "auction")})
+ledger.record(
+    {"transport-growth-multiscale-below-auction": {kind: line(kind)[0] for kind in ("multiscale", "auction")}}
+)
 
 # %%
 small, tenfold = next((n, 10 * n) for n in reversed(sizes) if 10 * n in sizes)
 ledger.record(
-    "transport-tenfold-points-cost-less-than-tenfold", measured("multiscale", tenfold) / measured("multiscale", small)
+    {"transport-tenfold-points-cost-less-than-tenfold": measured("multiscale", tenfold) / measured("multiscale", small)}
 )
 
 # %%
@@ -460,7 +472,7 @@ def sorting_error(seed):
     return 100 * abs(SOLVERS["multiscale"](*flat, **options["multiscale"]).value / best - 1)
 
 
-ledger.record("transport-multiscale-sorts", [sorting_error(seed) for seed in seeds])
+ledger.record({"transport-multiscale-sorts": [sorting_error(seed) for seed in seeds]})
 
 # %% [markdown]
 # It does, to its precision. NumPy's `sort` does it exactly, and thousands of times faster: in one dimension nothing

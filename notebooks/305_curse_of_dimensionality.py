@@ -105,14 +105,14 @@ def ranks(values):
     return [spearmanr(dimensions, [values[d][n] for d in dimensions]).statistic for n in range(len(seeds))]
 
 
-ledger.record("transport-distances-concentrate", ranks(variation))
+ledger.record({"transport-distances-concentrate": ranks(variation)})
 
 # %%
 low, high = dimensions[0], dimensions[-1]
-ledger.record("transport-distances-vary-in-low-dimension", ratio[low][:few])
+ledger.record({"transport-distances-vary-in-low-dimension": ratio[low][:few]})
 
 # %%
-ledger.record("transport-distances-barely-vary-in-high-dimension", variation[high][:few])
+ledger.record({"transport-distances-barely-vary-in-high-dimension": variation[high][:few]})
 
 # %% [markdown]
 # ## The objective
@@ -145,22 +145,22 @@ def by_dimension(column):
 
 
 flatness = by_dimension("flatness")
-ledger.record("transport-objective-is-peaky-in-low-dimension", flatness[low][:few])
+ledger.record({"transport-objective-is-peaky-in-low-dimension": flatness[low][:few]})
 
 # %%
-ledger.record("transport-objective-is-flat-in-high-dimension", flatness[high][:few])
+ledger.record({"transport-objective-is-flat-in-high-dimension": flatness[high][:few]})
 
 # %%
-ledger.record("transport-flatness-grows-with-dimension", ranks(flatness))
+ledger.record({"transport-flatness-grows-with-dimension": ranks(flatness)})
 
 # %%
-ledger.record("transport-eps-optimal-plans-are-useful-in-low-dimension", by_dimension("from_optimum")[low][:few])
+ledger.record({"transport-eps-optimal-plans-are-useful-in-low-dimension": by_dimension("from_optimum")[low][:few]})
 
 # %%
-ledger.record("transport-eps-optimal-plans-are-random-in-high-dimension", by_dimension("from_each_other")[high][:few])
+ledger.record({"transport-eps-optimal-plans-are-random-in-high-dimension": by_dimension("from_each_other")[high][:few]})
 
 # %%
-ledger.record("transport-eps-optimal-plans-scatter-with-dimension", ranks(by_dimension("from_each_other")))
+ledger.record({"transport-eps-optimal-plans-scatter-with-dimension": ranks(by_dimension("from_each_other"))})
 
 # %%
 figure, axes = figures.panels(3, height=3.3, width=3.5)
@@ -221,7 +221,7 @@ small = compute.map(
 )
 w2 = {d: [r["w2"] for r in small[n * len(seeds) : (n + 1) * len(seeds)]] for n, d in enumerate(dimensions)}
 slopes = {d: [exponent(counts, one) for one in w2[d]] for d in dimensions}
-ledger.record("transport-more-samples-help-less-in-high-dimension", ranks(slopes))
+ledger.record({"transport-more-samples-help-less-in-high-dimension": ranks(slopes)})
 
 # %%
 pd.DataFrame(
@@ -241,13 +241,13 @@ pd.DataFrame(
 
 # %%
 error, means = by_dimension("samples"), by_dimension("means")
-ledger.record("transport-samples-represent-the-law-in-low-dimension", error[low][:few])
+ledger.record({"transport-samples-represent-the-law-in-low-dimension": error[low][:few]})
 
 # %%
-ledger.record("transport-samples-miss-the-law-in-high-dimension", error[high][:few])
+ledger.record({"transport-samples-miss-the-law-in-high-dimension": error[high][:few]})
 
 # %%
-ledger.record("transport-sample-error-grows-with-dimension", ranks(error))
+ledger.record({"transport-sample-error-grows-with-dimension": ranks(error)})
 
 # %%
 figure, axes = figures.panels(2, height=3.4, width=4.6)

@@ -385,16 +385,16 @@ by_stage = {
     "after_smoothing": "smoothed",
 }
 staged = {name: measured(stage) for name, stage in by_stage.items()}
-ledger.record("transport-registration-step-one-helps", {name: staged[name] for name in ("after_alignment", "before")})
+ledger.record({"transport-registration-step-one-helps": {name: staged[name] for name in ("after_alignment", "before")}})
 
 # %%
 ledger.record(
-    "transport-registration-step-two-helps", {name: staged[name] for name in ("after_matching", "after_alignment")}
+    {"transport-registration-step-two-helps": {name: staged[name] for name in ("after_matching", "after_alignment")}}
 )
 
 # %%
 ledger.record(
-    "transport-registration-step-three-helps", {name: staged[name] for name in ("after_smoothing", "after_matching")}
+    {"transport-registration-step-three-helps": {name: staged[name] for name in ("after_smoothing", "after_matching")}}
 )
 
 # %% [markdown]
@@ -402,11 +402,11 @@ ledger.record(
 # of the initial error that is left:
 
 # %%
-ledger.record("transport-registration-error-below-one-mm", measured("smoothed"))
+ledger.record({"transport-registration-error-below-one-mm": measured("smoothed")})
 
 # %%
 left = measured("smoothed", amplitudes[-1]) / measured("before", amplitudes[-1])
-ledger.record("transport-registration-handles-large-deformations", left)
+ledger.record({"transport-registration-handles-large-deformations": left})
 
 # %% [markdown]
 # At the amplitude of a deep breath all three steps do what the source says: 19 mm, 7 mm, 1 mm, and 0.6 mm in the
@@ -426,14 +426,20 @@ ends.assign(aligned=measured("aligned", amplitudes[-1])).round(1).rename_axis("e
 
 # %%
 ledger.record(
-    "transport-registration-transport-against-icp-large",
-    {matching: measured("smoothed", amplitudes[-1], matching) for matching in rounds},
+    {
+        "transport-registration-transport-against-icp-large": {
+            matching: measured("smoothed", amplitudes[-1], matching) for matching in rounds
+        }
+    }
 )
 
 # %%
 ledger.record(
-    "transport-registration-transport-against-icp-small",
-    {matching: measured("smoothed", amplitudes[0], matching) for matching in rounds},
+    {
+        "transport-registration-transport-against-icp-small": {
+            matching: measured("smoothed", amplitudes[0], matching) for matching in rounds
+        }
+    }
 )
 
 # %%
@@ -496,7 +502,7 @@ figures.save(
 # %%
 rising = every[(every.amplitude == middle) & (every.matching == "transport") & every.points.isin(resolutions)]
 slopes = [exponent(own.points, own.smoothed) for _, own in rising.groupby("seed")]
-ledger.record("transport-registration-resolution-does-not-hurt", slopes)
+ledger.record({"transport-registration-resolution-does-not-hurt": slopes})
 
 # %%
 at_middle = every[(every.amplitude == middle) & every.points.isin(resolutions)]

@@ -194,7 +194,7 @@ means = [grid_barycenter(pair, blur=blur_2d, tolerance=tolerance).density.numpy(
 {"mean of pixels": [count_maxima(pair.mean(0)) for pair in pairs]}
 
 # %%
-ledger.record("transport-barycenter-moves-mass", [count_maxima(image) for image in means], figure="bumps")
+ledger.record({"transport-barycenter-moves-mass": [count_maxima(image) for image in means]}, figure="bumps")
 
 # %% [markdown]
 # ## Convex, in what?
@@ -229,7 +229,7 @@ def violation(seed):
     return worst
 
 
-ledger.record("transport-barycenter-problem-is-convex-in-the-weights", [violation(seed) for seed in seeds])
+ledger.record({"transport-barycenter-problem-is-convex-in-the-weights": [violation(seed) for seed in seeds]})
 
 # %% [markdown]
 # In two other variables it is *not* convex. In the positions of the points it is not, since a point between two
@@ -271,7 +271,7 @@ for seed in seeds:
     masses = barycenter_program(grid, clouds, weights)
     found[seed] = clouds, masses, outside(grid, np.concatenate(clouds))
 beyond = [masses[distance > step].sum() for _, masses, distance in found.values()]
-ledger.record("transport-barycenter-stays-in-the-convex-hull", beyond, figure="hull")
+ledger.record({"transport-barycenter-stays-in-the-convex-hull": beyond}, figure="hull")
 
 # %%
 clouds, masses, distance = found[seeds[0]]
@@ -322,7 +322,7 @@ for seed in seeds:
     m = shares @ mean_quantile
     sigma = np.sqrt(shares @ (mean_quantile - m) ** 2)
     line_errors.append(np.abs([m, sigma] - w @ laws).max() / laws[:, 1].max())
-ledger.record("transport-barycenter-of-gaussians-1d", line_errors)
+ledger.record({"transport-barycenter-of-gaussians-1d": line_errors})
 
 # %% [markdown]
 # In several dimensions a Gaussian has a covariance matrix. Between two centred ones,
@@ -363,10 +363,10 @@ def check_fixed_point(dimension, seed):
 
 
 residuals, decreases = np.array([[check_fixed_point(d, seed) for d in (2, 3)] for seed in seeds]).max(1).T
-ledger.record("transport-barycenter-of-gaussians-fixed-point", residuals)
+ledger.record({"transport-barycenter-of-gaussians-fixed-point": residuals})
 
 # %%
-ledger.record("transport-barycenter-of-gaussians-is-optimal", decreases)
+ledger.record({"transport-barycenter-of-gaussians-is-optimal": decreases})
 
 # %% [markdown]
 # The last one multiplies $S$ from both sides with random matrices near the identity, from $10^{-5}$ to $10^{-1}$
@@ -457,22 +457,22 @@ grids.round({"seconds": 2, "error (%)": 3, "error of distances (%)": 3})
 
 # %%
 plane, space = grids.query("D == 2"), grids.query("D == 3")
-ledger.record("transport-barycenter-2d-matches-gaussians", plane["error (%)"])
+ledger.record({"transport-barycenter-2d-matches-gaussians": plane["error (%)"]})
 
 # %%
-ledger.record("transport-barycenter-2d-keeps-the-mass", plane["mass - 1"])
+ledger.record({"transport-barycenter-2d-keeps-the-mass": plane["mass - 1"]})
 
 # %%
-ledger.record("transport-distance-2d-matches-gaussians", plane["error of distances (%)"])
+ledger.record({"transport-distance-2d-matches-gaussians": plane["error of distances (%)"]})
 
 # %%
-ledger.record("transport-barycenter-3d-matches-gaussians", space["error (%)"])
+ledger.record({"transport-barycenter-3d-matches-gaussians": space["error (%)"]})
 
 # %%
-ledger.record("transport-barycenter-3d-keeps-the-mass", space["mass - 1"])
+ledger.record({"transport-barycenter-3d-keeps-the-mass": space["mass - 1"]})
 
 # %%
-ledger.record("transport-distance-3d-matches-gaussians", space["error of distances (%)"])
+ledger.record({"transport-distance-3d-matches-gaussians": space["error of distances (%)"]})
 
 # %% [markdown]
 # Distances are Sinkhorn divergences between two inputs (`grid_divergence`), doubled to be $W_2^2$; the error is the
@@ -558,7 +558,7 @@ for seed in seeds:
         timed.append((seed, side, seconds(call, repeats=1) / 3))
 timed = pd.DataFrame(timed, columns=["seed", "side", "seconds per step"])
 slopes = [exponent(own.side**3, own["seconds per step"]) for _, own in timed.groupby("seed")]
-ledger.record("transport-barycenter-grid-is-fast", slopes, figure="time")
+ledger.record({"transport-barycenter-grid-is-fast": slopes}, figure="time")
 
 # %%
 figure, ax = plt.subplots(figsize=(5.2, 3.4))
@@ -631,7 +631,7 @@ blobs = {seed: np.stack([blob(shape_side, 2 * seed), blob(shape_side, 2 * seed +
 base = np.log(shape_side**2 // 8)
 sharp = {seed: grid_barycenter(pair, blur=shape_blur, tolerance=tolerance) for seed, pair in blobs.items()}
 ledger.record(
-    "transport-barycenter-2d-shapes-are-sharp", [entropy(s.density) - base for s in sharp.values()], figure="shapes"
+    {"transport-barycenter-2d-shapes-are-sharp": [entropy(s.density) - base for s in sharp.values()]}, figure="shapes"
 )
 
 # %%
@@ -976,14 +976,14 @@ wasserstein, components = (
     scores[scores.coordinates == name].set_index("seed")[["correlation length", "volume fraction"]]
     for name in ("W2 of features, scaling", "principal components of voxels")
 )
-ledger.record("transport-textures-recover-correlation-length", wasserstein["correlation length"], figure="maps")
+ledger.record({"transport-textures-recover-correlation-length": wasserstein["correlation length"]}, figure="maps")
 
 # %%
-ledger.record("transport-textures-recover-volume-fraction", wasserstein["volume fraction"], figure="maps")
+ledger.record({"transport-textures-recover-volume-fraction": wasserstein["volume fraction"]}, figure="maps")
 
 # %%
 both = {"wasserstein": wasserstein.mean(axis=1), "principal_components": components.mean(axis=1)}
-ledger.record("transport-textures-beat-linear-reduction", both, figure="maps")
+ledger.record({"transport-textures-beat-linear-reduction": both}, figure="maps")
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(11, 5.4))

@@ -228,7 +228,7 @@ def gradient_error(seed):
     return np.abs(slopes - (wanted - own.cells(f).volumes)).max() * checked
 
 
-ledger.record("transport-semi-discrete-gradient-is-the-volume-error", [gradient_error(seed) for seed in seeds])
+ledger.record({"transport-semi-discrete-gradient-is-the-volume-error": [gradient_error(seed) for seed in seeds]})
 
 # %% [markdown]
 # Does the maximum exist, and is it the only one? For a fixed $x$, each term $|x - y_i|^2 - f_i$ is linear in $f$,
@@ -253,7 +253,7 @@ def dent(seed):
     return below / np.ptp(values)
 
 
-ledger.record("transport-semi-discrete-dual-is-concave", [dent(seed) for seed in seeds])
+ledger.record({"transport-semi-discrete-dual-is-concave": [dent(seed) for seed in seeds]})
 
 # %% [markdown]
 # ## Newton's method
@@ -291,7 +291,7 @@ even = np.full(200, 1 / 200)
 
 # %%
 solved = {seed: domains[seed].solve(wanted, tolerance=1e-9) for seed in seeds}
-ledger.record("transport-semi-discrete-optimum-has-the-volumes", [solved[seed].errors.max() for seed in seeds])
+ledger.record({"transport-semi-discrete-optimum-has-the-volumes": [solved[seed].errors.max() for seed in seeds]})
 
 # %% [markdown]
 # Was the caution needed? For each random problem: how often a step was halved, and whether the loop from above,
@@ -331,7 +331,7 @@ def gap_to_program(seed):
     return abs(by_cells / optimal_value(cost, None, np.bincount(labels, minlength=n) / len(labels)) - 1)
 
 
-ledger.record("transport-semi-discrete-cells-solve-transport", [gap_to_program(seed) for seed in seeds])
+ledger.record({"transport-semi-discrete-cells-solve-transport": [gap_to_program(seed) for seed in seeds]})
 
 # %% [markdown]
 # ## Room for nobody
@@ -348,7 +348,7 @@ with_void = Domain(uniform(checked, 2, seeds[0]), void=True)
 partly = with_void.solve(np.full(checked, 0.6 / checked), tolerance=1e-9)
 centres = pixels.Grid((400, 400), 1 / 400).centres
 nobody = (((centres[:, None] - with_void.seeds) ** 2).sum(2) - partly.f).min(1) > 0
-ledger.record("transport-void-is-cell-zero", nobody.mean())
+ledger.record({"transport-void-is-cell-zero": nobody.mean()})
 
 # %% [markdown]
 # Had we let $f_0$ vary with a sum from 1, there would be no maximum. Lower all potentials, $f_0$ too, by the same
@@ -470,32 +470,33 @@ def needed(seed, name, level):
     return reached[0] + 1 if len(reached) else len(raced[seed][name])
 
 
-ledger.record("transport-newton-reaches-one-percent", [100 * raced[seed]["newton"][-1, 1] for seed in seeds])
+ledger.record({"transport-newton-reaches-one-percent": [100 * raced[seed]["newton"][-1, 1] for seed in seeds]})
 
 # %%
 ledger.record(
-    "transport-quasi-newton-reaches-one-percent", [100 * raced[seed]["quasi_newton"][-1, 1] for seed in seeds]
+    {"transport-quasi-newton-reaches-one-percent": [100 * raced[seed]["quasi_newton"][-1, 1] for seed in seeds]}
 )
 
 # %%
-ledger.record("transport-sinkhorn-reaches-five-percent", [100 * raced[seed]["slow"][-1, 2] for seed in seeds])
+ledger.record({"transport-sinkhorn-reaches-five-percent": [100 * raced[seed]["slow"][-1, 2] for seed in seeds]})
 
 # %%
 ledger.record(
-    "transport-sinkhorn-suffices-above-five-percent",
     {
-        "sinkhorn": [needed(seed, "sinkhorn", 0.05) for seed in seeds],
-        "quasi_newton": [needed(seed, "quasi_newton", 0.05) for seed in seeds],
-    },
+        "transport-sinkhorn-suffices-above-five-percent": {
+            "sinkhorn": [needed(seed, "sinkhorn", 0.05) for seed in seeds],
+            "quasi_newton": [needed(seed, "quasi_newton", 0.05) for seed in seeds],
+        }
+    }
 )
 
 # %%
 to_one = {name: [needed(seed, name, 0.01) for seed in seeds] for name in ("newton", "quasi_newton")}
 to_one["sinkhorn"] = [needed(seed, "slow", 0.01) for seed in seeds]
-ledger.record("transport-quasi-newton-wins-below-one-percent", {k: to_one[k] for k in ("quasi_newton", "sinkhorn")})
+ledger.record({"transport-quasi-newton-wins-below-one-percent": {k: to_one[k] for k in ("quasi_newton", "sinkhorn")}})
 
 # %%
-ledger.record("transport-newton-wins-below-one-percent", {k: to_one[k] for k in ("newton", "sinkhorn")})
+ledger.record({"transport-newton-wins-below-one-percent": {k: to_one[k] for k in ("newton", "sinkhorn")}})
 
 # %% [markdown]
 # All of it in one table, means of three problems, with the time that each method took on its own kind of cells.
@@ -536,7 +537,7 @@ def pixel_newton(y):
 spent = {"newton": [pixel_newton(y) for y in places.values()], "sinkhorn": []}
 for seed in seeds:
     spent["sinkhorn"].append(raced[seed]["slow"][needed(seed, "slow", 0.01) - 1, 0])
-ledger.record("transport-newton-time-below-one-percent", spent)
+ledger.record({"transport-newton-time-below-one-percent": spent})
 
 # %% [markdown]
 # With more cells Newton does not take more evaluations. Quasi-Newton does: it knows the matrix only through what it
@@ -589,7 +590,7 @@ for y in (uniform(n, 2, seed) for seed in seeds):
     assert by_polygons(y).converged and by_pixels(y).converged
     pairs = [[costs.seconds(partial(solver, y), repeats=1) for solver in (by_pixels, by_polygons)] for _ in range(9)]
     ratios.append(np.median([slow / quick for slow, quick in pairs]))
-ledger.record("transport-grid-free-is-faster", ratios)
+ledger.record({"transport-grid-free-is-faster": ratios})
 
 # %%
 rows = []
@@ -625,7 +626,7 @@ def other_cost(seed, side=side, n=n):
 
 
 others = {seed: other_cost(seed) for seed in seeds}
-ledger.record("transport-custom-costs-on-pixels", [100 * others[seed].errors.max() for seed in seeds])
+ledger.record({"transport-custom-costs-on-pixels": [100 * others[seed].errors.max() for seed in seeds]})
 
 # %%
 rows = []
@@ -756,7 +757,7 @@ figures.save_animation(
 # are the paths?
 
 # %%
-ledger.record("transport-fluid-keeps-its-volumes", [100 * dams["spring"][seed]["error"].max() for seed in seeds])
+ledger.record({"transport-fluid-keeps-its-volumes": [100 * dams["spring"][seed]["error"].max() for seed in seeds]})
 
 
 # %%
@@ -766,11 +767,12 @@ def room(record):
 
 
 ledger.record(
-    "transport-fluid-constraint-prevents-collapse",
     {
-        "unconstrained": [room(dams["none"][seed]) for seed in seeds],
-        "constrained": [room(dams["spring"][seed]) for seed in seeds],
-    },
+        "transport-fluid-constraint-prevents-collapse": {
+            "unconstrained": [room(dams["none"][seed]) for seed in seeds],
+            "constrained": [room(dams["spring"][seed]) for seed in seeds],
+        }
+    }
 )
 
 
@@ -780,7 +782,7 @@ def bends(kind):
     return [fluid.roughness(r["positions"], np.sqrt(r["volumes"][0])) for r in dams[kind].values()]
 
 
-ledger.record("transport-spring-is-smoother-than-jump", {kind: bends(kind) for kind in ("spring", "jump")})
+ledger.record({"transport-spring-is-smoother-than-jump": {kind: bends(kind) for kind in ("spring", "jump")}})
 
 # %%
 figure, axes = figures.panels(3, width=4.0, height=3.0)
@@ -858,7 +860,7 @@ def frames_per_second(seed, frames=100):
     return frames / (time.perf_counter() - began)
 
 
-ledger.record("transport-fluid-frames-per-second", [frames_per_second(seed) for seed in seeds])
+ledger.record({"transport-fluid-frames-per-second": [frames_per_second(seed) for seed in seeds]})
 
 # %% [markdown]
 # ## Heavy on light
@@ -1079,15 +1081,18 @@ figures.save_animation(
 
 # %%
 final = {name: [own[seed][-1] for seed in seeds] for name, own in residual.items()}
-ledger.record("transport-elastic-returns-more-than-plastic", {name: final[name] for name in ("elastic", "plastic")})
+ledger.record({"transport-elastic-returns-more-than-plastic": {name: final[name] for name in ("elastic", "plastic")}})
 
 # %%
-ledger.record("transport-plastic-keeps-more-than-liquid", {name: final[name] for name in ("plastic", "liquid")})
+ledger.record({"transport-plastic-keeps-more-than-liquid": {name: final[name] for name in ("plastic", "liquid")}})
 
 # %%
 ledger.record(
-    "transport-solid-keeps-its-volumes",
-    [100 * max(blocks[name][seed]["error"].max() for name in materials) for seed in seeds],
+    {
+        "transport-solid-keeps-its-volumes": [
+            100 * max(blocks[name][seed]["error"].max() for name in materials) for seed in seeds
+        ]
+    }
 )
 
 # %%

@@ -242,8 +242,8 @@ solid = [grown(cubic, crystals_3d, seed) for seed in seeds]
 errors = {
     name: [100 * float(own.diagram.errors.max()) for own in found] for name, found in (("2-D", flat), ("3-D", solid))
 }
-ledger.record("transport-crystals-2d-have-their-volumes", errors["2-D"])
-ledger.record("transport-crystals-3d-have-their-volumes", errors["3-D"])
+ledger.record({"transport-crystals-2d-have-their-volumes": errors["2-D"]})
+ledger.record({"transport-crystals-3d-have-their-volumes": errors["3-D"]})
 smallest = [min(own.diagram.targets.min() for own in found) for found in (flat, solid)]
 pd.DataFrame(errors, index=seeds).rename_axis("seed").assign(
     **{"fewest pixels": round(smallest[0] / square.pixel), "fewest voxels": round(smallest[1] / cubic.pixel)}
@@ -328,12 +328,12 @@ def timed(count, side, seed):
 
 
 laptop = [timed(timed_crystals, timed_voxels, seed)[0] for seed in seeds]
-ledger.record("transport-crystals-laptop-in-seconds", laptop)
+ledger.record({"transport-crystals-laptop-in-seconds": laptop})
 sides = [round((voxels_per_crystal * count) ** (1 / 3)) for count in growing]
 runs = [[timed(count, side, seed) for count, side in zip(growing, sides)] for seed in seeds]
 taken = np.array([[elapsed for elapsed, _ in own] for own in runs])  # seeds x numbers of grains
 slopes = [float(np.polyfit(np.log(growing), np.log(own), 1)[0]) for own in taken]
-ledger.record("transport-crystals-growth-with-number", slopes)
+ledger.record({"transport-crystals-growth-with-number": slopes})
 pd.DataFrame(
     {
         "grains": growing,
@@ -374,7 +374,7 @@ figures.save(
 
 # %%
 many = {("625 voxels to a grain", seed): timed(many_crystals, many_sides[1], seed) for seed in seeds}
-ledger.record("transport-crystals-5000-in-seconds", [elapsed for elapsed, _ in many.values()])
+ledger.record({"transport-crystals-5000-in-seconds": [elapsed for elapsed, _ in many.values()]})
 many["200 voxels to a grain", seeds[0]] = timed(many_crystals, many_sides[0], seeds[0])
 pd.DataFrame(
     {
@@ -406,7 +406,7 @@ pd.DataFrame(
 prescribed = [crystals.prescribed_log_aspects(own.shapes) for own in flat]
 measured = [crystals.morphology(own.diagram.labels, crystals_2d, square).log_aspects for own in flat]
 correlations = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(prescribed, measured)]
-ledger.record("transport-crystals-are-elongated", correlations)
+ledger.record({"transport-crystals-are-elongated": correlations})
 unmoved = crystals.grow(square, *crystals.random_grains(crystals_2d, 2, law, seeds[0]), seeds[0], moves=0)
 unmoved_aspects = crystals.morphology(unmoved.diagram.labels, crystals_2d, square).log_aspects
 {
@@ -473,8 +473,8 @@ right_share = {
     name: [float((fits[name].diagram.labels == image.truth).mean()) for image, fits in found]
     for name in ("isotropic", "anisotropic")
 }
-ledger.record("transport-polycrystal-fit", right_share["anisotropic"])
-ledger.record("transport-polycrystal-fit-needs-anisotropy", right_share)
+ledger.record({"transport-polycrystal-fit": right_share["anisotropic"]})
+ledger.record({"transport-polycrystal-fit-needs-anisotropy": right_share})
 noise = [float((image.labels == image.truth).mean()) for image, _ in found]
 pd.DataFrame({**right_share, "the measurement itself": noise}, index=seeds).rename_axis("seed").round(3)
 
@@ -537,11 +537,11 @@ for seed, (image, fits) in zip(seeds, found):
     rows.append((*gaps, *indices))
 columns = ["volumes", "aspect ratios", "angles", "Rand index", "Rand index of strangers"]
 table = pd.DataFrame(rows, index=seeds, columns=columns).rename_axis("seed")
-ledger.record("transport-new-image-same-volumes", table["volumes"].tolist())
-ledger.record("transport-new-image-same-elongation", table["aspect ratios"].tolist())
-ledger.record("transport-new-image-same-orientation", table["angles"].tolist())
-ledger.record("transport-new-image-is-new", table["Rand index"].tolist())
-ledger.record("transport-new-image-in-seconds", times)
+ledger.record({"transport-new-image-same-volumes": table["volumes"].tolist()})
+ledger.record({"transport-new-image-same-elongation": table["aspect ratios"].tolist()})
+ledger.record({"transport-new-image-same-orientation": table["angles"].tolist()})
+ledger.record({"transport-new-image-is-new": table["Rand index"].tolist()})
+ledger.record({"transport-new-image-in-seconds": times})
 table.round(3)
 
 # %%
@@ -604,9 +604,9 @@ roundness = {
     name: [float(round_ones[s][p == q].mean()) for s in seeds]
     for name, q in (("soft", exponents[0]), ("hard", exponents[-1]))
 }
-ledger.record("transport-hard-cells-stay-rounder", roundness)
+ledger.record({"transport-hard-cells-stay-rounder": roundness})
 worst = [100 * max(float(own.errors.max()) for own in frames[seed]) for seed in seeds]
-ledger.record("transport-cells-have-their-volumes", worst)
+ledger.record({"transport-cells-have-their-volumes": worst})
 pd.DataFrame({**roundness, "largest volume error, %": worst}, index=seeds).rename_axis("seed").round(3)
 
 # %% [markdown]
@@ -626,7 +626,7 @@ cells_3d = solve(
     PowerCosts.of(raw, y, shapes=np.eye(3) / radius**2, exponents=q, void=True), np.full(raw_cells, each_3d)
 )
 good = cells_3d.errors.mean() <= 0.01
-ledger.record("transport-cells-on-100-cubed", [int(np.prod(raw.shape)) if good else 0])
+ledger.record({"transport-cells-on-100-cubed": [int(np.prod(raw.shape)) if good else 0]})
 {
     "voxels": int(np.prod(raw.shape)),
     "mean error": round(float(cells_3d.errors.mean()), 5),
@@ -703,16 +703,16 @@ ends.T.round(3)
 # %%
 first = {d: [float(order[d, "with both", s]["order"][0]) for s in seeds] for d in places}
 end = {key: values.tolist() for key, values in ends.items()}
-ledger.record("transport-order-emerges-disk", {"start": first["disk"], "end": end["disk", "with both"]})
-ledger.record("transport-order-emerges-cube", {"start": first["cube"], "end": end["cube", "with both"]})
+ledger.record({"transport-order-emerges-disk": {"start": first["disk"], "end": end["disk", "with both"]}})
+ledger.record({"transport-order-emerges-cube": {"start": first["cube"], "end": end["cube", "with both"]}})
 for_disk = {"with_realignment": end["disk", "with both"], "without_realignment": end["disk", "without re-alignment"]}
-ledger.record("transport-order-needs-realignment-disk", for_disk)
+ledger.record({"transport-order-needs-realignment-disk": for_disk})
 for_cube = {"with_realignment": end["cube", "with both"], "without_realignment": end["cube", "without re-alignment"]}
-ledger.record("transport-order-needs-realignment-cube", for_cube)
+ledger.record({"transport-order-needs-realignment-cube": for_cube})
 for_disk = {"with_collisions": end["disk", "with both"], "without_collisions": end["disk", "without collisions"]}
-ledger.record("transport-order-needs-collisions-disk", for_disk)
+ledger.record({"transport-order-needs-collisions-disk": for_disk})
 for_cube = {"with_collisions": end["cube", "with both"], "without_collisions": end["cube", "without collisions"]}
-ledger.record("transport-order-needs-collisions-cube", for_cube)
+ledger.record({"transport-order-needs-collisions-cube": for_cube})
 volume_errors = {d: float(np.mean([order[d, "with both", s]["error"].mean() for s in seeds])) for d in places}
 stubborn = Swimmers("disk", **disk, tumbling=tumbling, realignment=0.0)
 *_, last = swim(stubborn, disk_steps, seeds[0])
@@ -727,7 +727,7 @@ outward = (last.positions - 0.5) / np.linalg.norm(last.positions - 0.5, axis=1, 
 rates = [{**places["disk"], "domain": "disk", "seed": s, "tumbling": rate} for rate in tumbling_rates for s in seeds]
 tumbled = np.array([late(own) for own in compute.map(order_in_time, rates, label="swarms")]).reshape(-1, len(seeds))
 falls = [float(spearmanr(tumbling_rates, own).statistic) for own in tumbled.T]
-ledger.record("transport-tumbling-destroys-order", falls)
+ledger.record({"transport-tumbling-destroys-order": falls})
 pd.DataFrame(tumbled, index=tumbling_rates, columns=seeds).rename_axis("tumbling").round(3)
 
 # %%
@@ -832,10 +832,12 @@ def share(p, s, what):
 escaped = {p: [share(p, s, "escaped") for s in seeds] for p in exponents}
 burnt = {p: [share(p, s, "burnt") for s in seeds] for p in exponents}
 soft, hard = exponents[0], exponents[-1]
-ledger.record("transport-soft-cells-escape", {"soft": escaped[soft], "hard": escaped[hard]})
-ledger.record("transport-hard-cells-burn", {"soft": burnt[soft], "hard": burnt[hard]})
+ledger.record({"transport-soft-cells-escape": {"soft": escaped[soft], "hard": escaped[hard]}})
+ledger.record({"transport-hard-cells-burn": {"soft": burnt[soft], "hard": burnt[hard]}})
 per_seed = np.array([escaped[p] for p in exponents]).T
-ledger.record("transport-escape-falls-with-hardness", [float(spearmanr(exponents, own).statistic) for own in per_seed])
+ledger.record(
+    {"transport-escape-falls-with-hardness": [float(spearmanr(exponents, own).statistic) for own in per_seed]}
+)
 inexact = {p: np.mean([share(p, s, "error") for s in seeds]) for p in exponents}
 pd.DataFrame(
     {
@@ -862,7 +864,7 @@ mixed_escape = {
     ]
     for name, kind in (("soft", 0), ("hard", 1))
 }
-ledger.record("transport-soft-cells-escape-from-a-mixed-crowd", mixed_escape)
+ledger.record({"transport-soft-cells-escape-from-a-mixed-crowd": mixed_escape})
 {name: np.round(values, 3).tolist() for name, values in mixed_escape.items()}
 
 # %%
@@ -949,12 +951,16 @@ voids = [(v, s) for v in void_tensions for s in seeds]
 tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0]], "void": [v]} for v, s in voids]
 drops = dict(zip(voids, compute.map(tension.aggregate, tasks, label="aggregates")))
 gained = [float(np.diff(drops[1.0, s]["roundness"])[0]) for s in seeds]
-ledger.record("transport-tension-rounds-a-cell", gained)
+ledger.record({"transport-tension-rounds-a-cell": gained})
 volume_error = [100 * max(float(drops[v, s]["error"].max()) for v in void_tensions) for s in seeds]
-ledger.record("transport-tension-keeps-volumes", volume_error)
+ledger.record({"transport-tension-keeps-volumes": volume_error})
 lengths = np.array([[drops[v, s]["outline"][1] for v in void_tensions] for s in seeds])
 ledger.record(
-    "transport-tension-parameter-shortens-outline", [float(spearmanr(void_tensions, own).statistic) for own in lengths]
+    {
+        "transport-tension-parameter-shortens-outline": [
+            float(spearmanr(void_tensions, own).statistic) for own in lengths
+        ]
+    }
 )
 pd.DataFrame(
     {
@@ -979,7 +985,7 @@ tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0, v], [v, 1.0]], "voi
 sorted_ones = dict(zip(unlike, compute.map(tension.aggregate, tasks, label="aggregates")))
 like = np.array([[sorted_ones[v, s]["like"][1] for v in unlike_tensions] for s in seeds])
 ledger.record(
-    "transport-unlike-tension-sorts-cells", [float(spearmanr(unlike_tensions, own).statistic) for own in like]
+    {"transport-unlike-tension-sorts-cells": [float(spearmanr(unlike_tensions, own).statistic) for own in like]}
 )
 tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0, 1.0], [1.0, 1.0]], "void": [0.7, 1.4]} for s in seeds]
 engulfed = compute.map(tension.aggregate, tasks, label="aggregates")
@@ -987,7 +993,7 @@ outside = {
     name: [float(own["distances"][own["kinds"] == kind].mean()) for own in engulfed]
     for name, kind in (("low_tension", 0), ("high_tension", 1))
 }
-ledger.record("transport-unequal-tension-engulfs", outside)
+ledger.record({"transport-unequal-tension-engulfs": outside})
 pd.DataFrame(like, index=seeds, columns=unlike_tensions).rename_axis("seed").round(3)
 
 # %% [markdown]

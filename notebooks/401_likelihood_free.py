@@ -153,7 +153,7 @@ split.round(4)
 
 # %%
 gap = (split["mean ELBO"] - split["RL - MI - KL"]).abs().to_numpy().reshape(len(seeds), -1)
-ledger.record("adversarial-elbo-split", gap.max(1))
+ledger.record({"adversarial-elbo-split": gap.max(1)})
 
 # %% [markdown]
 # ## Which prior is best?
@@ -174,7 +174,7 @@ gains = []
 for seed, (laws, decoder) in zip(seeds, models):
     best = mean_elbo(laws, decoder, laws)
     gains.append([mean_elbo(laws, decoder, p) - best for p in rivals(laws, np.random.default_rng(seed))])
-ledger.record("adversarial-elbo-best-prior", np.max(gains, axis=1))
+ledger.record({"adversarial-elbo-best-prior": np.max(gains, axis=1)})
 
 # %% [markdown]
 # And if the prior must be a single Gaussian? The lecture notes that $KL(q_{agg} \,\|\, p)$ is the *forward* KL with
@@ -185,7 +185,7 @@ ledger.record("adversarial-elbo-best-prior", np.max(gains, axis=1))
 # %%
 fitted = np.array([best_gaussian_prior(*own) for own in models])
 moments = np.array([[m.mean(), np.sqrt(np.mean(s**2) + m.var())] for m, s in (own[0].T for own in models)])
-ledger.record("adversarial-elbo-prior-is-forward-kl", np.abs(fitted ** [1, 2] - moments ** [1, 2]).max(1))
+ledger.record({"adversarial-elbo-prior-is-forward-kl": np.abs(fitted ** [1, 2] - moments ** [1, 2]).max(1)})
 
 # %%
 laws, z = models[0][0], np.linspace(-6, 6, 400)
@@ -229,7 +229,7 @@ def linear_gap(seed):
     return abs(missing - gaussian_kl(m, S, *model.posterior(x)))
 
 
-ledger.record("adversarial-elbo-gap-is-reverse-kl", [max(linear_gap(100 * s + k) for k in range(20)) for s in seeds])
+ledger.record({"adversarial-elbo-gap-is-reverse-kl": [max(linear_gap(100 * s + k) for k in range(20)) for s in seeds]})
 
 # %% [markdown]
 # ## A prior that can bend
@@ -265,19 +265,19 @@ round(float(np.mean(losses[-50:])), 3)  # nats per point
 
 # %%
 volumes = [(own(z)[1] - log_det_by_differentiation(own, z)).abs().max().item() for own, z in zip(flows, drawn)]
-ledger.record("adversarial-flow-prior-log-det", volumes)
+ledger.record({"adversarial-flow-prior-log-det": volumes})
 
 # %%
 ticks = torch.linspace(-6, 6, side, dtype=torch.float64)
 with torch.no_grad():
     densities = [own.log_prob(torch.cartesian_prod(ticks, ticks)).exp().reshape(side, side) for own in flows]
 masses = [density.sum().item() * (12 / (side - 1)) ** 2 for density in densities]
-ledger.record("adversarial-flow-prior-density", np.abs(np.subtract(masses, 1)))
+ledger.record({"adversarial-flow-prior-density": np.abs(np.subtract(masses, 1))})
 
 # %%
 with torch.no_grad():
     returned = [(own(z)[0] - base).abs().max().item() for own, z, base in zip(flows, drawn, bases)]
-ledger.record("adversarial-flow-prior-inverse", returned)
+ledger.record({"adversarial-flow-prior-inverse": returned})
 
 # %%
 figure, axes = figures.panels(3, width=3.1, height=3.0)
@@ -345,33 +345,33 @@ def split_error(own):
 
 
 errors = by_prior(split_error, ["standard", "flow"])
-ledger.record("adversarial-elbo-split-trained-vae", np.max(list(errors.values()), axis=0))
+ledger.record({"adversarial-elbo-split-trained-vae": np.max(list(errors.values()), axis=0)})
 
 # %% [markdown]
 # The lecture: a standard Gaussian over-regularises. Read as three statements, each on test digits.
 
 # %%
 told = by_prior(lambda own: own["information"][0], ["standard", "flow"])
-ledger.record("adversarial-standard-prior-mutual-information", told)
+ledger.record({"adversarial-standard-prior-mutual-information": told})
 
 # %%
 known = by_prior(lambda own: own["reconstruction"][0], ["standard", "flow"])
-ledger.record("adversarial-standard-prior-reconstruction", known)
+ledger.record({"adversarial-standard-prior-reconstruction": known})
 
 # %%
 better = by_prior(lambda own: own["test"], ["standard", "flow"])
-ledger.record("adversarial-flow-prior-better", better)
+ledger.record({"adversarial-flow-prior-better": better})
 
 # %% [markdown]
 # And the aggregated posterior overfits.
 
 # %%
 widths = by_prior(lambda own: own["train"] - own["test"])
-ledger.record("adversarial-aggregated-prior-gap", widths)
+ledger.record({"adversarial-aggregated-prior-gap": widths})
 
 # %%
 tests = by_prior(lambda own: own["test"])
-ledger.record("adversarial-aggregated-prior-test", tests)
+ledger.record({"adversarial-aggregated-prior-test": tests})
 
 # %%
 figure, axes = figures.panels(3, width=3.2, height=3.2)
@@ -461,10 +461,10 @@ for _ in seeds:
     growth.append(exponent(sizes, times))
     own = seconds(partial(log_aggregated, batch, crowd(vae["train"])), repeats=repeats)
     ratios.append(own / seconds(partial(log_standard, batch), repeats=10 * repeats))
-ledger.record("adversarial-aggregated-prior-cost-exponent", growth)
+ledger.record({"adversarial-aggregated-prior-cost-exponent": growth})
 
 # %%
-ledger.record("adversarial-aggregated-prior-cost-ratio", ratios)
+ledger.record({"adversarial-aggregated-prior-cost-ratio": ratios})
 
 # %% [markdown]
 # ### Out of reach
@@ -475,7 +475,7 @@ ledger.record("adversarial-aggregated-prior-cost-ratio", ratios)
 
 # %%
 rise = [own["many_draws"] - own["one_draw"] for own in found["standard"]]
-ledger.record("adversarial-likelihood-intractable", rise)
+ledger.record({"adversarial-likelihood-intractable": rise})
 
 # %% [markdown]
 # A thousand codes for each image raise the bound by about one nat. How much is still missing, this run does not
@@ -518,15 +518,15 @@ def over_pairs(statistic, number):
 
 
 off = over_pairs(max, lambda pi, p: np.abs(best_answers(pi, p)[0] - pi / (pi + p)).max())
-ledger.record("adversarial-optimal-discriminator", off)
+ledger.record({"adversarial-optimal-discriminator": off})
 
 # %%
 same = over_pairs(max, lambda pi, p: np.abs(best_answers(pi, pi)[0] - 0.5).max())
-ledger.record("adversarial-indistinguishable-if-equal", same)
+ledger.record({"adversarial-indistinguishable-if-equal": same})
 
 # %%
 least = over_pairs(min, lambda pi, p: np.abs(best_answers(pi, p)[0] - 0.5).max())
-ledger.record("adversarial-equal-if-indistinguishable", least)
+ledger.record({"adversarial-equal-if-indistinguishable": least})
 
 # %% [markdown]
 # That last number could not have been below 0.025. If $r$ is the largest $|\pi_k - p_k| / (\pi_k + p_k)$, then the
@@ -567,15 +567,15 @@ def mixture_gap(rng):
 
 on_bins = over_pairs(max, lambda pi, p: abs(optimal_value(pi, p) - 2 * jensenshannon(pi, p) ** 2 + LOG4))
 on_line = [max(mixture_gap(rng) for _ in range(3)) for rng in map(np.random.default_rng, seeds)]
-ledger.record("adversarial-optimal-value", np.maximum(on_bins, on_line))
+ledger.record({"adversarial-optimal-value": np.maximum(on_bins, on_line)})
 
 # %%
 at_home = over_pairs(max, lambda pi, p: abs(best_answers(pi, pi)[1] + LOG4))
-ledger.record("adversarial-value-at-equality", at_home)
+ledger.record({"adversarial-value-at-equality": at_home})
 
 # %%
 above = over_pairs(min, lambda pi, p: best_answers(pi, p)[1] + LOG4)
-ledger.record("adversarial-equality-is-only-optimum", above)
+ledger.record({"adversarial-equality-is-only-optimum": above})
 
 # %% [markdown]
 # Now a network, which sees samples only. Data: three normal laws of deviation 0.4 at $-2$, 0 and 2. Model: one of
@@ -586,10 +586,10 @@ ledger.record("adversarial-equality-is-only-optimum", above)
 three, one = [[-2, 0.4], [0, 0.4], [2, 0.4]], [0, 1.5]
 trained = [discriminator_on_line(data=three, model=one, **judge, seed=seed) for seed in seeds]
 bound = 2 * jsd_of_mixtures(three, one) - LOG4
-ledger.record("adversarial-optimal-value-trained", [bound - own["value"][-1] for own in trained])
+ledger.record({"adversarial-optimal-value-trained": [bound - own["value"][-1] for own in trained]})
 
 # %%
-ledger.record("adversarial-trained-value-below", [max(0.0, (own["value"] - bound).max()) for own in trained])
+ledger.record({"adversarial-trained-value-below": [max(0.0, (own["value"] - bound).max()) for own in trained]})
 
 # %%
 x = trained[0]["x"]
@@ -651,7 +651,7 @@ def jsd_to(p):
 
 target = mixture_masses(three, bins)
 ideal = [ideal_game(target, seed, ideal_steps) for seed in seeds]
-ledger.record("adversarial-guaranteed-convergence", [max(0.0, jsd_to(p)) for p, _ in ideal])
+ledger.record({"adversarial-guaranteed-convergence": [max(0.0, jsd_to(p)) for p, _ in ideal]})
 
 # %%
 assert max(np.diff(values).max() for _, values in ideal) < 1e-12  # small steps: V(D*) never rises
@@ -670,14 +670,14 @@ games = compute.map(
     label="games on the line",
 )
 short = [float(np.mean(own["value"][1:] < own["best"][1:] - 0.01)) for own in games]
-ledger.record("adversarial-discriminator-not-optimal", short)
+ledger.record({"adversarial-discriminator-not-optimal": short})
 
 # %%
 ends = {
     "function_space": [jsd_to(p) for p, _ in ideal],
     "parameter_space": [jsd_to(own["masses"][-1]) for own in games],
 }
-ledger.record("adversarial-parameter-space-loses-guarantee", ends)
+ledger.record({"adversarial-parameter-space-loses-guarantee": ends})
 
 
 # %%
@@ -687,10 +687,10 @@ def restlessness(losses):
     return last.std() / second.std()
 
 
-ledger.record("adversarial-discriminator-loss-oscillates", [restlessness(-own["value"]) for own in games])
+ledger.record({"adversarial-discriminator-loss-oscillates": [restlessness(-own["value"]) for own in games]})
 
 # %%
-ledger.record("adversarial-generator-loss-oscillates", [restlessness(own["generator_loss"]) for own in games])
+ledger.record({"adversarial-generator-loss-oscillates": [restlessness(own["generator_loss"]) for own in games]})
 
 # %%
 figure, axes = figures.panels(2, width=4.6, height=3.3)
@@ -735,11 +735,11 @@ figures.save(
 
 # %%
 apart = [saturation(**moons, seed=seed) for seed in seeds]
-ledger.record("adversarial-perfect-discriminator", [own["accuracy"] for own in apart])
+ledger.record({"adversarial-perfect-discriminator": [own["accuracy"] for own in apart]})
 
 # %%
 early = moons["at"].index(10)
-ledger.record("adversarial-saturated-gradient", [own["minimax"][-1] / own["minimax"][early] for own in apart])
+ledger.record({"adversarial-saturated-gradient": [own["minimax"][-1] / own["minimax"][early] for own in apart]})
 
 # %%
 figure, axes = figures.panels(2, width=4.6, height=3.3)
@@ -829,7 +829,7 @@ pd.DataFrame(
 floor.round(3)  # W1 between two sets of 1,000 data points, five times
 
 # %%
-ledger.record("adversarial-mode-collapse-toy", counts["1"])
+ledger.record({"adversarial-mode-collapse-toy": counts["1"]})
 
 # %%
 figure, axes = figures.panels(3, width=3.1, height=3.1)
@@ -907,7 +907,7 @@ table = {
 pd.DataFrame(table | {"W1 at the end, over data to data": away}).T.rename(columns=steps_of)
 
 # %%
-ledger.record("adversarial-mode-collapse-digits", classes["1"])
+ledger.record({"adversarial-mode-collapse-digits": classes["1"]})
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.6), width_ratios=[1, 1.1])

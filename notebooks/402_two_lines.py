@@ -96,7 +96,7 @@ def spreads(seed, inputs=2, outputs=10):
 
 
 spread = np.array([spreads(seed) for seed in seeds])
-ledger.record("adversarial-generator-rank", spread[..., 2].max(1))
+ledger.record({"adversarial-generator-rank": spread[..., 2].max(1)})
 
 # %%
 pd.Series(np.median(spread, axis=(0, 1)), range(1, 11), name="median singular value over the first")[:5]
@@ -149,10 +149,10 @@ for seed in seeds:
     values.append(abs((on_data.log().mean() + torch.log1p(-on_fake).mean()).item()))
     gradients = torch.autograd.grad(on_data.sum() + on_fake.sum(), (data, fake))
     slopes.append(torch.cat(gradients).norm(dim=1).max().item())
-ledger.record("adversarial-smooth-perfect-discriminator", values)
+ledger.record({"adversarial-smooth-perfect-discriminator": values})
 
 # %%
-ledger.record("adversarial-smooth-perfect-discriminator-gradient", slopes)
+ledger.record({"adversarial-smooth-perfect-discriminator-gradient": slopes})
 
 # %%
 place = torch.cartesian_prod(torch.linspace(-0.5, 1, 121), torch.linspace(0, 1, 81)).double().requires_grad_()
@@ -206,16 +206,16 @@ figures.save(
 # %%
 apart = {s: [random_laws(1000 * s + n, overlap=False) for n in range(histograms)] for s in seeds}
 shared = {s: [random_laws(1000 * s + n) for n in range(histograms)] for s in seeds}
-ledger.record("adversarial-disjoint-kl-forward", [sum(np.isfinite(q.kl_forward) for q in apart[s]) for s in seeds])
+ledger.record({"adversarial-disjoint-kl-forward": [sum(np.isfinite(q.kl_forward) for q in apart[s]) for s in seeds]})
 
 # %%
-ledger.record("adversarial-disjoint-kl-reverse", [sum(np.isfinite(q.kl_reverse) for q in apart[s]) for s in seeds])
+ledger.record({"adversarial-disjoint-kl-reverse": [sum(np.isfinite(q.kl_reverse) for q in apart[s]) for s in seeds]})
 
 # %%
-ledger.record("adversarial-disjoint-jsd", [max(abs(q.jsd - LOG2) for q in apart[s]) for s in seeds])
+ledger.record({"adversarial-disjoint-jsd": [max(abs(q.jsd - LOG2) for q in apart[s]) for s in seeds]})
 
 # %%
-ledger.record("adversarial-jsd-maximum", [max(q.jsd - LOG2 for q in apart[s] + shared[s]) for s in seeds])
+ledger.record({"adversarial-jsd-maximum": [max(q.jsd - LOG2 for q in apart[s] + shared[s]) for s in seeds]})
 
 # %% [markdown]
 # The third way is to move things. A *plan* $\gamma$ says how much mass goes from $x$ to $y$; whatever leaves the
@@ -244,16 +244,16 @@ pd.DataFrame({theta: distances(theta) for theta in (-0.5, 0, 0.01, 0.5)}, index=
 # %%
 centres, on_line = bins(0.0)
 length = cost_matrix(centres, centres, p=1)
-ledger.record("adversarial-lines-zero-kl-forward", abs(kl(on_line, bins(0.0)[1])))
+ledger.record({"adversarial-lines-zero-kl-forward": abs(kl(on_line, bins(0.0)[1]))})
 
 # %%
-ledger.record("adversarial-lines-zero-kl-reverse", abs(kl(bins(0.0)[1], on_line)))
+ledger.record({"adversarial-lines-zero-kl-reverse": abs(kl(bins(0.0)[1], on_line))})
 
 # %%
-ledger.record("adversarial-lines-zero-jsd", abs(jsd(on_line, bins(0.0)[1])))
+ledger.record({"adversarial-lines-zero-jsd": abs(jsd(on_line, bins(0.0)[1]))})
 
 # %%
-ledger.record("adversarial-lines-zero-w", abs(float((plan_program(length, on_line, on_line) * length).sum())))
+ledger.record({"adversarial-lines-zero-w": abs(float((plan_program(length, on_line, on_line) * length).sum()))})
 
 
 # %% [markdown]
@@ -270,7 +270,7 @@ def by_program(theta):
 
 
 across = np.linspace(-1, 1, 9)
-ledger.record("adversarial-lines-w", max(abs(by_program(theta) - abs(theta)) for theta in across))
+ledger.record({"adversarial-lines-w": max(abs(by_program(theta) - abs(theta)) for theta in across)})
 
 # %% [markdown]
 # ### Infinite, says who?
@@ -284,13 +284,13 @@ ledger.record("adversarial-lines-w", max(abs(by_program(theta) - abs(theta)) for
 # %%
 wide = np.linspace(0.1, 1, 10)
 thin = [thick_distances(theta, 0.001) for theta in wide]
-ledger.record("adversarial-lines-kl-forward", min(d.kl_forward for d in thin), figure="blurred")
+ledger.record({"adversarial-lines-kl-forward": min(d.kl_forward for d in thin)}, figure="blurred")
 
 # %%
-ledger.record("adversarial-lines-kl-reverse", min(d.kl_reverse for d in thin), figure="blurred")
+ledger.record({"adversarial-lines-kl-reverse": min(d.kl_reverse for d in thin)}, figure="blurred")
 
 # %%
-ledger.record("adversarial-lines-jsd", max(abs(d.jsd - LOG2) for d in thin), figure="blurred")
+ledger.record({"adversarial-lines-jsd": max(abs(d.jsd - LOG2) for d in thin)}, figure="blurred")
 
 # %%
 widths, thetas = np.geomspace(0.01, 3, 60), (0.1, 0.3, 1.0)
@@ -377,11 +377,11 @@ table.set_index(["pairs", "penalty"])[["formula", "value", "slope", "reading"]].
 # %%
 found = found[len(biased) :]
 trained = {name: own.pivot_table("reading", "seed", "theta") for name, own in found.groupby("objective")}
-ledger.record("adversarial-lines-jsd-samples", trained["jensen_shannon"].mean(axis=1), figure="readings")
+ledger.record({"adversarial-lines-jsd-samples": trained["jensen_shannon"].mean(axis=1)}, figure="readings")
 
 # %%
 errors = (trained["wasserstein"] / np.array(separations) - 1).abs()
-ledger.record("adversarial-lines-w-critic", errors.max(axis=1), figure="readings")
+ledger.record({"adversarial-lines-w-critic": errors.max(axis=1)}, figure="readings")
 
 # %%
 pd.DataFrame({name: own.mean() for name, own in trained.items()}).round(4)
@@ -450,7 +450,7 @@ for seed in seeds:
     height = np.random.default_rng(seed).random((2, samples))
     clouds = [np.stack([np.full(samples, x), y], axis=1) for x, y in zip((0.0, 0.5), height, strict=True)]
     relative.append(wasserstein(*clouds) / 0.5 - 1)
-ledger.record("adversarial-lines-w-samples", np.abs(relative))
+ledger.record({"adversarial-lines-w-samples": np.abs(relative)})
 
 # %% [markdown]
 # **A simpler method wins.** A thousand points and an exact solver are off by less than a thousandth; the
@@ -475,7 +475,7 @@ tasks += [{"objective": name, "method": "adam", "seed": seeds[0], **game} for na
 ways = np.array([result["theta"] for result in compute.map(close_gap, tasks, label="games")])
 plain = {name: ways[k * len(seeds) : (k + 1) * len(seeds)] for k, name in enumerate(names)}
 left = {name: np.abs(plain[name][:, -1]) for name in ("wasserstein", "jensen_shannon")}
-ledger.record("adversarial-objective-on-disjoint-supports", left, figure="closing")
+ledger.record({"adversarial-objective-on-disjoint-supports": left}, figure="closing")
 
 # %%
 figure, axes = figures.panels(2, height=3.2, width=4.6)
@@ -559,10 +559,10 @@ for seed in seeds:
     ways = [along(p, d / np.linalg.norm(d), z, data) for p, d in rng.standard_normal((draws, 2, 65))]
     changes.append(max(abs(w(1e-7) - w(0)) for w in ways))
     kinks.append(np.mean([abs(w(1e-8) + w(-1e-8) - 2 * w(0)) / 1e-8 > 1e-3 for w in ways]))
-ledger.record("adversarial-w-continuous", changes, figure="theorem_1")
+ledger.record({"adversarial-w-continuous": changes}, figure="theorem_1")
 
 # %%
-ledger.record("adversarial-w-differentiable-almost-everywhere", kinks, figure="theorem_1")
+ledger.record({"adversarial-w-differentiable-almost-everywhere": kinks}, figure="theorem_1")
 
 # %% [markdown]
 # "Almost everywhere" is no empty phrase. With five codes and five points of data instead of a thousand, one can see
@@ -615,7 +615,7 @@ def normal(u, rest):
 
 cuts = 10.0 ** -np.arange(6, 13)
 heavy = [wasserstein_of_quantiles(cauchy, normal, cut=cut) for cut in cuts]
-ledger.record("adversarial-w-needs-finite-mean", np.polyfit(np.log(1 / cuts), heavy, 1)[0])
+ledger.record({"adversarial-w-needs-finite-mean": np.polyfit(np.log(1 / cuts), heavy, 1)[0]})
 
 # %% [markdown]
 # So with such a code $W = \infty$, however the generator may stretch or shift it, and a function that is nowhere
@@ -643,15 +643,15 @@ ledger.record("adversarial-w-needs-finite-mean", np.polyfit(np.log(1 / cuts), he
 # %%
 fades = [sequence("fading", t) for t in times]
 excess = [max(q.jsd - LOG2 * np.sqrt(q.kl_forward / 2) for q in shared[s] + fades) for s in seeds]
-ledger.record("adversarial-kl-forward-implies-jsd", excess, figure="sequences")
+ledger.record({"adversarial-kl-forward-implies-jsd": excess}, figure="sequences")
 
 # %%
 excess = [max(q.jsd - LOG2 * np.sqrt(q.kl_reverse / 2) for q in shared[s] + fades) for s in seeds]
-ledger.record("adversarial-kl-reverse-implies-jsd", excess, figure="sequences")
+ledger.record({"adversarial-kl-reverse-implies-jsd": excess}, figure="sequences")
 
 # %%
 excess = [max(q.w - np.sqrt(2 * q.jsd) for q in shared[s] + apart[s] + fades) for s in seeds]  # the diameter is 1
-ledger.record("adversarial-jsd-implies-w", excess, figure="sequences")
+ledger.record({"adversarial-jsd-implies-w": excess}, figure="sequences")
 
 # %% [markdown]
 # Neither arrow can be turned round. Three sequences that show it, and a fourth one for the word "compact":
@@ -678,29 +678,29 @@ converging = pd.DataFrame(rows)
 converging[converging.t.isin((10, 1000))].set_index(["sequence", "t"]).map("{:.3g}".format)
 
 # %%
-ledger.record("adversarial-jsd-not-kl-jsd-vanishes", sequence("shifted", 1000).jsd, figure="sequences")
+ledger.record({"adversarial-jsd-not-kl-jsd-vanishes": sequence("shifted", 1000).jsd}, figure="sequences")
 
 # %%
 both = [value for q in (sequence("shifted", t) for t in (2, 10, 100, 1000)) for value in (q.kl_forward, q.kl_reverse)]
-ledger.record("adversarial-jsd-not-kl-kl-infinite", np.isfinite(both).sum(), figure="sequences")
+ledger.record({"adversarial-jsd-not-kl-kl-infinite": np.isfinite(both).sum()}, figure="sequences")
 
 # %%
-ledger.record("adversarial-w-not-jsd-w-vanishes", sequence("waves", 1000).w, figure="sequences")
+ledger.record({"adversarial-w-not-jsd-w-vanishes": sequence("waves", 1000).w}, figure="sequences")
 
 # %%
 several = [1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000]
-ledger.record("adversarial-w-not-jsd-jsd-stays", min(sequence("waves", t).jsd for t in several), figure="sequences")
+ledger.record({"adversarial-w-not-jsd-jsd-stays": min(sequence("waves", t).jsd for t in several)}, figure="sequences")
 
 # %%
 near = next(q for q in (sequence("points", t) for t in range(2, 2000)) if q.w <= 1e-3)
-ledger.record("adversarial-w-not-jsd-points", near.jsd, figure="sequences")
+ledger.record({"adversarial-w-not-jsd-points": near.jsd}, figure="sequences")
 
 # %%
-ledger.record("adversarial-not-compact-kl-vanishes", sequence("escaping", 10000).kl_forward, figure="sequences")
+ledger.record({"adversarial-not-compact-kl-vanishes": sequence("escaping", 10000).kl_forward}, figure="sequences")
 
 # %%
 gone = max(abs(sequence("escaping", t).w - 1) for t in [*range(2, 100), *times])
-ledger.record("adversarial-not-compact-w-stays", gone, figure="sequences")
+ledger.record({"adversarial-not-compact-w-stays": gone}, figure="sequences")
 
 # %%
 figure, axes = figures.panels(5, height=3.2, width=2.7)

@@ -106,11 +106,13 @@ lengths = {seed: cost_matrix(x, y, p=1) for seed, (x, _, y, _) in problems.items
 best = {seed: plan_program(lengths[seed], pi, p) for seed, (_, pi, _, p) in problems.items()}
 value = {seed: float((plan * lengths[seed]).sum()) for seed, plan in best.items()}
 ledger.record(
-    "adversarial-plan-marginal-pi", [np.abs(best[s].sum(1) - pi).max() for s, (_, pi, _, _) in problems.items()]
+    {"adversarial-plan-marginal-pi": [np.abs(best[s].sum(1) - pi).max() for s, (_, pi, _, _) in problems.items()]}
 )
 
 # %%
-ledger.record("adversarial-plan-marginal-p", [np.abs(best[s].sum(0) - p).max() for s, (_, _, _, p) in problems.items()])
+ledger.record(
+    {"adversarial-plan-marginal-p": [np.abs(best[s].sum(0) - p).max() for s, (_, _, _, p) in problems.items()]}
+)
 
 # %% [markdown]
 # Is it the cheapest? A solver may say what it likes; let others try. The *independent plan*
@@ -136,7 +138,7 @@ for seed, (_, pi, _, p) in problems.items():
     costs = [float((plan * lengths[seed]).sum()) for plan in tried]
     undercut.append(value[seed] - min(costs))
     dearest.append((costs[0] / value[seed], min(costs) / value[seed]))
-ledger.record("adversarial-plan-is-cheapest", undercut)
+ledger.record({"adversarial-plan-is-cheapest": undercut})
 
 # %%
 pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent plan", "cheapest tried"]).round(4)
@@ -171,7 +173,7 @@ def by_quantiles(x, pi, y, p):
 
 
 formula = {seed: by_quantiles(*problem) for seed, problem in problems.items()}
-ledger.record("adversarial-quantile-formula", [abs(formula[s] - value[s]) for s in seeds], figure="plan")
+ledger.record({"adversarial-quantile-formula": [abs(formula[s] - value[s]) for s in seeds]}, figure="plan")
 
 # %%
 scipys = [wasserstein_distance(x[:, 0], y[:, 0], pi, p) for x, pi, y, p in problems.values()]
@@ -247,14 +249,14 @@ def distance(first, second, s):
 
 trios = {seed: [[weighted(1000 * seed + 3 * n + k) for k in range(3)] for n in range(triples)] for seed in seeds}
 gaps = [[abs(distance(a, b, s) - distance(b, a, s)) for a, b, _ in trios[seed] for s in (1, 2)] for seed in seeds]
-ledger.record("adversarial-w-symmetric", np.max(gaps, axis=1))
+ledger.record({"adversarial-w-symmetric": np.max(gaps, axis=1)})
 
 # %%
 detours = [
     [distance(a, c, s) - distance(a, b, s) - distance(b, c, s) for a, b, c in trios[seed] for s in (1, 2)]
     for seed in seeds
 ]
-ledger.record("adversarial-w-triangle", np.max(detours, axis=1).clip(min=0))
+ledger.record({"adversarial-w-triangle": np.max(detours, axis=1).clip(min=0)})
 
 # %%
 ticks = np.linspace(0, 1, 11)
@@ -263,7 +265,7 @@ for seed in seeds:
     drawn = [random_laws(1000 * seed + n, bins=11) for n in range(separated)]
     distinct = [(q.pi, q.p) for q in drawn if total_variation(q.pi, q.p) >= 0.1]
     least.append(min(wasserstein_on_line(ticks, ticks, pi, p, order=s) for pi, p in distinct for s in (1, 2)))
-ledger.record("adversarial-w-separates", least)
+ledger.record({"adversarial-w-separates": least})
 
 # %% [markdown]
 # On a grid of spacing $h$, mass that has to move at all has to move by $h$, so $W_1 \ge h \cdot TV$ with the *total
@@ -305,7 +307,7 @@ primal = {s: [float((plan_program(*own) * own[0]).sum()) for own in laws[s]] for
 prices = {s: [lipschitz_program(*own) for own in laws[s]] for s in seeds}
 dual = {s: [float((pi - p) @ f) for (_, pi, p), f in zip(laws[s], prices[s], strict=True)] for s in seeds}
 ledger.record(
-    "adversarial-primal-is-dual", [np.abs(np.subtract(primal[s], dual[s])).max() for s in seeds], figure="prices"
+    {"adversarial-primal-is-dual": [np.abs(np.subtract(primal[s], dual[s])).max() for s in seeds]}, figure="prices"
 )
 
 # %%
@@ -365,7 +367,7 @@ scaled = []
 for seed in seeds:
     for (d, pi, p), w in zip(laws[seed], primal[seed], strict=True):
         scaled.append([abs(float((pi - p) @ lipschitz_program(d, pi, p, slope=k)) / k - w) for k in (0.1, 1.0, 10.0)])
-ledger.record("adversarial-dual-scales-with-k", np.max(np.reshape(scaled, (len(seeds), -1)), axis=1))
+ledger.record({"adversarial-dual-scales-with-k": np.max(np.reshape(scaled, (len(seeds), -1)), axis=1)})
 
 # %% [markdown]
 # ## Functions at random
@@ -398,7 +400,7 @@ for seed in seeds:
             difference = a @ cones(x, everywhere[tips], h) - b @ cones(y, everywhere[tips], h)
             rows.append((seed, kind, count, blur, difference - w, difference / w))
 tried = pd.DataFrame(rows, columns=["seed", "heights", "cones", "blur", "excess", "share"])
-ledger.record("adversarial-lipschitz-value-below", tried.groupby("seed").excess.max(), figure="cones")
+ledger.record({"adversarial-lipschitz-value-below": tried.groupby("seed").excess.max()}, figure="cones")
 
 # %%
 figure, axes = figures.panels(2, height=3.0, width=4.2)
@@ -481,7 +483,7 @@ named = [("one-sided", r) for r in one_sided] + [("lecture's", r) for r in two_s
 
 # %%
 below = [r["value"][-1] / r["slope"][-1] / w[r["seed"]] for r in one_sided]
-ledger.record("adversarial-critic-from-below", below, figure="critic")
+ledger.record({"adversarial-critic-from-below": below}, figure="critic")
 
 # %% [markdown]
 # This is *not* the lecture's penalty. It is one-sided, $\lambda \, E \max(|\nabla f| - 1, 0)^2$: slopes below 1 are
@@ -579,7 +581,7 @@ estimates = pd.DataFrame(
     },
     index=pd.Index(seeds, name="seed"),
 )
-ledger.record("adversarial-critic-from-samples", (estimates["critic over largest slope"] / shift - 1).abs())
+ledger.record({"adversarial-critic-from-samples": (estimates["critic over largest slope"] / shift - 1).abs()})
 
 # %%
 estimates.round(3)
@@ -609,8 +611,7 @@ for seed in seeds:
         rows.append((seed, n, *(seconds(call, repeats=repeats) for call in calls)))
 times = pd.DataFrame(rows, columns=["seed", "n", "linear program", "network simplex", "quantile formula"])
 ledger.record(
-    "adversarial-primal-cost-exponent",
-    [exponent(own.n, own["linear program"]) for _, own in times.groupby("seed")],
+    {"adversarial-primal-cost-exponent": [exponent(own.n, own["linear program"]) for _, own in times.groupby("seed")]},
     figure="times",
 )
 

@@ -194,7 +194,7 @@ def steepest(seed):
 
 
 found = [steepest(seed) for seed in seeds]
-ledger.record("adversarial-box-bounds-slope", [ratios.max() for ratios in found])
+ledger.record({"adversarial-box-bounds-slope": [ratios.max() for ratios in found]})
 
 # %%
 {"typical network in the box": np.median(found), "all weights at c": min(ratios[-1] for ratios in found)}
@@ -266,14 +266,14 @@ len(tasks)
 # %%
 critics = {c: studied["alone", c] for c in boxes}
 above = [max(max(own[s]["norm"] / own[s]["bound"]) for own in critics.values()) for s in range(len(seeds))]
-ledger.record("adversarial-norm-product-bounds-slope", above)
+ledger.record({"adversarial-norm-product-bounds-slope": above})
 
 # %%
 excess = [
     max(max(own[s]["value"] / (own[s]["bound"] * own[s]["wasserstein"]) - 1) for own in critics.values())
     for s in range(len(seeds))
 ]
-ledger.record("adversarial-clipped-value-below", excess)
+ledger.record({"adversarial-clipped-value-below": excess})
 
 # %% [markdown]
 # Both theorems hold with room to spare. The second one is the lecture's inequality, $E_\pi f - E_p f \le K\,W$. Its
@@ -286,7 +286,7 @@ final = {
     for c, group in critics.items()
 }
 exact = np.array([own["wasserstein"] for own in critics[boxes[0]]])
-ledger.record("adversarial-clipped-value-is-not-w", final[0.01].value / exact, figure="values")
+ledger.record({"adversarial-clipped-value-is-not-w": final[0.01].value / exact}, figure="values")
 
 # %%
 figure, axes = figures.panels(2, width=4.2)
@@ -331,7 +331,7 @@ figures.save(
 
 # %%
 pulls = {s: np.array([own["pull"] for own in studied["lines", s]]) for s in separations}
-ledger.record("adversarial-wgan-gradient-on-disjoint", pulls[1.0] / pulls[0.1])
+ledger.record({"adversarial-wgan-gradient-on-disjoint": pulls[1.0] / pulls[0.1]})
 
 # %%
 pd.DataFrame(pulls, index=seeds).rename_axis("derivative of the value at separation", axis=1).round(3)
@@ -349,7 +349,9 @@ pd.DataFrame(pulls, index=seeds).rename_axis("derivative of the value at separat
 
 # %%
 efficiency = {c: (own.value / own.norm / exact).tolist() for c, own in final.items()}
-ledger.record("adversarial-clip-too-large", {"too_large": efficiency[1.0], "middle": efficiency[0.1]}, figure="values")
+ledger.record(
+    {"adversarial-clip-too-large": {"too_large": efficiency[1.0], "middle": efficiency[0.1]}}, figure="values"
+)
 
 # %% [markdown]
 # A little, and not for every seed: 0.35 on average for $c = 1$ against 0.39 for $c = 0.1$. As the figure shows, for
@@ -366,11 +368,11 @@ ledger.record("adversarial-clip-too-large", {"too_large": efficiency[1.0], "midd
 depth = {name: studied["deep", name] for name in held}
 pulled = {name: [np.log10(own["norms"][0]) for own in group] for name, group in depth.items()}
 ledger.record(
-    "adversarial-clip-too-small", {"too_small": pulled["c = 0.01"], "middle": pulled["c = 0.1"]}, figure="depth"
+    {"adversarial-clip-too-small": {"too_small": pulled["c = 0.01"], "middle": pulled["c = 0.1"]}}, figure="depth"
 )
 
 # %%
-ledger.record("adversarial-clip-too-small-vanishes", pulled["c = 0.01"], figure="depth")
+ledger.record({"adversarial-clip-too-small-vanishes": pulled["c = 0.01"]}, figure="depth")
 
 # %% [markdown]
 # ## Through twelve layers
@@ -382,26 +384,26 @@ ledger.record("adversarial-clip-too-small-vanishes", pulled["c = 0.01"], figure=
 # %%
 factors = {name: [factor_per_layer(own["norms"]) for own in group] for name, group in depth.items()}
 straight = {name: [straightness(own["norms"]) for own in group] for name, group in depth.items()}
-ledger.record("adversarial-gradient-decays-with-depth", factors["c = 0.01"], figure="depth")
+ledger.record({"adversarial-gradient-decays-with-depth": factors["c = 0.01"]}, figure="depth")
 
 # %%
-ledger.record("adversarial-gradient-grows-with-depth", factors["c = 1"], figure="depth")
+ledger.record({"adversarial-gradient-grows-with-depth": factors["c = 1"]}, figure="depth")
 
 # %%
-ledger.record("adversarial-gradient-decay-is-exponential", straight["c = 0.01"], figure="depth")
+ledger.record({"adversarial-gradient-decay-is-exponential": straight["c = 0.01"]}, figure="depth")
 
 # %%
-ledger.record("adversarial-gradient-growth-is-exponential", straight["c = 1"], figure="depth")
+ledger.record({"adversarial-gradient-growth-is-exponential": straight["c = 1"]}, figure="depth")
 
 # %%
 change = {name: np.abs(np.log(values)) for name, values in factors.items()}
 clipped = np.array([change[name] for name in held if name != "penalty"])
-ledger.record("adversarial-gradient-grows-or-decays", clipped.min(axis=0), figure="depth")
+ledger.record({"adversarial-gradient-grows-or-decays": clipped.min(axis=0)}, figure="depth")
 
 # %%
 short = {name: name.replace(" = ", "").replace(".", "") for name in change}  # c001 and so on
 ledger.record(
-    "adversarial-penalty-stabilises-gradients", {short[name]: own for name, own in change.items()}, figure="depth"
+    {"adversarial-penalty-stabilises-gradients": {short[name]: own for name, own in change.items()}}, figure="depth"
 )
 
 # %%
@@ -458,7 +460,7 @@ pd.DataFrame({"factor per layer": factors, "R^2": straight}).map(np.mean).round(
 # %%
 shares = {name: (group[0]["clamped"], np.mean([own["edges"] for own in group])) for name, group in depth.items()}
 gain = [own["edges"] - own["clamped"] for own in depth["c = 0.1"]]
-ledger.record("adversarial-weights-at-edges", gain, figure="weights")
+ledger.record({"adversarial-weights-at-edges": gain}, figure="weights")
 
 # %%
 figure, axes = figures.panels(3, height=2.6)
@@ -517,21 +519,20 @@ exact_critic = partial(optimal_surface, points=optimal_points, side=side, reach=
 surfaces |= {("optimal", law): [exact_critic(law=law)] for law in TOYS}
 unexplained = {key: [own["unexplained"] for own in group] for key, group in surfaces.items()}
 ledger.record(
-    "adversarial-value-surface-8gaussians",
-    {kind: unexplained[kind, "8 Gaussians"] for kind in kinds},
+    {"adversarial-value-surface-8gaussians": {kind: unexplained[kind, "8 Gaussians"] for kind in kinds}},
     figure="surfaces",
 )
 
 # %%
 ledger.record(
-    "adversarial-value-surface-25gaussians",
-    {kind: unexplained[kind, "25 Gaussians"] for kind in kinds},
+    {"adversarial-value-surface-25gaussians": {kind: unexplained[kind, "25 Gaussians"] for kind in kinds}},
     figure="surfaces",
 )
 
 # %%
 ledger.record(
-    "adversarial-value-surface-swiss-roll", {kind: unexplained[kind, "swiss roll"] for kind in kinds}, figure="surfaces"
+    {"adversarial-value-surface-swiss-roll": {kind: unexplained[kind, "swiss roll"] for kind in kinds}},
+    figure="surfaces",
 )
 
 # %%
@@ -659,11 +660,11 @@ known.set_index("s").round(3)
 trained = {key: studied[key] for key in runs}
 first = trained["WGAN", "8 Gaussians"]
 groups = {"after": [own["wasserstein"][-1] for own in first], "before": [own["wasserstein"][0] for own in first]}
-ledger.record("adversarial-wgan-lowers-w", groups, figure="quality")
+ledger.record({"adversarial-wgan-lowers-w": groups}, figure="quality")
 
 # %%
 read = [own["jensen_shannon"].mean() for own in trained["GAN", "8 Gaussians"]]
-ledger.record("adversarial-jsd-stays-at-log2", read, figure="quality")
+ledger.record({"adversarial-jsd-stays-at-log2": read}, figure="quality")
 
 
 # %%
@@ -673,20 +674,20 @@ def follow(group, name):
 
 
 ranks = {key: follow(group, "value" if key[0] == "WGAN" else "jensen_shannon") for key, group in trained.items()}
-ledger.record("adversarial-jsd-quality-8gaussians", np.abs(ranks["GAN", "8 Gaussians"]), figure="quality")
+ledger.record({"adversarial-jsd-quality-8gaussians": np.abs(ranks["GAN", "8 Gaussians"])}, figure="quality")
 
 # %%
-ledger.record("adversarial-jsd-quality-25gaussians", np.abs(ranks["GAN", "25 Gaussians"]), figure="quality")
+ledger.record({"adversarial-jsd-quality-25gaussians": np.abs(ranks["GAN", "25 Gaussians"])}, figure="quality")
 
 # %%
-ledger.record("adversarial-w-quality-8gaussians", ranks["WGAN", "8 Gaussians"], figure="quality")
+ledger.record({"adversarial-w-quality-8gaussians": ranks["WGAN", "8 Gaussians"]}, figure="quality")
 
 # %%
-ledger.record("adversarial-w-quality-25gaussians", ranks["WGAN", "25 Gaussians"], figure="quality")
+ledger.record({"adversarial-w-quality-25gaussians": ranks["WGAN", "25 Gaussians"]}, figure="quality")
 
 # %%
 groups = {"jensen_shannon": ranks["GAN", "8 Gaussians"], "wasserstein": ranks["WGAN", "8 Gaussians"]}
-ledger.record("adversarial-w-tells-more-than-jsd", groups, figure="quality")
+ledger.record({"adversarial-w-tells-more-than-jsd": groups}, figure="quality")
 
 # %%
 names = {"at": "step", "wasserstein": "W", "value": "value", "modes": "modes"}
@@ -808,7 +809,7 @@ for seed in seeds:
         (forward_kl(target, m + a, sigma + b) - forward_kl(target, m - a, sigma - b)) / 2e-5 for a, b in moves
     ]
     differences.append(np.abs(np.subtract(by_pencil, by_differences)).max())
-ledger.record("adversarial-forward-kl-is-likelihood", differences)
+ledger.record({"adversarial-forward-kl-is-likelihood": differences})
 
 # %% [markdown]
 # A single normal law cannot have two modes. What each direction of $KL$ makes of that is a classic. We search for
@@ -825,15 +826,15 @@ covered = [
     target.mass(own["mean"] - 2 * own["deviation"], own["mean"] + 2 * own["deviation"])
     for target, own in zip(targets, best["forward"])
 ]
-ledger.record("adversarial-forward-kl-covers", covered, figure="directions")
+ledger.record({"adversarial-forward-kl-covers": covered}, figure="directions")
 
 # %%
 one_side = [norm.cdf(abs(own["mean"]) / own["deviation"]) for own in best["reverse"]]
-ledger.record("adversarial-reverse-kl-seeks-modes", one_side, figure="directions")
+ledger.record({"adversarial-reverse-kl-seeks-modes": one_side}, figure="directions")
 
 # %%
 deviations = {name: [own["deviation"] for own in group] for name, group in best.items()}
-ledger.record("adversarial-reverse-kl-is-narrower", deviations, figure="directions")
+ledger.record({"adversarial-reverse-kl-is-narrower": deviations}, figure="directions")
 
 # %%
 ends = [(mode - 2 * target.width, mode + 2 * target.width) for target in targets for mode in (-1, 1)]
@@ -913,7 +914,7 @@ contests = [compete(seed) for seed in seeds]
 losses = [
     (densities["kernels"] - densities["1% kernels, 99% noise"]).max() - np.log(100) for _, _, densities in contests
 ]
-ledger.record("adversarial-noise-mixture-likelihood", losses)
+ledger.record({"adversarial-noise-mixture-likelihood": losses})
 
 
 # %%
@@ -934,7 +935,7 @@ for seed, (known, made, densities) in zip(seeds, contests):
             rows.append({"model": name, "seed": seed, **own})
 judged = pd.DataFrame(rows)
 by_model = dict(iter(judged.groupby("model")))
-ledger.record("adversarial-noise-mixture-quality", by_model["1% kernels, 99% noise"].near, figure="likelihood")
+ledger.record({"adversarial-noise-mixture-quality": by_model["1% kernels, 99% noise"].near}, figure="likelihood")
 
 # %% [markdown]
 # (The second number is the share of samples that are as close to a training image as 99% of the training images are
@@ -946,11 +947,11 @@ ledger.record("adversarial-noise-mixture-quality", by_model["1% kernels, 99% noi
 
 # %%
 groups = {"memoriser": by_model["memoriser"].nats, "gaussian": by_model["Gaussian"].nats}
-ledger.record("adversarial-memoriser-likelihood", groups, figure="likelihood")
+ledger.record({"adversarial-memoriser-likelihood": groups}, figure="likelihood")
 
 # %%
 groups = {"memoriser": by_model["memoriser"].W, "gaussian": by_model["Gaussian"].W}
-ledger.record("adversarial-memoriser-quality", groups, figure="likelihood")
+ledger.record({"adversarial-memoriser-quality": groups}, figure="likelihood")
 
 # %%
 judged.groupby("model")[["nats", "near", "W"]].mean().sort_values("nats").round(2)

@@ -143,10 +143,10 @@ for seed in seeds:
     excess.append(max(slopes.max() - 1, 0))
     i, j = np.nonzero(plan > 1e-9)
     misfits.append(np.abs(at_y[i] - at_z[j] - cost[i, j]).max())
-ledger.record("adversarial-optimal-critic-exists", gaps, figure="optimal_critic")
+ledger.record({"adversarial-optimal-critic-exists": gaps}, figure="optimal_critic")
 
 # %%
-ledger.record("adversarial-optimal-critic-is-lipschitz", excess, figure="optimal_critic")
+ledger.record({"adversarial-optimal-critic-is-lipschitz": excess}, figure="optimal_critic")
 
 # %% [markdown]
 # Why must the slope be 1 along the segments? Over the pairs of the plan, the mean of $f^*(y) - f^*(z)$ is
@@ -155,7 +155,7 @@ ledger.record("adversarial-optimal-critic-is-lipschitz", excess, figure="optimal
 # the plan uses, $f^*$ rises by exactly their distance:
 
 # %%
-ledger.record("adversarial-critic-slope-on-coupled-pairs", misfits, figure="optimal_critic")
+ledger.record({"adversarial-critic-slope-on-coupled-pairs": misfits}, figure="optimal_critic")
 
 # %% [markdown]
 # A function that rises by $|y - z|$ over a segment of length $|y - z|$, and nowhere faster than 1, rises at the
@@ -186,10 +186,10 @@ for seed in seeds:
     for norms, clouds in ((under_pi, [own.y for own in examples]), (under_p, [own.z for own in examples])):
         pairs = zip(examples, clouds, strict=True)
         norms.append(max((gradient_norms(own.critic, torch.from_numpy(x)) - 1).abs().max().item() for own, x in pairs))
-ledger.record("adversarial-critic-gradient-on-segments", turned, figure="optimal_critic")
+ledger.record({"adversarial-critic-gradient-on-segments": turned}, figure="optimal_critic")
 
 # %%
-ledger.record("adversarial-critic-gradient-sign", printed, figure="optimal_critic")
+ledger.record({"adversarial-critic-gradient-sign": printed}, figure="optimal_critic")
 
 # %%
 figure, axes = figures.panels(2, height=3.8, width=4.4)
@@ -234,10 +234,10 @@ figures.save(
 # $t \to 0$. In the three examples this is so:
 
 # %%
-ledger.record("adversarial-unit-norm-under-pi", under_pi)
+ledger.record({"adversarial-unit-norm-under-pi": under_pi})
 
 # %%
-ledger.record("adversarial-unit-norm-under-p", under_p)
+ledger.record({"adversarial-unit-norm-under-p": under_p})
 
 # %% [markdown]
 # But both conditions of the theorem are conditions of the corollary, and the slide does not repeat them. Each of
@@ -267,13 +267,13 @@ assert np.isclose(
     (staying(torch.from_numpy(data)).mean() - staying(torch.from_numpy(made)).mean()), wasserstein(data, made)
 )
 steep = gradient_norms(staying, torch.from_numpy(data)).numpy()
-ledger.record("adversarial-unit-norm-needs-moving-mass", np.isclose(steep, 1).mean(), figure="conditions")
+ledger.record({"adversarial-unit-norm-needs-moving-mass": np.isclose(steep, 1).mean()}, figure="conditions")
 
 # %%
 ends = torch.tensor([[0.0], [-1.0], [1.0]]).double()
 assert tent(ends[:1]).mean() - tent(ends[1:]).mean() == wasserstein([[0.0]], [[-1.0], [1.0]])
 difference = (tent(torch.tensor([[1e-4]])) - tent(torch.tensor([[-1e-4]]))).item() / 2e-4
-ledger.record("adversarial-unit-norm-needs-differentiability", abs(difference), figure="conditions")
+ledger.record({"adversarial-unit-norm-needs-differentiability": abs(difference)}, figure="conditions")
 
 # %%
 figure, axes = figures.panels(2, height=2.6, width=4.4)
@@ -322,7 +322,7 @@ for seed in seeds:
                 layer.weight /= torch.linalg.matrix_norm(layer.weight, 2)
         norms.append(gradient_norms(network, 2 * torch.randn(probes // 20, 2, generator=rng).double()).max().item())
     steepest.append(max(norms))
-ledger.record("adversarial-lipschitz-implies-gradient", np.maximum(np.array(steepest) - 1, 0))
+ledger.record({"adversarial-lipschitz-implies-gradient": np.maximum(np.array(steepest) - 1, 0)})
 
 # %% [markdown]
 # The other direction needs a path: go from $x$ to $x'$ in a straight line, and add up slopes. So it holds on
@@ -343,7 +343,7 @@ for seed in seeds:
 slopes
 
 # %%
-ledger.record("adversarial-gradient-implies-lipschitz", np.maximum(np.array(slopes) - 1, 0))
+ledger.record({"adversarial-gradient-implies-lipschitz": np.maximum(np.array(slopes) - 1, 0)})
 
 # %% [markdown]
 # And on a set that is not convex? Cut a ring with radii 1 and 2 along a ray, and let $f$ be the angle from one lip
@@ -353,7 +353,7 @@ ledger.record("adversarial-gradient-implies-lipschitz", np.maximum(np.array(slop
 # %%
 angle = np.linspace(-np.pi + 0.1, np.pi - 0.1, many)
 inner = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-ledger.record("adversarial-lipschitz-needs-convexity", quotients(angle, inner, angle[::-1], inner[::-1]).max())
+ledger.record({"adversarial-lipschitz-needs-convexity": quotients(angle, inner, angle[::-1], inner[::-1]).max()})
 
 # %% [markdown]
 # So "if and only if" is true on convex sets, such as the whole space, and that is where the critic of a GAN is
@@ -455,7 +455,7 @@ groups = [found[k * len(seeds) : (k + 1) * len(seeds)] for k in range(len(kinds)
 soft, joined = groups[: len(penalties)], groups[len(penalties)]
 middle = soft[1]  # independent pairs, the middle lambda
 norms = np.array([[own["norm"].mean() for own in group] for group in groups[-4:]])  # minus, plus; then a larger lambda
-ledger.record("adversarial-penalty-sign", norms[1] / norms[0])
+ledger.record({"adversarial-penalty-sign": norms[1] / norms[0]})
 
 # %%
 signs = [f"{sign}, lambda = {weight:g}" for weight in (toy_penalty, penalties[1]) for sign in ("minus", "plus")]
@@ -485,13 +485,13 @@ pd.DataFrame(norms, index=signs, columns=[f"seed {seed}" for seed in seeds]).rou
 
 # %%
 best = minimize_scalar(lambda slope: 0.1 * (slope - 1) ** 2 - slope)
-ledger.record("adversarial-penalty-is-not-w", -best.fun)
+ledger.record({"adversarial-penalty-is-not-w": -best.fun})
 
 # %%
 settings = {"objective": "wasserstein", "theta": 1.0, "penalty": 0.1, "hidden": line_hidden, "batch": line_batch}
 settings |= {"pairs": "independent", "steps": line_steps, "learning_rate": line_rate}
 lines = [read_distance(**settings, seed=seed) for seed in seeds]
-ledger.record("adversarial-soft-penalty-bias", [own["value"] for own in lines])
+ledger.record({"adversarial-soft-penalty-bias": [own["value"] for own in lines]})
 
 # %% [markdown]
 # Between clouds of points the same happens. The softer the penalty, the larger the value:
@@ -499,7 +499,7 @@ ledger.record("adversarial-soft-penalty-bias", [own["value"] for own in lines])
 # %%
 ratios = [[own["value"] / own["wasserstein"] for own in group] for group in soft]
 groups = {f"lambda_{weight:g}": ratio for weight, ratio in zip(penalties, ratios, strict=True)}
-ledger.record("adversarial-soft-penalty-bias-order", groups)
+ledger.record({"adversarial-soft-penalty-bias-order": groups})
 
 # %%
 formula = [np.mean([1 + own["wasserstein"] / (2 * weight) for own in middle]) for weight in penalties]
@@ -517,10 +517,10 @@ pd.DataFrame({"value / W": np.mean(ratios, axis=1), "1 + W / (2 lambda)": formul
 # segments that it knows nothing of, those of the exact plan. One random point on each of them, $\lambda = 10$:
 
 # %%
-ledger.record("adversarial-trained-critic-direction", [np.median(own["cosine"]) for own in middle], figure="along")
+ledger.record({"adversarial-trained-critic-direction": [np.median(own["cosine"]) for own in middle]}, figure="along")
 
 # %%
-ledger.record("adversarial-trained-critic-norm", [own["norm"].mean() for own in middle], figure="along")
+ledger.record({"adversarial-trained-critic-norm": [own["norm"].mean() for own in middle]}, figure="along")
 
 # %%
 figure, axes = figures.panels(3, height=3.4, width=3.5)
@@ -584,7 +584,7 @@ lengths, worst = np.linalg.norm(first["y"] - first["z"], axis=1), first["cosine"
 
 # %%
 readings = [own["value"] / own["largest"] / own["wasserstein"] for own in middle]
-ledger.record("adversarial-independent-pairs-w", 1 - np.array(readings), figure="along")
+ledger.record({"adversarial-independent-pairs-w": 1 - np.array(readings)}, figure="along")
 
 # %% [markdown]
 # *To keep the critic's slope near 1 around the data*, where the generator will move. The 99% quantile of the norm
@@ -592,7 +592,7 @@ ledger.record("adversarial-independent-pairs-w", 1 - np.array(readings), figure=
 
 # %%
 ledger.record(
-    "adversarial-independent-pairs-off-lines", [np.quantile(own["grid"], 0.99) for own in middle], figure="along"
+    {"adversarial-independent-pairs-off-lines": [np.quantile(own["grid"], 0.99) for own in middle]}, figure="along"
 )
 
 # %% [markdown]
@@ -601,7 +601,7 @@ ledger.record(
 
 # %%
 over = [[np.maximum(own["grid"] - 1, 0).mean() for own in group] for group in (middle, joined)]
-ledger.record("adversarial-independent-pairs-against-coupled", np.divide(*over), figure="along")
+ledger.record({"adversarial-independent-pairs-against-coupled": np.divide(*over)}, figure="along")
 
 
 # %%
@@ -670,22 +670,34 @@ for law in ("8 Gaussians", "25 Gaussians", "swiss roll"):
 
 # %%
 ledger.record(
-    "adversarial-clipping-against-penalty-8gaussians",
-    {"penalty": final["8 Gaussians", "WGAN-GP"], "clipping": final["8 Gaussians", "WGAN"]},
+    {
+        "adversarial-clipping-against-penalty-8gaussians": {
+            "penalty": final["8 Gaussians", "WGAN-GP"],
+            "clipping": final["8 Gaussians", "WGAN"],
+        }
+    },
     figure="toys",
 )
 
 # %%
 ledger.record(
-    "adversarial-clipping-against-penalty-25gaussians",
-    {"penalty": final["25 Gaussians", "WGAN-GP"], "clipping": final["25 Gaussians", "WGAN"]},
+    {
+        "adversarial-clipping-against-penalty-25gaussians": {
+            "penalty": final["25 Gaussians", "WGAN-GP"],
+            "clipping": final["25 Gaussians", "WGAN"],
+        }
+    },
     figure="toys",
 )
 
 # %%
 ledger.record(
-    "adversarial-clipping-against-penalty-swiss-roll",
-    {"penalty": final["swiss roll", "WGAN-GP"], "clipping": final["swiss roll", "WGAN"]},
+    {
+        "adversarial-clipping-against-penalty-swiss-roll": {
+            "penalty": final["swiss roll", "WGAN-GP"],
+            "clipping": final["swiss roll", "WGAN"],
+        }
+    },
     figure="toys",
 )
 
@@ -696,7 +708,7 @@ ledger.record(
 # %%
 rival = min(plain, key=lambda name: np.mean(final["8 Gaussians", name]))
 groups = {"wgan_gp": final["8 Gaussians", "WGAN-GP"], "gan": final["8 Gaussians", rival]}
-ledger.record("adversarial-gan-against-wgan-gp", groups, figure="toys")
+ledger.record({"adversarial-gan-against-wgan-gp": groups}, figure="toys")
 
 # %%
 floors = {law: sampling_floor(sampler, samples, pairs=3, seed=seeds[0]) for law, sampler in TOYS.items()}
@@ -784,13 +796,13 @@ def second_half(group):
     return [float(own["norms"][len(own["norms"]) // 2 :].mean()) for own in group]
 
 
-ledger.record("adversarial-penalty-norm-8gaussians", second_half(toys["8 Gaussians", "WGAN-GP"]))
+ledger.record({"adversarial-penalty-norm-8gaussians": second_half(toys["8 Gaussians", "WGAN-GP"])})
 
 # %%
-ledger.record("adversarial-penalty-norm-25gaussians", second_half(toys["25 Gaussians", "WGAN-GP"]))
+ledger.record({"adversarial-penalty-norm-25gaussians": second_half(toys["25 Gaussians", "WGAN-GP"])})
 
 # %%
-ledger.record("adversarial-penalty-norm-swiss-roll", second_half(toys["swiss roll", "WGAN-GP"]))
+ledger.record({"adversarial-penalty-norm-swiss-roll": second_half(toys["swiss roll", "WGAN-GP"])})
 
 # %% [markdown]
 # With $\lambda = 0.1$ there is no reason why it should be. The formula of the two lines predicts $1 + W / (2
@@ -878,10 +890,10 @@ figures.save(
 
 # %%
 ranks = [float(spearmanr(own["value"][1:], own["frechet"][1:])[0]) for own in images]
-ledger.record("adversarial-w-quality-digits", ranks, figure="critic_and_quality")
+ledger.record({"adversarial-w-quality-digits": ranks}, figure="critic_and_quality")
 
 # %%
-ledger.record("adversarial-penalty-norm-digits", second_half(images), figure="critic_and_quality")
+ledger.record({"adversarial-penalty-norm-digits": second_half(images)}, figure="critic_and_quality")
 
 # %%
 late = [spearmanr(own["value"][1:][-7:], own["frechet"][1:][-7:])[0] for own in images]
@@ -946,11 +958,11 @@ figures.save(
 # %%
 pixels = 64
 of_data = [intrinsic_dimension(digits(1000, seed)[0].numpy(), neighbours=neighbours) for seed in seeds]
-ledger.record("adversarial-data-low-dimensional", np.array(of_data) / pixels)
+ledger.record({"adversarial-data-low-dimensional": np.array(of_data) / pixels})
 
 # %%
 of_samples = [intrinsic_dimension(own["samples"][-1], neighbours=neighbours) for own in images]
-ledger.record("adversarial-generated-low-dimensional", np.array(of_samples) / pixels)
+ledger.record({"adversarial-generated-low-dimensional": np.array(of_samples) / pixels})
 
 # %% [markdown]
 # Are these numbers more than an artefact? On 1,000 points that really fill 64 dimensions the same estimate comes

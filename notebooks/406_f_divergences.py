@@ -165,10 +165,10 @@ def verdicts(*rows):
 
 apart = per_row(np.max, lambda row, pi, p: abs(divergence(row, pi, p) - row.printed(pi, p)))
 verdicts(
-    ledger.record("adversarial-generator-kl", apart["kl"]),
-    ledger.record("adversarial-generator-reverse-kl", apart["reverse-kl"]),
-    ledger.record("adversarial-generator-hellinger", apart["hellinger"]),
-    ledger.record("adversarial-generator-gan", apart["gan"]),
+    ledger.record({"adversarial-generator-kl": apart["kl"]}),
+    ledger.record({"adversarial-generator-reverse-kl": apart["reverse-kl"]}),
+    ledger.record({"adversarial-generator-hellinger": apart["hellinger"]}),
+    ledger.record({"adversarial-generator-gan": apart["gan"]}),
 )
 
 # %% [markdown]
@@ -181,7 +181,7 @@ verdicts(
 {"generator": divergence(PEARSON, half, quarter), "printed": PEARSON.printed(half, quarter)}
 
 # %%
-ledger.record("adversarial-generator-pearson", divergence(PEARSON, half, quarter))
+ledger.record({"adversarial-generator-pearson": divergence(PEARSON, half, quarter)})
 
 # %% [markdown]
 # *Jensen-Shannon*: the generator gives twice the integral, as the half in front is missing in $f$. Where a lecture
@@ -190,7 +190,7 @@ ledger.record("adversarial-generator-pearson", divergence(PEARSON, half, quarter
 
 # %%
 times = per_seed(np.mean, lambda pi, p: divergence(JENSEN_SHANNON, pi, p) / JENSEN_SHANNON.printed(pi, p))
-ledger.record("adversarial-generator-js", times)
+ledger.record({"adversarial-generator-js": times})
 
 # %% [markdown]
 # ## Is each row a divergence?
@@ -206,12 +206,12 @@ for seed in seeds:
         dent = row.generator((a + b) / 2) - (row.generator(a) + row.generator(b)) / 2
         dents[key].append(max(0.0, dent.max()))
 verdicts(
-    ledger.record("adversarial-convex-kl", dents["kl"]),
-    ledger.record("adversarial-convex-reverse-kl", dents["reverse-kl"]),
-    ledger.record("adversarial-convex-pearson", dents["pearson"]),
-    ledger.record("adversarial-convex-hellinger", dents["hellinger"]),
-    ledger.record("adversarial-convex-js", dents["js"]),
-    ledger.record("adversarial-convex-gan", dents["gan"]),
+    ledger.record({"adversarial-convex-kl": dents["kl"]}),
+    ledger.record({"adversarial-convex-reverse-kl": dents["reverse-kl"]}),
+    ledger.record({"adversarial-convex-pearson": dents["pearson"]}),
+    ledger.record({"adversarial-convex-hellinger": dents["hellinger"]}),
+    ledger.record({"adversarial-convex-js": dents["js"]}),
+    ledger.record({"adversarial-convex-gan": dents["gan"]}),
 )
 
 # %% [markdown]
@@ -226,12 +226,12 @@ def at_home(row, pi, p):
 
 homes = per_row(np.max, at_home)
 verdicts(
-    ledger.record("adversarial-zero-kl", homes["kl"]),
-    ledger.record("adversarial-zero-reverse-kl", homes["reverse-kl"]),
-    ledger.record("adversarial-zero-pearson", homes["pearson"]),
-    ledger.record("adversarial-zero-hellinger", homes["hellinger"]),
-    ledger.record("adversarial-zero-js", homes["js"]),
-    ledger.record("adversarial-zero-gan", GAN.generator(one)),
+    ledger.record({"adversarial-zero-kl": homes["kl"]}),
+    ledger.record({"adversarial-zero-reverse-kl": homes["reverse-kl"]}),
+    ledger.record({"adversarial-zero-pearson": homes["pearson"]}),
+    ledger.record({"adversarial-zero-hellinger": homes["hellinger"]}),
+    ledger.record({"adversarial-zero-js": homes["js"]}),
+    ledger.record({"adversarial-zero-gan": GAN.generator(one)}),
 )
 
 # %% [markdown]
@@ -242,13 +242,13 @@ verdicts(
 # %%
 least = per_row(np.min, divergence)
 verdicts(
-    ledger.record("adversarial-positive-kl", least["kl"]),
-    ledger.record("adversarial-positive-reverse-kl", least["reverse-kl"]),
-    ledger.record("adversarial-positive-pearson", least["pearson"]),
-    ledger.record("adversarial-positive-hellinger", least["hellinger"]),
-    ledger.record("adversarial-positive-js", least["js"]),
-    ledger.record("adversarial-positive-gan", divergence(GAN, half, quarter)),
-    ledger.record("adversarial-gan-shifted-positive", np.add(least["gan"], np.log(4))),
+    ledger.record({"adversarial-positive-kl": least["kl"]}),
+    ledger.record({"adversarial-positive-reverse-kl": least["reverse-kl"]}),
+    ledger.record({"adversarial-positive-pearson": least["pearson"]}),
+    ledger.record({"adversarial-positive-hellinger": least["hellinger"]}),
+    ledger.record({"adversarial-positive-js": least["js"]}),
+    ledger.record({"adversarial-positive-gan": divergence(GAN, half, quarter)}),
+    ledger.record({"adversarial-gan-shifted-positive": np.add(least["gan"], np.log(4))}),
 )
 
 # %% [markdown]
@@ -261,7 +261,7 @@ verdicts(
 
 # %%
 linear = per_seed(np.max, lambda pi, p: abs((p * (pi / p - 1)).sum()))
-ledger.record("adversarial-convex-is-not-enough", linear)
+ledger.record({"adversarial-convex-is-not-enough": linear})
 
 # %% [markdown]
 # This counterexample is useful. If adding $c\,(u - 1)$ to $f$ changes no divergence, then rows are better compared
@@ -327,12 +327,12 @@ for key, row in TABLE.items():
     found = numerical_conjugate(row.generator, grids[key], at_zero=row.at_zero)
     conjugates[key] = np.abs(found / row.conjugate(grids[key]) - 1).max()
 verdicts(
-    ledger.record("adversarial-conjugate-kl", conjugates["kl"]),
-    ledger.record("adversarial-conjugate-reverse-kl", conjugates["reverse-kl"]),
-    ledger.record("adversarial-conjugate-pearson", conjugates["pearson"]),
-    ledger.record("adversarial-conjugate-hellinger", conjugates["hellinger"]),
-    ledger.record("adversarial-conjugate-js", conjugates["js"]),
-    ledger.record("adversarial-conjugate-gan", conjugates["gan"]),
+    ledger.record({"adversarial-conjugate-kl": conjugates["kl"]}),
+    ledger.record({"adversarial-conjugate-reverse-kl": conjugates["reverse-kl"]}),
+    ledger.record({"adversarial-conjugate-pearson": conjugates["pearson"]}),
+    ledger.record({"adversarial-conjugate-hellinger": conjugates["hellinger"]}),
+    ledger.record({"adversarial-conjugate-js": conjugates["js"]}),
+    ledger.record({"adversarial-conjugate-gan": conjugates["gan"]}),
 )
 
 # %% [markdown]
@@ -350,12 +350,12 @@ twice = {
     for key, row in TABLE.items()
 }
 verdicts(
-    ledger.record("adversarial-biconjugate-kl", twice["kl"]),
-    ledger.record("adversarial-biconjugate-reverse-kl", twice["reverse-kl"]),
-    ledger.record("adversarial-biconjugate-pearson", twice["pearson"]),
-    ledger.record("adversarial-biconjugate-hellinger", twice["hellinger"]),
-    ledger.record("adversarial-biconjugate-js", twice["js"]),
-    ledger.record("adversarial-biconjugate-gan", twice["gan"]),
+    ledger.record({"adversarial-biconjugate-kl": twice["kl"]}),
+    ledger.record({"adversarial-biconjugate-reverse-kl": twice["reverse-kl"]}),
+    ledger.record({"adversarial-biconjugate-pearson": twice["pearson"]}),
+    ledger.record({"adversarial-biconjugate-hellinger": twice["hellinger"]}),
+    ledger.record({"adversarial-biconjugate-js": twice["js"]}),
+    ledger.record({"adversarial-biconjugate-gan": twice["gan"]}),
 )
 
 # %%
@@ -403,7 +403,7 @@ def with_jump(t):
     return numerical_conjugate(np.zeros_like, t, at_zero=1.0)
 
 
-ledger.record("adversarial-biconjugate-needs-semicontinuity", numerical_biconjugate(with_jump, [0.0], end=np.inf))
+ledger.record({"adversarial-biconjugate-needs-semicontinuity": numerical_biconjugate(with_jump, [0.0], end=np.inf)})
 
 # %% [markdown]
 # ## The variational bound
@@ -439,23 +439,23 @@ def excess(row, pi, p):
 
 above = per_row(np.max, excess)
 verdicts(
-    ledger.record("adversarial-bound-kl", above["kl"]),
-    ledger.record("adversarial-bound-reverse-kl", above["reverse-kl"]),
-    ledger.record("adversarial-bound-pearson", above["pearson"]),
-    ledger.record("adversarial-bound-hellinger", above["hellinger"]),
-    ledger.record("adversarial-bound-js", above["js"]),
-    ledger.record("adversarial-bound-gan", above["gan"]),
+    ledger.record({"adversarial-bound-kl": above["kl"]}),
+    ledger.record({"adversarial-bound-reverse-kl": above["reverse-kl"]}),
+    ledger.record({"adversarial-bound-pearson": above["pearson"]}),
+    ledger.record({"adversarial-bound-hellinger": above["hellinger"]}),
+    ledger.record({"adversarial-bound-js": above["js"]}),
+    ledger.record({"adversarial-bound-gan": above["gan"]}),
 )
 
 # %%
 slack = per_row(np.max, lambda row, pi, p: abs(bound(row, row.derivative(pi / p), pi, p) - divergence(row, pi, p)))
 verdicts(
-    ledger.record("adversarial-tight-kl", slack["kl"]),
-    ledger.record("adversarial-tight-reverse-kl", slack["reverse-kl"]),
-    ledger.record("adversarial-tight-pearson", slack["pearson"]),
-    ledger.record("adversarial-tight-hellinger", slack["hellinger"]),
-    ledger.record("adversarial-tight-js", slack["js"]),
-    ledger.record("adversarial-tight-gan", slack["gan"]),
+    ledger.record({"adversarial-tight-kl": slack["kl"]}),
+    ledger.record({"adversarial-tight-reverse-kl": slack["reverse-kl"]}),
+    ledger.record({"adversarial-tight-pearson": slack["pearson"]}),
+    ledger.record({"adversarial-tight-hellinger": slack["hellinger"]}),
+    ledger.record({"adversarial-tight-js": slack["js"]}),
+    ledger.record({"adversarial-tight-gan": slack["gan"]}),
 )
 
 # %% [markdown]
@@ -475,7 +475,7 @@ def bin_by_bin(row, pi, p):
 
 
 slack = per_row(np.max, lambda row, pi, p: divergence(row, pi, p) - bin_by_bin(row, pi, p))
-ledger.record("adversarial-slack-is-not-jensen", np.max(list(slack.values()), axis=0))
+ledger.record({"adversarial-slack-is-not-jensen": np.max(list(slack.values()), axis=0)})
 
 # %% [markdown]
 # All slack comes from the class of functions. How much? Let the critic be a polynomial on the line, for the KL row,
@@ -507,7 +507,7 @@ gaps = pd.Series({degree: 1 - polynomial_bound(degree) / whole for degree in (1,
 gaps.rename_axis("degree").round(4)
 
 # %%
-ledger.record("adversarial-slack-is-restricted-class", gaps[1])
+ledger.record({"adversarial-slack-is-restricted-class": gaps[1]})
 
 # %% [markdown]
 # An affine critic sees nothing but the mean. Its bound is $(m_\pi - m_p)^2 / (2 \sigma_p^2)$, with the means $m$ of
@@ -538,12 +538,12 @@ def offences(row):
 
 
 verdicts(
-    ledger.record("adversarial-domain-kl", offences(KL)),
-    ledger.record("adversarial-domain-reverse-kl", offences(REVERSE_KL)),
-    ledger.record("adversarial-domain-pearson", offences(PEARSON)),
-    ledger.record("adversarial-domain-hellinger", offences(HELLINGER)),
-    ledger.record("adversarial-domain-js", offences(JENSEN_SHANNON)),
-    ledger.record("adversarial-domain-gan", offences(GAN)),
+    ledger.record({"adversarial-domain-kl": offences(KL)}),
+    ledger.record({"adversarial-domain-reverse-kl": offences(REVERSE_KL)}),
+    ledger.record({"adversarial-domain-pearson": offences(PEARSON)}),
+    ledger.record({"adversarial-domain-hellinger": offences(HELLINGER)}),
+    ledger.record({"adversarial-domain-js": offences(JENSEN_SHANNON)}),
+    ledger.record({"adversarial-domain-gan": offences(GAN)}),
 )
 
 # %% [markdown]
@@ -606,18 +606,18 @@ def objectives_apart(pi, p):
     return abs((pi * np.log(d) + p * np.log(1 - d)).sum() - bound(GAN, np.log(d), pi, p))
 
 
-ledger.record("adversarial-gan-objective-from-f", per_seed(np.max, objectives_apart))
+ledger.record({"adversarial-gan-objective-from-f": per_seed(np.max, objectives_apart)})
 
 # %%
 discriminators = per_seed(np.max, lambda pi, p: np.abs(np.exp(GAN.derivative(pi / p)) - pi / (pi + p)).max())
-ledger.record("adversarial-gan-optimal-critic", discriminators)
+ledger.record({"adversarial-gan-optimal-critic": discriminators})
 
 # %% [markdown]
 # The slide's headline for this example is "JSD". The value is not the JSD, it is $2\,\mathrm{JSD} - \log 4$. On
 # disjoint supports, where the JSD is $\log 2 = 0.693$, the example's generator gives 0:
 
 # %%
-ledger.record("adversarial-example-is-not-jsd", divergence(GAN, [0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]))
+ledger.record({"adversarial-example-is-not-jsd": divergence(GAN, [0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5])})
 
 # %% [markdown]
 # And the Jensen-Shannon row? Its critic is the GAN's plus $\log 2$, its charge the GAN's minus $\log 2$. To a
@@ -663,12 +663,12 @@ shares = {
     key: [(critic_bound(key, plain[key, s]["raw"][-1], near) + shift[key]) / truth[key] for s in seeds] for key in TABLE
 }
 verdicts(
-    ledger.record("adversarial-estimate-kl", shares["kl"]),
-    ledger.record("adversarial-estimate-reverse-kl", shares["reverse-kl"]),
-    ledger.record("adversarial-estimate-pearson", shares["pearson"]),
-    ledger.record("adversarial-estimate-hellinger", shares["hellinger"]),
-    ledger.record("adversarial-estimate-js", shares["js"]),
-    ledger.record("adversarial-estimate-gan", shares["gan"]),
+    ledger.record({"adversarial-estimate-kl": shares["kl"]}),
+    ledger.record({"adversarial-estimate-reverse-kl": shares["reverse-kl"]}),
+    ledger.record({"adversarial-estimate-pearson": shares["pearson"]}),
+    ledger.record({"adversarial-estimate-hellinger": shares["hellinger"]}),
+    ledger.record({"adversarial-estimate-js": shares["js"]}),
+    ledger.record({"adversarial-estimate-gan": shares["gan"]}),
 )
 
 # %% [markdown]
@@ -856,12 +856,12 @@ outcome.pivot(index="row", columns="seed", values=["W at end", "modes"]).loc[nam
 # %%
 ratios = {key: [played[key, s]["wasserstein"][-1] / played[key, s]["wasserstein"][0] for s in seeds] for key in TABLE}
 verdicts(
-    ledger.record("adversarial-fgan-kl", ratios["kl"], figure="fgan"),
-    ledger.record("adversarial-fgan-reverse-kl", ratios["reverse-kl"], figure="fgan"),
-    ledger.record("adversarial-fgan-pearson", ratios["pearson"], figure="fgan"),
-    ledger.record("adversarial-fgan-hellinger", ratios["hellinger"], figure="fgan"),
-    ledger.record("adversarial-fgan-js", ratios["js"], figure="fgan"),
-    ledger.record("adversarial-fgan-gan", ratios["gan"], figure="fgan"),
+    ledger.record({"adversarial-fgan-kl": ratios["kl"]}, figure="fgan"),
+    ledger.record({"adversarial-fgan-reverse-kl": ratios["reverse-kl"]}, figure="fgan"),
+    ledger.record({"adversarial-fgan-pearson": ratios["pearson"]}, figure="fgan"),
+    ledger.record({"adversarial-fgan-hellinger": ratios["hellinger"]}, figure="fgan"),
+    ledger.record({"adversarial-fgan-js": ratios["js"]}, figure="fgan"),
+    ledger.record({"adversarial-fgan-gan": ratios["gan"]}, figure="fgan"),
 )
 
 # %%

@@ -17,6 +17,11 @@ def squares(count, scale=1.0, sleep=0.0):
     return {"values": scale * np.arange(count) ** 2, "mean": scale * (count - 1) * (2 * count - 1) / 6, "name": "θ"}
 
 
+def uniform(seed, count, low=0.0):
+    """Draw numbers."""
+    return {"values": np.random.default_rng(seed).uniform(low, 1.0, count)}
+
+
 def refuses(count):
     """Fail as a task does whose input is wrong."""
     from shapeofloss.errors import UserError

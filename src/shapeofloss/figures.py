@@ -44,6 +44,9 @@ ANIMATION_DOTS_PER_INCH = 80
 LARGEST_ANIMATION = 1_000_000  # bytes
 NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
 
+SOURCES = ("landscape", "sign loss", "transport", "wgan")
+ITEM = r'(?:(?:Fig\.|Table|Algorithm|Theorem|Appendix|section|equation) [\w.-]+|slide "[^"]+")'
+
 LOOK = {
     "figure.figsize": (6.4, 4.0),
     "figure.dpi": 100,
@@ -85,12 +88,14 @@ def save(
         name: File name without ending: lower-case letters, digits and underscores. Saving a name again replaces it.
         alt: What a reader who cannot see it should know: at least 40 characters.
         data: The plotted numbers: a table, or columns of equal length.
-        answers: The source's figure or table that it answers, for example `Fig. 2c`.
+        answers: What of the sources it answers, such as `landscape: Fig. 2c` or `wgan: Table 1; slide "Theorem 2"`;
+            empty for a figure of our own.
         timing: Whether it shows measured times; it is then compared by structure, not by value.
     Raises:
-        UserError: If the name has other characters, the alternative text is too short, or the table is empty.
+        UserError: If the name has other characters, the alternative text is too short, the table is empty, or
+            `answers` has another form.
     """
-    table = _checked(name, alt, data)
+    table = _checked(name, alt, data, answers)
     kind = "png" if _marks(figure) > PNG_POINTS else "svg"
     image = render(figure, kind)
     small = _opened(render(figure, "png", PREVIEW_DOTS_PER_INCH))
@@ -125,7 +130,7 @@ def save_animation(
     """
     from PIL import Image
 
-    table = _checked(name, alt, data)
+    table = _checked(name, alt, data, answers)
     drawn = []
     for figure in frames:
         buffer = io.BytesIO()
@@ -153,12 +158,18 @@ def save_animation(
     _show(drawn[0], f"{name}.gif", alt, width=width)
 
 
-def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any], answers: str) -> pd.DataFrame:
     """Return the numbers as a table, if the name and the alternative text are good too."""
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise UserError(f"'{name}' is no name of a figure: use lower-case letters, digits and underscores.")
     if len(alt.strip()) < 40:
         raise UserError(f"Figure {name} needs alternative text of at least 40 characters that says what it shows.")
+    sources = "|".join(SOURCES)
+    if answers and not re.fullmatch(rf"({sources}): ({ITEM}; )*{ITEM}", answers):
+        raise UserError(
+            f"Figure {name} answers '{answers}': write a source ({', '.join(SOURCES)}), a colon and items such as "
+            'Fig. 2c, Table 1, Algorithm 1, Theorem 2, Appendix 5.1, section 3.1 or slide "Title", separated by "; ".'
+        )
     table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if table.empty:
         raise UserError(f"Figure {name} needs the numbers that it plots: the table has no rows.")

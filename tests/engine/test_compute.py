@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from conftest import environment
-from tasks import squares
+from tasks import squares, uniform
 
 from shapeofloss.engine import compute, store
 from shapeofloss.errors import UserError
@@ -25,6 +25,20 @@ def test_results_come_in_the_order_of_the_settings(marks, monkeypatch, workers, 
     assert [len(result["values"]) for result in results] == [5, 2, 9]
     assert all(np.array_equal(result["values"], np.arange(len(result["values"])) ** 2) for result in results)
     assert "2 of 3 squares" in capsys.readouterr().err
+
+
+def test_a_grid_has_one_result_for_each_case_and_seed(marks):
+    cases = {"few": {"count": 2}, ("many", 1): {"count": 5, "low": 0.5}}
+    results = compute.grid(uniform, cases, iter([7, 8]), common={"low": 0.25})
+    assert list(results) == list(cases)
+    for name, count, low in (("few", 2, 0.25), (("many", 1), 5, 0.5)):
+        for seed, result in zip((7, 8), results[name], strict=True):
+            assert np.array_equal(result["values"], np.random.default_rng(seed).uniform(low, 1.0, count))
+
+
+def test_one_run_may_call_several_functions(marks):
+    first, second = compute.run([(squares, {"count": 3}), (uniform, {"seed": 0, "count": 2})])
+    assert first["values"].tolist() == [0, 1, 4] and len(second["values"]) == 2
 
 
 def test_only_what_is_missing_is_computed(marks):
@@ -50,7 +64,7 @@ def test_a_worker_that_dies_is_explained_and_what_is_done_is_kept(marks, monkeyp
 def test_workers_end_when_their_parent_is_killed(marks, tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(
-        "from shapeofloss.engine import compute\nfrom tasks import squares\n"
+        "from shapeofloss.engine import compute\nfrom tasks import squares, uniform\n"
         "if __name__ == '__main__':\n    compute.map(squares, [{'count': n, 'sleep': 60} for n in (1, 2)])\n",
         encoding="utf-8",
     )

@@ -1,71 +1,67 @@
-"""The hash moves when a result could, and only then."""
+"""The key moves when a result could, and only then."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
+from tasks import squares, uniform
 
-from shapeofloss.engine import hashing
+from shapeofloss.engine import hashing, reach
 
-
-def test_the_closure_follows_imports_also_inside_functions_and_of_packages():
-    names = set(hashing.code_of("from shapeofloss.engine import store"))
-    assert {"shapeofloss", "shapeofloss.engine.store", "shapeofloss.files", "shapeofloss.engine.hashing"} <= names
-    assert "shapeofloss.figures" not in names and "shapeofloss.runner" not in names
-    inside = hashing.code_of("def f():\n    from shapeofloss.ledger import record\n")
-    assert {"shapeofloss.ledger", "shapeofloss.ledger.rules", "shapeofloss.ledger.rows"} <= set(inside)
-
-
-def test_parents_of_a_module_count_because_importing_it_runs_them():
-    assert {"shapeofloss", "shapeofloss.ledger"} <= set(hashing.code_of("import shapeofloss.ledger.rules"))
-
-
-def test_other_packages_do_not_count():
-    assert hashing.code_of("import numpy\nfrom shapeoflossless import x\n") == {}
-
-
-def test_comments_and_docstrings_do_not_change_the_code_but_a_constant_does():
-    plain = "def f(x):\n    return x + 1\n"
-    described = '"""Module."""\n\n\ndef f(x):\n    """Add one."""\n    return x + 1  # one\n'
-    assert hashing._bare(plain) == hashing._bare(described)
-    assert hashing._bare(plain) != hashing._bare(plain.replace("1", "2"))
-
-
-def test_a_function_of_nothing_but_a_docstring_still_parses():
-    compile(hashing._bare('def f():\n    """Do nothing."""\n'), "test", "exec")
+ROOT = Path(__file__).parents[2]
+UNPINNED = {"distributed", "tasks"}  # an extra of its own; a module of the tests
 
 
 def test_only_numerical_pins_count():
     pins = hashing.numerical_pins()
-    assert any(pin.startswith("torch==") for pin in pins) and any(pin.startswith("phate==") for pin in pins)
-    assert not any(pin.startswith(("ruff==", "jupyterlab==")) for pin in pins)
+    assert {"torch", "phate", "pyapd"} <= set(pins) and not {"ruff", "jupyterlab"} & set(pins)
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of one module with a C++ source beside it, in the place of this one."""
-    folder = tmp_path / "shapeofloss" / "fast"
-    folder.mkdir(parents=True)
-    for path in (folder.parent / "__init__.py", folder / "__init__.py"):
-        path.touch()
-    (folder.parent / "slow.py").write_text("x = 1\n", encoding="utf-8")
-    (folder / "kernels.py").write_text("x = 1\n", encoding="utf-8")
-    (folder / "loops.cpp").write_text("int x = 1;\n", encoding="utf-8")
-    monkeypatch.setattr(hashing, "__file__", str(folder.parent / "hashing.py"))
-    hashing._file_of.cache_clear()
-    yield folder
-    hashing._file_of.cache_clear()
+def test_pins_are_those_of_the_imported_packages_and_of_what_they_need():
+    alone, whole = (hashing.pins_of(["sklearn", "json", "ruff"], needed=needed) for needed in (False, True))
+    assert list(alone) == ["scikit-learn"]
+    assert {"numpy", "scipy", "joblib", "scikit-learn"} <= set(whole) and "torch" not in whole
+    assert hashing.pins_of(["nowhere"]) == {}
 
 
-def test_compiled_sources_beside_a_module_count_for_whoever_imports_it(package):
-    user, other = "from shapeofloss.fast import kernels\n", "from shapeofloss import slow\n"
-    before, elsewhere = hashing.code_of(user), hashing.code_of(other)
-    assert before["fast/loops.cpp"] == "int x = 1;\n" and "fast/loops.cpp" not in elsewhere
-    assert set(before) == {"shapeofloss", "shapeofloss.fast", "shapeofloss.fast.kernels", "fast/loops.cpp"}
-    (package / "loops.cpp").write_text("int x = 2;\n", encoding="utf-8")
-    assert hashing.digest(hashing.code_of(user)) != hashing.digest(before)
-    assert hashing.code_of(other) == elsewhere
-    (package / "more.cpp").touch()
-    assert "fast/more.cpp" in hashing.code_of(user)
+def test_every_package_that_is_imported_is_known_under_the_name_of_its_pin():
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "pins.txt").read_text(encoding="utf-8").split("\n")}
+    installed = metadata.packages_distributions()
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]:
+        for name in reach.reached(path.read_text(encoding="utf-8"), name=path.stem).packages:
+            known = hashing.INSTALLED_AS.get(name, name)
+            assert known.lower() in {each.lower() for each in installed.get(name, [known])}, (path, name)
+            assert {known.lower(), known.lower().replace("_", "-")} & pinned or name in UNPINNED, (path, name)
 
 
-def test_the_kernels_of_the_landscapes_count_for_minima_and_samples():
-    assert "ensembles/lanes.cpp" in hashing.code_of("from shapeofloss.landscape import minima")
-    assert "ensembles/lanes.cpp" not in hashing.code_of("from shapeofloss.landscape import phate")
+def test_a_function_of_another_module_has_another_key_and_an_edit_is_seen(tmp_path, monkeypatch):
+    one, other = (hashing.code_of_function("tasks", function.__name__) for function in (squares, uniform))
+    assert one.code != other.code and one is hashing.code_of_function("tasks", "squares")
+    path = tmp_path / "edited.py"
+    path.write_text("def f():\n    return 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import edited
+
+    before = hashing.code_of_function("edited", "f")
+    path.write_text("def f():\n    return 22\n", encoding="utf-8")
+    assert hashing.code_of_function(edited.__name__, "f").code != before.code
+
+
+@pytest.mark.parametrize("command", ["import shapeofloss.engine.hashing"])
+def test_a_key_needs_nothing_heavy(command):
+    check = f"import sys; {command}; assert not {{'torch', 'numpy', 'jupytext'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_no_constant_is_made_by_a_call_that_changes_something_else():
+    """A key leaves out constants that are not reached, so making one may have no effect on others."""
+    effects = re.compile(r"(set|seed|manual_seed|register|update|append|simplefilter|filterwarnings|environ)")
+    for path in (ROOT / "src" / "shapeofloss").rglob("*.py"):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+                calls = [ast.unparse(node.func) for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
+                assert not [call for call in calls if effects.match(call.rpartition(".")[2])], path

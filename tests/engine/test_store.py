@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tasks import squares
 
-from shapeofloss.engine import store
+from shapeofloss.engine import hashing, store
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock as files_lock
 from shapeofloss.files import temporary_of
@@ -78,13 +78,14 @@ def test_a_reader_without_the_lock_deletes_nothing(marks, capsys):
 
 
 def test_the_key_depends_on_arguments_code_and_pins(marks, monkeypatch):
-    base = store.key(squares, {"count": 1})
+    base, pins = store.key(squares, {"count": 1}), hashing.numerical_pins()
     assert base == store.key(squares, {"count": 1}) != store.key(squares, {"count": 2})
-    monkeypatch.setattr(store, "numerical_pins", lambda: ["numpy==0"])
+    monkeypatch.setattr(hashing, "numerical_pins", lambda: {"numpy": "0", "torch": "0"})
     assert store.key(squares, {"count": 1}) != base
-    monkeypatch.setattr(store, "numerical_pins", lambda: [])
-    assert store.key(squares, {"count": 1}) == base
-    monkeypatch.setattr(store, "code_of_module", lambda name: {name: "other"})
+    monkeypatch.setattr(hashing, "numerical_pins", lambda: {**pins, "torch": "0"})
+    assert store.key(squares, {"count": 1}) == base  # no torch in squares
+    other = hashing.code_of_function("tasks", "uniform")
+    monkeypatch.setattr(store, "code_of_function", lambda *name: other)
     assert store.key(squares, {"count": 1}) != base
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,34 +11,33 @@ from conftest import CLAIM, EMPIRICAL, EXACT
 from shapeofloss import ledger
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.ledger.claims import PARTS
 from shapeofloss.ledger.rows import rebuilt, row, summary
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ledger.load_claims()
 COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text(encoding="utf-8"))
-PLACE = {
-    "landscape": "loss landscape paper",
-    "sign_loss": "directional sign loss paper",
-    "transport": "optimal transport talk",
-    "adversarial": "WGAN lecture",
-}
 
 
 @pytest.fixture
 def notebook(checkout):
     """A begun notebook with one theorem and one empirical claim."""
-    claims = CLAIM.format(id="exact", kind="theorem", notebook="01_small", rule=EXACT) + CLAIM.format(
-        id="found", kind="number", notebook="01_small", rule=EMPIRICAL
+    own = (
+        CLAIM.format(id="exact", kind="theorem", rule=EXACT),
+        CLAIM.format(id="found", kind="number", rule=EMPIRICAL),
     )
-    claims += CLAIM.format(id="other", kind="number", notebook="02_other", rule=EMPIRICAL)
-    checkout(claims=claims)
+    other = CLAIM.format(id="other", kind="number", rule=EMPIRICAL)
+    checkout(claims={"01_small": "".join(own), "02_other": other})
     workspace.begin("01_small")
     return workspace.current()
 
 
+def verdict_of(name, measured):
+    (row,) = ledger.judged({name: measured})
+    return row.verdict
+
+
 def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebook):
-    ledger.record("found", [1.0, 1.5, 2.0], figure="picture", note="A remark.")
+    ledger.record({"found": [1.0, 1.5, 2.0]}, figure="picture", notes={"found": "A remark."})
     (entry,) = json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
     assert entry["verdict"] == "in trend" and entry["measured"] == 1.5 and entry["spread"] == 0.5
     assert entry["per_seed"] == [1.0, 1.5, 2.0] and entry["figure"] == "picture"
@@ -47,7 +45,7 @@ def test_a_recorded_row_holds_the_measurement_and_the_verdict_of_the_rule(notebo
 
 def test_recording_again_replaces_the_row(notebook):
     for value in (5.0, 0.5):
-        ledger.record("found", [value] * 3)
+        ledger.record({"found": [value] * 3})
     assert [
         entry["verdict"] for entry in json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))
     ] == ["reproduced"]
@@ -55,75 +53,94 @@ def test_recording_again_replaces_the_row(notebook):
 
 def test_a_theorem_that_fails_raises_and_writes_nothing(notebook):
     with pytest.raises(ledger.ClaimFailedError, match="exact does not hold"):
-        ledger.record("exact", 0.1)
+        ledger.record({"found": [1, 1, 1], "exact": 0.1})
     assert not (notebook.folder / "ledger.json").exists()
 
 
 def test_a_finding_that_fails_is_recorded_and_raises_nothing(notebook):
-    assert ledger.record("found", [9, 9, 9]).verdict == "not reproduced"
-    assert ledger.record("found", [float("nan")] * 3).verdict == "not reproduced"
+    assert verdict_of("found", [9, 9, 9]) == "not reproduced"
+    assert verdict_of("found", [float("nan")] * 3) == "not reproduced"
 
 
 def test_a_smoke_run_judges_identities_only(notebook, monkeypatch):
     monkeypatch.setenv(workspace.PROFILE, "smoke")
-    assert ledger.record("found", [9.0]).verdict == "not judged"
-    assert ledger.record("exact", 1e-9).verdict == "holds"
+    assert verdict_of("found", [9.0]) == "not judged"
+    assert verdict_of("exact", 1e-9) == "holds"
     with pytest.raises(ledger.ClaimFailedError):
-        ledger.record("exact", 1.0)
+        ledger.record({"exact": 1.0})
 
 
 def test_a_reader_who_changes_parameters_is_never_stopped_by_a_finding(notebook, monkeypatch):
     for profile in ("interactive", "laptop-overridden"):
         monkeypatch.setenv(workspace.PROFILE, profile)
-        assert ledger.record("found", [9.0]).verdict == "not judged"
-        assert ledger.record("found", [9.0] * 3).verdict == "not reproduced"
+        assert verdict_of("found", [9.0]) == "not judged"
+        assert verdict_of("found", [9.0] * 3) == "not reproduced"
         with pytest.raises(ledger.ClaimFailedError):
-            ledger.record("exact", 1.0)
+            ledger.record({"exact": 1.0})
     monkeypatch.setenv(workspace.PROFILE, "laptop")
     with pytest.raises(UserError, match="at least 3 values; 1 came"):
-        ledger.record("found", [9.0])
+        ledger.record({"found": [9.0]})
 
 
 def test_a_claim_of_another_notebook_or_none_is_refused_with_the_nearest_name(notebook):
     with pytest.raises(UserError, match=r"no claim of 01_small 'foundd'\. Did you mean 'found'"):
-        ledger.record("foundd", 1.0)
+        ledger.record({"foundd": 1.0})
     with pytest.raises(UserError, match="no claim of 01_small 'other'"):
-        ledger.record("other", [1, 1, 1])
+        ledger.record({"other": [1, 1, 1]})
 
 
 def test_the_ledger_is_judged_again_when_a_rule_changes(notebook):
-    entry = ledger.record("found", [0.5, 0.5, 0.5])
+    (entry,) = ledger.judged({"found": [0.5, 0.5, 0.5]})
     rows = {r["id"]: r for r in rebuilt([{**vars(entry), "verdict": "wrong"}])}
     assert rows["found"]["verdict"] == "reproduced" and rows["exact"]["verdict"] == "open"
 
 
 def test_a_row_that_a_new_rule_cannot_accept_is_open_and_says_what_to_run(notebook):
-    entry = vars(ledger.record("exact", 0.0)) | {"per_seed": [1.0]}
+    entry = vars(ledger.judged({"exact": 0.0})[0]) | {"per_seed": [1.0]}
     row = {r["id"]: r for r in rebuilt([entry])}["exact"]
     assert row["verdict"] == "open" and row["note"].startswith("Run 01_small again: exact does not hold")
 
 
-def test_a_row_reads_as_a_sentence(notebook):
-    text = ledger.record("found", [1.0, 1.5, 2.0], note="A remark.")._repr_markdown_()
-    assert text.startswith("**in trend** · A statement.") and text.endswith("A remark.")
-    assert "Measured: 1.5 (mean, 3 values; standard deviation 0.5)" in text
+def test_several_claims_are_kept_together_with_their_figures_and_notes(notebook):
+    found, exact = ledger.judged(
+        {"found": [1, 1, 1], "exact": 0.0}, figure={"exact": "picture"}, notes={"found": "So."}
+    )
+    assert (found.figure, found.note, exact.figure, exact.note) == (None, "So.", "picture", "")
+    assert len(json.loads((notebook.folder / "ledger.json").read_text(encoding="utf-8"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("measured", "more", "words"),
+    [
+        ({}, {}, "record takes a mapping"),
+        ("found", {}, "record takes a mapping"),
+        ({"found": [1.0]}, {"figure": {"foun": "picture"}}, "Did you mean 'found'"),
+        ({"found": [1.0]}, {"notes": {"exact": "So."}}, "no claim of 01_small 'exact'"),
+        ({"found": {"a": [1.0]}}, {}, "found: This claim takes one list of values"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_in_a_sentence(notebook, measured, more, words):
+    with pytest.raises(UserError, match=words):
+        ledger.record(measured, **more)
+    assert not (notebook.folder / "ledger.json").exists()
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[[claim]]", "[claim", "no list of"),
-        ("[[claim]]", "[[claims]]", "no list of"),
-        ('place = "section 1"\n', "", "exact in data/claims.toml cannot be read: .*place"),
-        ('kind = "theorem"', 'kind = "theory"', "unknown part or kind"),
+        ("[exact]", "[exact", "01_small.toml is not valid TOML"),
+        ("[exact]", "x = 1\n[exact]", "x in data/claims/01_small.toml cannot be read: 1 is no table"),
+        ('place = "section 1"\n', "", "exact in data/claims/01_small.toml cannot be read: .*place"),
+        ('kind = "theorem"', 'kind = "theory"', "'theory' is no kind"),
+        ('kind = "theorem"', "kind = 1", "kind = 1 is no text"),
         ('accept = "<= 1e-6"', 'accept = "small"', "'small' is no condition"),
-        ('id = "found"', 'id = "exact"', "repeats an id"),
+        ("[found]", "[other]", "other stands in data/claims/02_other.toml and in 01_small.toml"),
     ],
 )
 def test_claims_that_cannot_be_read_are_named(notebook, old, new, words):
-    path = workspace.root() / "data" / "claims.toml"
+    path = workspace.root() / "data" / "claims" / "01_small.toml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(old, new, -1 if "claim" in old else 1), encoding="utf-8")
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError, match=words):
         ledger.load_claims()
 
@@ -135,15 +152,12 @@ def test_a_claim_without_rule_cannot_be_recorded_and_reads_not_testable():
         claim.rule.read([1.0])
 
 
-def test_every_claim_names_its_part_source_and_a_planned_notebook():
+def test_every_claim_names_its_part_and_belongs_to_a_notebook():
     for name, claim in CLAIMS.items():
         assert name.startswith(claim.part.replace("_", "-") + "-"), name
-        assert claim.part == "together" or claim.source == PLACE[claim.part], name
-        assert re.fullmatch(r"[0-5]\d\d_[a-z0-9_]+", claim.notebook), name
-        assert claim.notebook[0] == "012345"[PARTS.index(claim.part) + 1], name
-        assert (
-            claim.statement.endswith(".") and claim.place and claim.measure and claim.source_value not in ("", None)
-        ), name
+        assert (ROOT / "notebooks" / f"{claim.notebook}.py").is_file(), name
+        assert claim.statement.endswith(".") and claim.place and claim.measure, name
+        assert claim.source_value not in ("", None), name
 
 
 # One value is all there is: a fit over all networks at once, or a deterministic quantity.

@@ -29,8 +29,7 @@ SETTINGS = (  # of Dask: also as DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on
 
 def computed_on(
     cluster: str | Path,
-    function: Callable[..., store.Result],
-    tasks: Sequence[Mapping[str, Any]],
+    calls: Sequence[tuple[Callable[..., store.Result], Mapping[str, Any]]],
     *,
     resources: Mapping[str, float] | None = None,
 ) -> Iterator[None]:
@@ -40,8 +39,7 @@ def computed_on(
 
     Args:
         cluster: Address of the scheduler, such as `tcp://127.0.0.1:8786`, or the path of its scheduler file.
-        function: As for `store.get_or_compute`.
-        tasks: Keyword arguments of each.
+        calls: Pairs of a function, as for `store.get_or_compute`, and its keyword arguments.
         resources: What a worker has to offer for a task, such as {"GPU": 1}.
     Raises:
         UserError: If Dask is not installed; there is no scheduler, it does not accept this machine's certificate, or it
@@ -60,7 +58,7 @@ def computed_on(
     client, expected = _connected(cluster), {}
     try:
         _wait_for_worker(client, needed, cluster)
-        for task in tasks:
+        for function, task in calls:
             path = store.path_of(function, task)
             future = client.submit(
                 compute_here, function, dict(task), key=f"shapeofloss-{path.stem}", pure=False, resources=needed or None

@@ -5,19 +5,53 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 from shapeofloss.engine import store, workspace
 from shapeofloss.engine.cluster import computed_on
 from shapeofloss.errors import UserError
 
+Call = tuple[Callable[..., store.Result], Mapping[str, Any]]
+Case = TypeVar("Case", bound=Hashable)
+
 
 def workers() -> int:
     """Return the number of processes that a map may use: what the runner allots, else what the machine has."""
     return int(os.environ.get(workspace.WORKERS) or workspace.cores())
+
+
+def run(
+    calls: Iterable[Call],
+    cluster: str | None = None,
+    *,
+    label: str = "tasks",
+    resources: Mapping[str, float] | None = None,
+) -> list[store.Result]:
+    """Return the stored result of `function(**setting)` for every call, computing what is missing in parallel.
+
+    Files are the only truth: a call that was interrupted goes on where it stopped, and the number of processes has no
+    influence on a result. Each task runs on one thread.
+
+    Args:
+        calls: Pairs of a function, as for `store.get_or_compute`, and its keyword arguments.
+        cluster: None for this machine; else the address or the scheduler file of a Dask cluster.
+        label: What the tasks are, for the progress on stderr.
+        resources: On a cluster, what a worker has to offer for a task, such as {"GPU": 1}; of no effect here.
+    Returns:
+        The results, in the order of the calls.
+    Raises:
+        UserError: If a worker process dies, or as for `cluster.computed_on`. What an error in one task does not touch
+            is kept.
+    """
+    tasks: list[Call] = [(function, dict(setting)) for function, setting in calls]
+    missing = [task for task in tasks if not store.path_of(*task).is_file()]
+    if missing:
+        done = _computed(missing, label) if cluster is None else computed_on(cluster, missing, resources=resources)
+        _show_progress(done, len(missing), label)
+    return [store.get_or_compute(*task) for task in tasks]
 
 
 def map(
@@ -28,32 +62,38 @@ def map(
     label: str = "tasks",
     resources: Mapping[str, float] | None = None,
 ) -> list[store.Result]:
-    """Return the stored result of `function(**setting)` for every setting, computing what is missing in parallel.
+    """Return the stored results of one function, one for each setting and in their order; see `run`.
 
-    Files are the only truth: a call that was interrupted goes on where it stopped, and the number of processes has no
-    influence on a result. Each task runs on one thread.
+    Raises:
+        UserError: As for `run`.
+    """
+    return run([(function, setting) for setting in settings], cluster, label=label, resources=resources)
+
+
+def grid(
+    function: Callable[..., store.Result],
+    cases: Mapping[Case, Mapping[str, Any]],
+    seeds: Iterable[int],
+    *,
+    common: Mapping[str, Any] | None = None,
+    label: str = "tasks",
+    cluster: str | None = None,
+) -> dict[Case, list[store.Result]]:
+    """Return the stored results of one function by case, one for each seed; see `run`.
 
     Args:
-        function: As for `store.get_or_compute`.
-        settings: Keyword arguments, one mapping for each task.
-        cluster: None for this machine; else the address or the scheduler file of a Dask cluster.
-        label: What the tasks are, for the progress on stderr.
-        resources: On a cluster, what a worker has to offer for a task, such as {"GPU": 1}; of no effect here.
-    Returns:
-        The results, in the order of the settings.
+        function: As for `store.get_or_compute`; it takes a `seed`.
+        cases: What is compared: the settings of each case by its name.
+        seeds: The seeds with which each case is computed.
+        common: Settings that all cases share; a case may overrule them.
+        label, cluster: As for `run`.
     Raises:
-        UserError: If a worker process dies, or as for `cluster.computed_on`. What an error in one task does not touch
-            is kept.
+        UserError: As for `run`.
     """
-    tasks = [dict(setting) for setting in settings]
-    missing = [task for task in tasks if not store.path_of(function, task).is_file()]
-    if missing:
-        if cluster is None:
-            done = _computed(function, missing, label)
-        else:
-            done = computed_on(cluster, function, missing, resources=resources)
-        _show_progress(done, len(missing), label)
-    return [store.get_or_compute(function, task) for task in tasks]
+    seeds = list(seeds)
+    calls = [(function, {**(common or {}), **case, "seed": seed}) for case in cases.values() for seed in seeds]
+    results = iter(run(calls, cluster, label=label))
+    return {name: [next(results) for _ in seeds] for name in cases}
 
 
 def _show_progress(done: Iterator[None], count: int, label: str) -> None:
@@ -65,16 +105,16 @@ def _show_progress(done: Iterator[None], count: int, label: str) -> None:
         _report(f"{number} of {count} {label}, about {left:.0f} s left" if number < count else "")
 
 
-def _computed(function: Callable[..., store.Result], tasks: list[dict[str, Any]], label: str) -> Iterator[None]:
+def _computed(tasks: Sequence[Call], label: str) -> Iterator[None]:
     """Compute tasks in processes of this machine, and yield once for each that is done."""
     # Not forked from here: forking a process that runs threads (a kernel does) may lock up. A server without threads is
     # started once, imports what the tasks need, and is forked for each worker.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", function.__module__])
+    context.set_forkserver_preload(["torch", *dict.fromkeys(function.__module__ for function, _ in tasks)])
     number = min(workers(), len(tasks))
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin_worker, initargs=(dict(os.environ),))
     try:
-        for future in as_completed([pool.submit(_compute_one, function, task) for task in tasks]):
+        for future in as_completed([pool.submit(_compute_one, *task) for task in tasks]):
             future.result()
             yield
     except BrokenProcessPool:
@@ -86,7 +126,7 @@ def _computed(function: Callable[..., store.Result], tasks: list[dict[str, Any]]
         pool.shutdown(cancel_futures=True)
 
 
-def _compute_one(function: Callable[..., store.Result], task: dict[str, Any]) -> None:
+def _compute_one(function: Callable[..., store.Result], task: Mapping[str, Any]) -> None:
     store.get_or_compute(function, task)  # the parent reads the file: nothing large travels between processes
 
 

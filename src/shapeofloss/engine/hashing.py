@@ -1,22 +1,34 @@
-"""One hash for what a result depends on: code, numbers and numerical pins.
+"""One key for what a result depends on: the code that it can reach, and the versions of the packages that this imports.
 
-The runner uses it to decide what is up to date, the store to find an earlier result. Comments and docstrings of
-modules do not count, so that a better sentence never costs an hour of training.
+The runner uses it to decide what is up to date, the store to find an earlier result. Better sentences never cost an
+hour of training, and neither does an edit of code that a result cannot reach.
 """
 
-import ast
 import hashlib
 import json
+import re
 import sys
+from collections.abc import Iterable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from shapeofloss.engine import workspace
+from shapeofloss.engine.reach import Reached, reached
 from shapeofloss.errors import UserError
 
-PACKAGE = "shapeofloss"
 NUMERICAL_END = "# --- tools"
+# Packages that are imported under another name than they are installed under.
+INSTALLED_AS = {
+    "PIL": "pillow",
+    "ot": "pot",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+}
+
+_known: dict[tuple[str, str], tuple[Reached, tuple[int, ...]]] = {}  # a map asks several times for every task
 
 
 def digest(*parts: Any) -> str:
@@ -30,84 +42,68 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def numerical_pins() -> list[str]:
-    """Return the pins of packages that can change a number: the first block of `pins.txt`."""
+def numerical_pins() -> dict[str, str]:
+    """Return the pinned versions of packages that can change a number: the first block of `pins.txt`."""
     lines = (workspace.root() / "pins.txt").read_text(encoding="utf-8").split(NUMERICAL_END)[0].splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    pins = (line.strip().split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {_normal(name): version for name, version in pins}
 
 
-def code_of(source: str) -> dict[str, str]:
-    """Return, for Python source, every package module that it imports, directly or not, with its code.
+def pins_of(packages: Iterable[str], *, needed: bool = True) -> dict[str, str]:
+    """Return the numerical pins of imported packages, by the name under which they are installed.
 
-    Imports inside functions count too, and C++ sources beside a module. Docstrings and comments are left out.
+    Args:
+        packages: Names under which they are imported.
+        needed: Whether to add what they need themselves.
     """
-    found: dict[str, str] = {}
-    waiting = list(_imports(source, PACKAGE))
+    pins = numerical_pins()
+    waiting = [_normal(INSTALLED_AS.get(package, package)) for package in packages]
+    found: set[str] = set()
     while waiting:
         name = waiting.pop()
-        path = _file_of(name)
-        if name in found or path is None:
-            continue
-        text = path.read_text(encoding="utf-8")
-        found[name] = _bare(text)
-        for compiled in sorted(path.parent.glob("*.cpp")):  # whoever compiles it lives beside it
-            found[f"{path.parent.name}/{compiled.name}"] = compiled.read_text(encoding="utf-8")
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _imports(text, package)
-    return dict(sorted(found.items()))
+        if name not in found:
+            found.add(name)
+            waiting += _requirements(name) if needed else ()
+    return {name: pins[name] for name in sorted(found & pins.keys())}
 
 
-def code_of_module(name: str) -> dict[str, str]:
-    """Return the code of an imported module, of this package or not, and of all package modules that it imports.
+def dependencies(code: Reached) -> list[Any]:
+    """Return what a key holds of reached code: the definitions, and the pins of all packages below them."""
+    return [code.code, pins_of(code.packages)]
+
+
+def code_of_function(module: str, name: str) -> Reached:
+    """Return what a function of an imported module, of this package or not, can reach.
 
     Raises:
         UserError: If the module has no file with source, as in a notebook.
     """
-    file = getattr(sys.modules.get(name), "__file__", None)
     try:
-        if name == "__main__" or file is None:
+        file = str(sys.modules[module].__file__)
+        if module == "__main__":
             raise FileNotFoundError
-        source = Path(file).read_text(encoding="utf-8")
-        return {**code_of(source), name: _bare(source)}
-    except (OSError, ValueError, SyntaxError):  # none, compiled, or edited just now
-        raise UserError(f"{name} is no module whose source can be read: move the function into one.") from None
+        known, stamps = _known.get((module, name), (None, ()))
+        if known is None or stamps != _stamps(file, known):
+            known = reached(Path(file).read_text(encoding="utf-8"), [name.partition(".")[0]], name=module)
+            _known[module, name] = known, _stamps(file, known)
+        return known
+    except (KeyError, AttributeError, OSError, ValueError, SyntaxError):  # none, compiled, or edited just now
+        raise UserError(f"{module} is no module whose source can be read: move the function into one.") from None
+
+
+def _stamps(file: str, code: Reached) -> tuple[int, ...]:
+    return tuple(each.stat().st_mtime_ns for each in (Path(file), *code.files))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache
-def _file_of(name: str) -> Path | None:
-    place = Path(__file__).parents[2].joinpath(*name.split("."))
-    files = (place / "__init__.py", place.with_suffix(".py"))
-    return next((file for file in files if file.is_file()), None)
-
-
-@cache  # of the text, so that an edited file is read anew: a map asks once for every task
-def _imports(source: str, package: str) -> tuple[str, ...]:
-    """Return the dotted names under this package that the source may import, parents included."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                base = ".".join(parents[: len(parents) - node.level + 1] + ([node.module] if node.module else []))
-            # `from package import name` may name a module or an attribute: _file_of tells them apart.
-            names = [base] + [f"{base}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == PACKAGE:
-                found += (".".join(parts[:n]) for n in range(1, len(parts) + 1))
-    return tuple(found)
-
-
-@cache
-def _bare(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        match node:
-            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                if ast.get_docstring(node, clean=False) is not None:
-                    node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+def _requirements(name: str) -> tuple[str, ...]:
+    """Return what a package needs wherever it is installed; nothing of one that is not there."""
+    try:
+        texts = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return ()
+    return tuple(_normal(re.split(r"[^\w.-]", text, maxsplit=1)[0]) for text in texts if "extra ==" not in text)

@@ -17,17 +17,17 @@ import numpy as np
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.checkpoints import Checkpoint
-from shapeofloss.engine.hashing import code_of_module, digest, numerical_pins
+from shapeofloss.engine.hashing import code_of_function, dependencies, digest
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, results_go_to, sha256, write_atomically
 
 Result = dict[str, Any]
 ENDINGS = (".json", ".npz", ".checkpoint.npz")
-FORMAT = 3  # of the files: another one gives other keys, so that no entry is misread
+FORMAT = 4  # of the files: another one gives other keys, so that no entry is misread
 
 
 def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
-    """Return the hash of a call: the function, its arguments, the code that it can reach, and the numerical pins.
+    """Return the hash of a call: the function, its arguments, the code that it can reach, and the packages below it.
 
     Raises:
         UserError: If the function lives in no module, an argument is neither JSON-able nor an array of numbers, or
@@ -36,9 +36,9 @@ def key(function: Callable[..., Result], arguments: Mapping[str, Any]) -> str:
     name = f"{function.__module__}.{getattr(function, '__qualname__', '<object>')}"
     if "<" in name:
         raise UserError(f"{name} cannot be stored: move the function into a module, so that its code is known.")
-    code, pins = code_of_module(function.__module__), numerical_pins()
+    code = dependencies(code_of_function(function.__module__, function.__qualname__))
     try:
-        return digest(FORMAT, name, _described(arguments), code, pins)
+        return digest(FORMAT, name, _described(arguments), code)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"The arguments of {name} must be finite JSON values or arrays of numbers, to be a key: {error}."

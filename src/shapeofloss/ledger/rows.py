@@ -1,18 +1,17 @@
 """Rows of the ledger: a claim, what was measured for it, and the verdict of its rule."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import stdev
 from typing import Any
 
 from shapeofloss.engine import workspace
-from shapeofloss.errors import unknown
+from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import read_rows, write_rows
 from shapeofloss.ledger.claims import EXACT, PARTS, Claim, load_claims
-from shapeofloss.ledger.rules import Measured, Rule, finite
+from shapeofloss.ledger.rules import Measured, finite
 
 WORDS = {"lower": "mean minus two standard errors", "upper": "mean plus two standard errors"}
 VERDICTS = ("holds", "corrected", "reproduced", "in trend", "not reproduced", "not testable here", "open")
@@ -43,19 +42,6 @@ class Row:
     figure: str | None
     timing: bool
     note: str
-
-    def _repr_markdown_(self) -> str:
-        """Show the row under a notebook cell."""
-        source = f"Source ({self.place}): {_shown(self.source_value)}."
-        if self.per_seed is None:
-            return f"**{self.verdict}** · {self.statement}  \n{source} {self.note}"
-        count = Rule.count(self.per_seed)
-        spread = f"; standard deviation {_shown(self.spread)}" if count > 1 else ""
-        return (
-            f"**{self.verdict}** · {self.statement}  \n{source} "
-            f"Measured: {_shown(self.measured)} ({self.statistic}, {count} value{'s' * (count > 1)}{spread}).  \n"
-            f"*Measure: {self.measure}.*{f'  {chr(10)}{self.note}' if self.note else ''}"
-        )
 
 
 def verdict(claim: Claim, measured: Measured | None, *, judged: bool = True) -> str:
@@ -115,37 +101,45 @@ def row(
     )
 
 
-def record(id: str, measured: Any, *, figure: str | None = None, note: str = "") -> Row:
-    """Hand over what was measured for a claim; its rule passes the verdict.
+def judged(
+    measured: Mapping[str, Any],
+    *,
+    figure: str | Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Return the rows of several claims and keep them in the present run; all of them, or none if one has no row.
 
-    Args:
-        id: The claim's identifier in `data/claims.toml`.
-        measured: One number per seed (a number, a sequence, an array), or for a rule that orders groups a mapping of
-            each group's name to its values, paired by seed. Units are those of the claim's `measure`.
-        figure: The name of the figure of this notebook that shows it.
-        note: A remark for the reader.
-    Returns:
-        The row; as the last expression of a cell it is shown with its verdict.
-    Raises:
-        UserError: If the claim is unknown, belongs to another notebook, or the measurement has another shape.
-        ClaimFailedError: If a theorem or an erratum does not hold.
+    Args, Raises:
+        As for `record`.
     """
     claims, run = load_claims(), workspace.current()
-    own = {name for name, claim in claims.items() if claim.notebook == run.notebook}
-    if id not in own:
-        raise unknown(f"claim of {run.notebook}", id, own)
-    claim = claims[id]
+    here = {name for name, claim in claims.items() if claim.notebook == run.notebook}
+    if not isinstance(measured, Mapping) or not measured:
+        raise UserError(f'record takes a mapping such as {{"{next(iter(here), "claim")}": values}}, not {measured!r}.')
+    shown_by = dict.fromkeys(measured, figure) if isinstance(figure, str | None) else figure
+    for name in (*measured, *shown_by, *(notes or {})):
+        if name not in (here if name in measured else measured):
+            raise unknown(f"claim of {run.notebook}", name, here if name in measured else measured)
+    rows = []
+    for name, values in measured.items():
+        row = _judged(claims[name], values, run.profile)
+        rows.append(replace(row, figure=shown_by.get(name), note=(notes or {}).get(name, row.note)))
+    path = run.folder / "ledger.json"
+    others = [entry for entry in read_rows(path, texts=("id",)) if entry["id"] not in measured]
+    write_rows(path, sorted([*others, *(asdict(row) for row in rows)], key=lambda entry: entry["id"]))
+    return rows
+
+
+def _judged(claim: Claim, measured: Any, profile: str) -> Row:
     # Identities hold at any size. Findings are judged at the profiles that were fixed for it; a reader who changes a
     # parameter sees a verdict where there are values enough, and is never stopped by a finding.
-    fixed = run.profile in ("laptop", "paper")
-    values = claim.rule.read(measured, complete=fixed)
+    fixed = profile in ("laptop", "paper")
+    try:
+        values = claim.rule.read(measured, complete=fixed)
+    except UserError as error:
+        raise UserError(f"{claim.id}: {error}") from None
     few = claim.rule.count(values) < claim.rule.seeds
-    judged = fixed or (not claim.trained if claim.exact else run.profile != "smoke" and not few)
-    result = row(claim, values, judged=judged, figure=figure, note=note)
-    path = run.folder / "ledger.json"
-    others = [entry for entry in read_rows(path, texts=("id",)) if entry["id"] != id]
-    write_rows(path, sorted([*others, asdict(result)], key=lambda entry: entry["id"]))
-    return result
+    return row(claim, values, judged=fixed or (not claim.trained if claim.exact else profile != "smoke" and not few))
 
 
 def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -201,13 +195,3 @@ def _with_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_nan(part) for name, part in value.items()}
     return [math.nan if number is None else number for number in value]
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not finite"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_shown(part)}" for name, part in value.items())
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return value if isinstance(value, str) else json.dumps(value)

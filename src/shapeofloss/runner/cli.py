@@ -56,6 +56,7 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError(f"--jobs {options.jobs} runs nothing: give a number from 1.")
     if options.limit is not None and options.limit <= 0:
         raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
+    profiles.check_shared(catalogue)
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
     if settings.published:  # told now, not after an hour; a damaged file, too
         publish.check_all_writable()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
-from shapeofloss.engine.hashing import code_of, digest, numerical_pins
-from shapeofloss.engine.profiles import Notebook
+from shapeofloss.engine.hashing import dependencies, digest
+from shapeofloss.engine.profiles import Notebook, parameters
+from shapeofloss.engine.reach import Reached, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
 from shapeofloss.ledger import load_claims
@@ -32,32 +33,6 @@ def read_script(notebook: Notebook) -> NotebookNode:
         return jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # of YAML, of jupytext, or of the depth of what they read
         raise UserError(f"notebooks/{notebook.name}.py cannot be read as a notebook: {shown(str(error))}.") from None
-
-
-def parameters_of(notebook: Notebook) -> dict[str, Any]:
-    """Return the plain assignments of the cell tagged `parameters`.
-
-    Raises:
-        UserError: If there are two such cells, or one as papermill injects it, or a value is no literal.
-    """
-    tagged = [(cell.metadata.get("tags", []), cell.source) for cell in read_script(notebook).cells]
-    if any("injected-parameters" in tags for tags, _ in tagged):
-        raise UserError(f"{notebook.name} holds a cell tagged injected-parameters, which the runner adds itself.")
-    cells = [source for tags, source in tagged if "parameters" in tags]
-    if len(cells) > 1:  # the injected cell follows the first, and the others would undo it
-        raise UserError(f"{notebook.name} has {len(cells)} cells tagged parameters: join them into one.")
-    statements = _tree("".join(cells), f"The parameters cell of {notebook.name}").body
-    found = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    found[name] = ast.literal_eval(value)
-                except (ValueError, TypeError, RecursionError):
-                    raise UserError(f"In {notebook.name}, parameter {name} must be a plain value.") from None
-            case _:
-                raise UserError(f"The parameters cell of {notebook.name} may hold plain assignments only.")
-    return found
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -89,7 +64,7 @@ def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
     Raises:
         UserError: In both cases, with what would be accepted.
     """
-    valid = parameters_of(notebook) if overrides else {}
+    valid = parameters(notebook.script) if overrides else {}
     for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)
@@ -178,7 +153,11 @@ def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     """
     script = _text(notebook)
     root = workspace.root()
-    others = [root / "pins.txt", root / "data" / "claims.toml", root / "notebooks" / "profiles.toml"]
+    others = [
+        root / "pins.txt",
+        root / "data" / "claims" / f"{notebook.name}.toml",
+        root / "notebooks" / "profiles.toml",
+    ]
     return digest(script, profile, overrides, _package(), [sha256(path) if path.is_file() else "" for path in others])
 
 
@@ -192,14 +171,22 @@ def _package() -> dict[str, str]:
 
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
-    """Return the hash of script, imported code, numbers, numerical pins and the rules of the notebook's claims."""
+    """Return the hash of script, reached code, numbers, the pins of packages and the rules of the notebook's claims."""
+    rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
+    table = {name: vars(number) for name, number in notebook.numbers.items()}
+    return digest(_text(notebook), dependencies(code_of(notebook)), profile, table, overrides, rules)
+
+
+def code_of(notebook: Notebook) -> Reached:
+    """Return what a script can reach.
+
+    Raises:
+        UserError: If it, or a module that it reaches, is no Python.
+    """
     script = _text(notebook)
     try:
-        code = code_of(script)
+        return reached(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         _tree(script, f"notebooks/{notebook.name}.py")  # says where it is, if it is in the script itself
         reason = shown(str(error)) or type(error).__name__
         raise UserError(f"What notebooks/{notebook.name}.py imports cannot be read: {reason}.") from None
-    rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
-    table = {name: vars(number) for name, number in notebook.numbers.items()}
-    return digest(script, code, profile, table, overrides, numerical_pins(), rules)

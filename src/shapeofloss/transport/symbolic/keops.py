@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shapeofloss.engine import compiler
-from shapeofloss.engine.hashing import code_of_module, digest
+from shapeofloss.engine.hashing import digest
 from shapeofloss.engine.workspace import cores
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, sha256, write_atomically
@@ -162,7 +162,9 @@ def prepare(names: Sequence[str] = tuple(FORMULAS)) -> list[str]:
     from pykeops.config import pykeops_base
 
     with lock(folder / f"{RECORD}.lock"):
-        own = digest(code_of_module(__name__), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags())
+        own = digest(
+            Path(__file__).read_text(encoding="utf-8"), pykeops_base.get_cxx_compiler(), pykeops_base.get_cpp_flags()
+        )
         record = read_json(folder / RECORD, {})
         known, formulas = record.get("libraries", {}), record.get("formulas", {})
         done = formulas.get(own, [])
@@ -218,7 +220,7 @@ def _is_broken(library: Path) -> bool:
 
 def _compile(names: Sequence[str]) -> None:
     """Use each formula once, in as many processes as there are cores: plain ones, which import no caller's script."""
-    code = "import sys; from shapeofloss.transport import keops; keops._use(sys.argv[1:])"
+    code = "import sys; from shapeofloss.transport.symbolic import keops; keops._use(sys.argv[1:])"
     shares = [names[n :: cores()] for n in range(min(cores(), len(names)))]
     processes = [
         subprocess.Popen(
