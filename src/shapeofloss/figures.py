@@ -10,7 +10,6 @@ import html
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
+from shapeofloss import sources
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_rows, sha256, write_atomically, write_rows
@@ -42,10 +42,6 @@ PREVIEW_DOTS_PER_INCH = 120  # of what a notebook shows
 SHOWN_DOTS_PER_INCH = 100  # at which width it shows it
 ANIMATION_DOTS_PER_INCH = 80
 LARGEST_ANIMATION = 1_000_000  # bytes
-NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
-
-SOURCES = ("landscape", "sign loss", "transport", "wgan")
-ITEM = r'(?:(?:Fig\.|Table|Algorithm|Theorem|Appendix|section|equation) [\w.-]+|slide "[^"]+")'
 
 LOOK = {
     "figure.figsize": (6.4, 4.0),
@@ -164,12 +160,7 @@ def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any], answer
         raise UserError(f"'{name}' is no name of a figure: use lower-case letters, digits and underscores.")
     if len(alt.strip()) < 40:
         raise UserError(f"Figure {name} needs alternative text of at least 40 characters that says what it shows.")
-    sources = "|".join(SOURCES)
-    if answers and not re.fullmatch(rf"({sources}): ({ITEM}; )*{ITEM}", answers):
-        raise UserError(
-            f"Figure {name} answers '{answers}': write a source ({', '.join(SOURCES)}), a colon and items such as "
-            'Fig. 2c, Table 1, Algorithm 1, Theorem 2, Appendix 5.1, section 3.1 or slide "Title", separated by "; ".'
-        )
+    sources.answered(answers)
     table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if table.empty:
         raise UserError(f"Figure {name} needs the numbers that it plots: the table has no rows.")
@@ -192,19 +183,10 @@ def _write(image: bytes, file: str, *, alt: str, table: pd.DataFrame, answers: s
         "profile": run.profile,
         "timing": timing,
         "sha256": sha256(path),
-        "packages": {name: version for name in NUMERICAL.split() if (version := _version(name))},
     }
     index = run.folder / "figures.json"
     others = [old for old in read_rows(index, texts=("figure",)) if Path(old["figure"]).stem != path.stem]
     write_rows(index, sorted([*others, entry], key=lambda row: row["figure"]))
-
-
-def _version(package: str) -> str:
-    """Return the installed version without its build; empty if there is none."""
-    try:
-        return metadata.version(package).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def render(figure: Figure, kind: str, dots_per_inch: int = DOTS_PER_INCH) -> bytes:

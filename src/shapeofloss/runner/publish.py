@@ -2,19 +2,21 @@
 
 import contextlib
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.hashing import digest
 from shapeofloss.engine.profiles import Notebook, load
+from shapeofloss.engine.reach import PACKAGE
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, read_rows, rows_text, sha256, write_atomically, write_rows
-from shapeofloss.ledger.rows import Row, rebuilt, summary
+from shapeofloss.ledger.rows import Row, rebuilt
+from shapeofloss.runner.tables import with_tables
 
 STAMP = "stamp.json"
 TEXTS = tuple(name for name, kind in Row.__annotations__.items() if kind is str)  # of a row of the ledger
@@ -41,8 +43,25 @@ def committed(path: Path) -> list[dict[str, Any]]:
     return read_rows(path, texts=TEXTS, others=Row.__annotations__)
 
 
-def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool, sources: str = "") -> None:
-    """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it.
+@dataclass(frozen=True)
+class Origin:
+    """Where results come from.
+
+    Attributes:
+        inputs: The hash of all that they depend on.
+        sources: The hash of the files from which it was made.
+        seed: The notebook's seed, if it has one.
+        packages: The packages that were imported, with their versions.
+    """
+
+    inputs: str
+    sources: str = ""
+    seed: Any = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+def finish(notebook: Notebook, folder: Path, origin: Origin, *, published: bool) -> None:
+    """Complete a good run: write its origin into print, figures' entries and rows, publish it if asked, and stamp it.
 
     Either all of it happens or, after an error, committed files are as they were.
 
@@ -50,14 +69,57 @@ def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, publishe
         OSError: If a file cannot be written, renamed or removed.
         UserError: If a committed file is damaged.
     """
-    index = folder / "figures.json"
-    write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_json(index, [])])
+    inputs = {"inputs": origin.inputs}
+    figures = {**inputs, "seed": origin.seed, "packages": dict(origin.packages)}
+    for name, more in (("figures.json", figures), ("ledger.json", inputs)):
+        write_rows(folder / name, [{**row, **more} for row in read_json(folder / name, [])])
+    printed = read_json(folder / f"{notebook.name}.ipynb")
+    printed["metadata"][PACKAGE] = inputs
+    write_atomically(folder / f"{notebook.name}.ipynb", _notebook_text(printed))
+    _publish(notebook, folder, origin.inputs, origin.sources, published=published)
+
+
+def _publish(notebook: Notebook, folder: Path, inputs: str, sources: str, *, published: bool) -> None:
     with lock(workspace.runs() / "publish.lock") if published else contextlib.nullcontext():
         files, old = _new(notebook, folder) if published else ({}, [])
         with replaced(files, remove=old):
             # The stamp comes last: a run that was killed before it counts as never run.
             outputs = _outputs(notebook, folder, published=published)
             write_atomically(folder / STAMP, json.dumps({"inputs": inputs, "outputs": outputs, "sources": sources}))
+
+
+def _notebook_text(content: Mapping[str, Any]) -> str:
+    """Return a notebook as nbformat writes it."""
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def reword(notebook: Notebook, folder: Path, *, published: bool) -> bool:
+    """Bring text and comments of an up-to-date print into step with its script; tell whether any had changed."""
+    from shapeofloss.runner import prints
+    from shapeofloss.runner.inputs import read_script
+
+    path = folder / f"{notebook.name}.ipynb"
+    printed = read_json(path)
+    cells = prints.reworded(read_script(notebook), printed["cells"])
+    if cells is None or cells == printed["cells"]:
+        return False
+    write_atomically(path, _notebook_text({**printed, "cells": cells}))
+    stamp = _stamp(folder)
+    _publish(notebook, folder, stamp["inputs"], stamp.get("sources", ""), published=published)
+    return True
+
+
+def origin_of_committed(notebook: Notebook) -> set[str]:
+    """Return the inputs that a notebook's committed print, figures and rows name: one if they come from one run.
+
+    What names none counts as an empty name.
+    """
+    printed = read_json(notebook.print, {})
+    found = {printed.get("metadata", {}).get(PACKAGE, {}).get("inputs", "")}
+    for path in (index_path(), ledger_path()):
+        rows = [row for row in committed(path) if row["notebook"] == notebook.name]
+        found |= {row.get("inputs") or "" for row in rows if row.get("per_seed", ()) is not None}
+    return found
 
 
 def inputs_of(folder: Path, sources: str) -> str | None:
@@ -190,14 +252,15 @@ def _figures(folder: Path) -> list[Path]:
 
 def _sweep(notebook: Notebook) -> None:
     """Remove what a run that was killed while publishing left beside its targets; the lock is ours."""
-    targets = [notebook.print, index_path(), ledger_path(), workspace.root() / "README.md", place(notebook) / "*"]
+    targets = [notebook.print, index_path(), ledger_path(), place(notebook) / "*"]
+    targets += [folder / "README.md" for folder in (workspace.root(), index_path().parent)]
     for target in targets:
         for left in target.parent.glob(f".{target.name}.*.tmp"):
             left.unlink()
 
 
 def _rebuilt(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, without: str | None) -> dict[Path, bytes]:
-    """Return the index, the ledger and the README with the given rows in place of a notebook's."""
+    """Return the index, the ledger and the pages with tables, with the given rows in place of a notebook's."""
     catalogue = load()
 
     def others(path: Path) -> list[dict[str, Any]]:
@@ -206,31 +269,10 @@ def _rebuilt(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, witho
     index = sorted(others(index_path()) + figures, key=lambda row: (row["notebook"], row["figure"]))
     ledger = rebuilt(others(ledger_path()) + rows)
     texts = {index_path(): rows_text(index), ledger_path(): rows_text(ledger)}
-    readme = workspace.root() / "README.md"
-    if readme.is_file():
-        texts[readme] = with_tables(readme.read_text(encoding="utf-8"), catalogue, ledger)
+    for path in (workspace.root() / "README.md", index_path().with_name("README.md")):
+        if path.is_file():
+            texts[path] = with_tables(path.read_text(encoding="utf-8"), catalogue, index, ledger)
     return {path: text.encode() for path, text in texts.items()}
-
-
-def with_tables(text: str, catalogue: Mapping[str, Notebook], ledger: list[dict[str, Any]]) -> str:
-    """Return the README with its generated tables: the map of the notebooks and the ledger's summary."""
-    return _block(_block(text, "ledger", summary(ledger)), "map", course_map(catalogue))
-
-
-def course_map(catalogue: Mapping[str, Notebook]) -> str:
-    """Return a Markdown table of the notebooks, with links to their prints."""
-    lines = ["| part | notebook | question | source | minutes |", "|---|---|---|---|---:|"]
-    for name, notebook in catalogue.items():
-        link = f"[`{name}`](notebooks/{name}.ipynb)"
-        lines.append(
-            f"| {notebook.part} | {link} | {notebook.question} | {notebook.source} | {notebook.minutes['laptop']:g} |"
-        )
-    return "\n".join(lines)
-
-
-def _block(text: str, name: str, content: str) -> str:
-    pattern = rf"(<!-- {name}:begin[^>]*-->\n).*?(<!-- {name}:end -->)"
-    return re.sub(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", text, flags=re.DOTALL)
 
 
 def _outputs(notebook: Notebook, folder: Path, *, published: bool) -> dict[str, str]:

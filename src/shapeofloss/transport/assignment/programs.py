@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import linprog
 
-from shapeofloss.arrays import Floats, as_floats
+from shapeofloss.arrays import Floats, as_floats, as_number
 from shapeofloss.distributions.clouds import as_weights
 from shapeofloss.errors import UserError
 
@@ -204,3 +204,52 @@ def northwest_corner(a: ArrayLike, b: ArrayLike) -> Floats:
     start = np.maximum.outer(np.cumsum(a) - a, np.cumsum(b) - b)
     end = np.minimum.outer(np.cumsum(a), np.cumsum(b))
     return np.maximum(end - start, 0.0)
+
+
+def lipschitz_program(distance: ArrayLike, pi: ArrayLike, p: ArrayLike, *, slope: float = 1.0) -> Floats:
+    """Return a function on N points that tells two distributions on them apart as far as its slope allows.
+
+    max sum_i (pi_i - p_i) f_i over f with f_i - f_j <= K d_ij for all i, j.
+
+    It has N unknowns and N (N - 1) constraints, and knows nothing of plans. Adding a constant to f changes nothing; the
+    last value is set to 0.
+
+    Args:
+        distance: d, shape (N, N), a metric, in units of length.
+        pi, p: Masses that are brought to a sum of 1, shape (N,).
+        slope: K, above 0 and finite.
+    Returns:
+        f, shape (N,), in units of K times length.
+    Raises:
+        UserError: If distances are not square or negative, masses are none, the slope is no finite number above 0, or
+            the solver gives up.
+    Source:
+        WGAN lecture, slide "Wasserstein distance", theorem of Kantorovich and Rubinstein.
+    Example:
+        >>> lipschitz_program([[0.0, 3.0], [3.0, 0.0]], [1, 0], [0, 1]).tolist()
+        [3.0, 0.0]
+    """
+    d = as_costs(as_floats(distance, "The table of distances", finite=False))
+    count = len(d)
+    if d.shape != (count, count):
+        raise UserError(f"The distances have shape {d.shape}; a function on N points needs those between all, (N, N).")
+    if d.min() < 0:
+        raise UserError(f"The least distance is {d.min():g}; none can be negative.")
+    slope = as_number(slope, "The bound of the slope", above=0)
+    pi, p = as_weights(pi, count, "pi"), as_weights(p, count, "p")
+    i, j = np.nonzero(~np.eye(count, dtype=bool))
+    rows = np.arange(len(i))
+    ones = np.ones(len(i))
+    differences = sparse.csr_array((np.r_[ones, -ones], (np.r_[rows, rows], np.r_[i, j])), shape=(len(i), count))
+    scale = d.max() or 1.0
+    result = linprog(
+        -(pi - p) * count,  # about 1 each, as tolerances are absolute
+        A_ub=differences,
+        b_ub=d[i, j] / scale,
+        bounds=[(None, None)] * (count - 1) + [(0, 0)],
+        method="highs-ds",
+        options=TOLERANCES,
+    )
+    if result.status:
+        raise UserError(f"HiGHS found no function: {result.message}")
+    return result.x * scale * slope
