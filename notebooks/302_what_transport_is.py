@@ -117,7 +117,8 @@ figures.save(
     alt="A disk of blue points between two orange half-moons. With the projection all points run to the inner rims of the moons and leave the "
     "rest empty; with transport every point of the moons is reached by one line, and the disk is torn in two.",
     data={"x1": x[:, 0], "x2": x[:, 1], "y1": y[:, 0], "y2": y[:, 1], "nearest": nearest, "optimal": best},
-    answers='transport: slide "The optimal transport plan"',
+    answers='transport: slide "Optimal transport (OT) generalizes sorting to spaces of dimension D > 1"; '
+    'slide "The optimal transport plan"',
 )
 
 # %% [markdown]
