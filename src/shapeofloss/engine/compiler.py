@@ -133,7 +133,7 @@ def _quote_keops() -> None:
         import pybind11  # type: ignore[import-not-found, unused-ignore]
         from keopscore.config import config
         from pykeops.common.keops_io import LoadKeOps_cpp
-    except Exception:  # KeOps is not there, or one of its files is damaged, which `keops.prepare` finds and tells
+    except Exception:  # KeOps is not there, or one of its files is damaged: its own import tells
         return
     base = str(config.get_base_dir_path())
     if shlex.quote(base) not in config.cpp_flags:
