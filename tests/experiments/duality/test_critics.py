@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from shapeofloss.adversarial.constraints import GradientPenalty
+from shapeofloss.adversarial.constraints import GradientPenalty, OneSidedPenalty
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.duality.critics import OneSidedPenalty, fit_lipschitz_critic
+from shapeofloss.experiments.duality.critics import fit_lipschitz_critic
 
 
 def test_the_one_sided_penalty_leaves_slopes_below_one_alone():

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from shapeofloss.adversarial.constraints import GradientPenalty, gradient_norms
+from shapeofloss.adversarial.constraints import GradientPenalty, OneSidedPenalty, gradient_norms
 from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.objectives import WASSERSTEIN
@@ -16,19 +16,6 @@ from shapeofloss.adversarial.training import Schedule, train_critic
 from shapeofloss.arrays import Floats
 from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.distributions.mixtures import choices, seeded_source
-
-
-@dataclass(frozen=True)
-class OneSidedPenalty(GradientPenalty):
-    """A price on gradient norms above 1 only: what a slope of *at most* 1 asks for.
-
-    Source:
-        Not in the WGAN lecture, whose penalty also pushes up slopes below 1.
-    """
-
-    def norms(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the gradient norms, those below 1 as 1, where they cost nothing."""
-        return super().norms(critic, real, fake, rng).clamp(min=1)
 
 
 @dataclass(frozen=True)
