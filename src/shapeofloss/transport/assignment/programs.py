@@ -242,14 +242,6 @@ def lipschitz_program(distance: ArrayLike, pi: ArrayLike, p: ArrayLike, *, slope
     ones = np.ones(len(i))
     differences = sparse.csr_array((np.r_[ones, -ones], (np.r_[rows, rows], np.r_[i, j])), shape=(len(i), count))
     scale = d.max() or 1.0
-    result = linprog(
-        -(pi - p) * count,  # about 1 each, as tolerances are absolute
-        A_ub=differences,
-        b_ub=d[i, j] / scale,
-        bounds=[(None, None)] * (count - 1) + [(0, 0)],
-        method="highs-ds",
-        options=TOLERANCES,
-    )
-    if result.status:
-        raise UserError(f"HiGHS found no function: {result.message}")
-    return result.x * scale * slope
+    bounds = [(None, None)] * (count - 1) + [(0, 0)]
+    f = solve_program((p - pi) * count, "function", A_ub=differences, b_ub=d[i, j] / scale, bounds=bounds)
+    return f * scale * slope
