@@ -76,8 +76,6 @@ import torch
 from IPython.display import Markdown
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, spearmanr
-from shapeofloss.adversarial.penalty import Clip
-from shapeofloss.experiments.weight_clipping.optimal_critics import optimal_surface
 
 from shapeofloss import figures, ledger
 from shapeofloss.adversarial.constraints import Clip, quotients
