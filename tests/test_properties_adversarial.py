@@ -1,6 +1,7 @@
 """Trainings and measures under inputs that nobody chose: shapes, types, strides, units, NaN, empty, constant, tiny."""
 
 import math
+from dataclasses import fields
 from functools import partial
 from itertools import permutations
 
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import kl_div
 from scipy.stats import wasserstein_distance
-from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from torch import nn
 
+from shapeofloss.adversarial.constraints import Clip, GradientPenalty, gradient_norms
 from shapeofloss.adversarial.divergences import TABLE, divergence, jsd, kl, total_variation
 from shapeofloss.adversarial.networks import perceptron
+from shapeofloss.adversarial.objectives import MINIMAX, NON_SATURATING, WASSERSTEIN
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
-from shapeofloss.adversarial.training import GAN, NON_SATURATING, WASSERSTEIN, train
+from shapeofloss.adversarial.training import Schedule, train
 from shapeofloss.distributions.mixtures import Mixture, choices, normal
 from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.errors import UserError
@@ -71,7 +73,7 @@ def histograms(draw, tiny=True):
 @given(
     batch=st.integers(1, 5),
     dimension=st.integers(1, 3),
-    objective=st.sampled_from([GAN, NON_SATURATING, WASSERSTEIN]),
+    objective=st.sampled_from([MINIMAX, NON_SATURATING, WASSERSTEIN]),
     constraint=st.sampled_from([None, Clip(0.5), GradientPenalty(0.5), GradientPenalty(-1, "coupled")]),
     unit=st.sampled_from([0.0, 1e-20, 1.0, 100.0]),
     seed=st.integers(0, 2**64 - 1),
@@ -82,23 +84,13 @@ def test_a_training_of_tiny_networks_is_finite_and_repeats_from_its_seed(
 ):
     def run(state):
         torch.manual_seed(state)
-        rng = torch.Generator().manual_seed(1)
-        generator = perceptron((2, 3, dimension), generator=rng)
-        critic = nn.Sequential(*perceptron((dimension, 4, 1), generator=rng), nn.Dropout(0.2))
-        law = choices(unit * np.arange(1.0, 1 + 4 * dimension).reshape(4, dimension)[::-1])
+        source = torch.Generator().manual_seed(1)
+        generator = perceptron((2, 3, dimension), generator=source)
+        critic = nn.Sequential(*perceptron((dimension, 4, 1), generator=source), nn.Dropout(0.2))
+        data = choices(unit * np.arange(1.0, 1 + 4 * dimension).reshape(4, dimension)[::-1])
         adam = partial(torch.optim.Adam, lr=1e-3)
-        return train(
-            generator,
-            critic,
-            law,
-            objective,
-            steps=2,
-            critic_steps=1,
-            optimizer=adam,
-            batch=batch,
-            seed=seed,
-            constraint=constraint,
-        )
+        schedule = Schedule(steps=2, critic_steps=1, batch=batch, seed=seed)
+        return train(generator, critic, data, objective, schedule, optimizer=adam, constraint=constraint)
 
     first, again = run(before), run(before + 1)
     assert np.array_equal(first.value, again.value) and np.array_equal(first.generator_loss, again.generator_loss)
@@ -114,7 +106,6 @@ def test_a_training_of_tiny_networks_is_finite_and_repeats_from_its_seed(
             "warm_up",
             "batch",
             "seed",
-            "record_every",
             "constraint",
             "largest_step",
             "cosine",
@@ -136,7 +127,7 @@ def test_a_training_of_tiny_networks_is_finite_and_repeats_from_its_seed(
     ),
 )
 def test_a_setting_of_a_training_is_used_or_refused_never_ignored(name, given_value):
-    own = {
+    settings = {
         "generator": perceptron((2, 2), generator=torch.Generator()),
         "critic": perceptron((2, 1), generator=torch.Generator()),
         "sampler": normal(2),
@@ -147,8 +138,9 @@ def test_a_setting_of_a_training_is_used_or_refused_never_ignored(name, given_va
         "batch": 2,
         name: given_value,
     }
+    plan = {field.name: settings.pop(field.name) for field in fields(Schedule) if field.name in settings}
     with pytest.raises(UserError):
-        train(**own)
+        train(**settings, schedule=Schedule(**plan))
 
 
 @quick(max_examples=40)

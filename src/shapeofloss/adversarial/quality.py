@@ -31,8 +31,8 @@ def wasserstein(x: ArrayLike, y: ArrayLike) -> float:
         >>> wasserstein([[0.0], [1.0]], [[2.0], [1.0]])
         1.0
     """
-    # For N = M an assignment would do, but the network simplex is quicker: three times on samples of like distributions, and ten
-    # times where the clouds lie apart.
+    # For N = M an assignment would do, but the network simplex is quicker: three times on samples of like
+    # distributions, and ten times where the clouds lie apart.
     with np.errstate(over="ignore"):
         cost = cost_matrix(x, y, p=1)
     if not np.isfinite(cost).all():
@@ -101,7 +101,7 @@ def sampling_floor(sampler: Sampler, count: int, *, pairs: int, seed: int) -> Fl
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return the squared 2-Wasserstein distance between the normal distributions with the means and covariances of two clouds.
+    r"""Return the squared 2-Wasserstein distance between normal distributions with two clouds' means and covariances.
 
     .. math:: |m_x - m_y|^2 + \mathrm{tr}\,(S_x + S_y - 2 (S_x S_y)^{1/2})
 

@@ -133,16 +133,10 @@ def toy_run(
         prior=prior,
         watch=Watch(look, as_interval(plan.steps, checkpoints, "checkpoints")),
     )
-    judged = kept[1:] if fresh_steps else []
-    fresh = [fresh_divergence(sampler, _generated(own, prior), steps=fresh_steps, seed=seed) for own in judged]
-    return {
-        "at": history.at,
-        **history.watched,
-        "jensen_shannon": np.array(fresh),
-        "values": history.value,
-        "norms": history.norm,
-        "data": data.numpy(),
-    }
+    known = {"at": history.at, "values": history.value, "norms": history.norm, "data": data.numpy()}
+    judged = [_generated(each, prior) for each in kept[1:] if fresh_steps]
+    fresh = [fresh_divergence(sampler, points, steps=fresh_steps, seed=seed) for points in judged]
+    return {**known, **history.watched, "jensen_shannon": np.array(fresh)}
 
 
 def _generated(generator: nn.Module, prior: Sampler) -> Sampler:

@@ -57,7 +57,7 @@ def fit_bound_critic(
     start = seeded_source(seed)
     critic = perceptron((1, width, width, 1), generator=start, activation=nn.SiLU)
     new = on_the_line(first), on_the_line(second)
-    drawn = [own(as_count(points, "points"), start) for own in new] if points is not None else []
+    drawn = [sampler(as_count(points, "points"), start) for sampler in new] if points is not None else []
     pi, p = map(choices, drawn) if drawn else new
     nodes = torch.as_tensor(densities(first, second).x, dtype=torch.float32)[:, None]
     goal = objective(divergence)
@@ -83,6 +83,6 @@ def fit_bound_critic(
     return {
         "at": history.at,
         **history.watched,
-        "monte_carlo": np.array([bound(*(own(examples, fresh) for own in new)) for _ in range(EVALUATIONS)]),
+        "monte_carlo": np.array([bound(*(sampler(examples, fresh) for sampler in new)) for _ in range(EVALUATIONS)]),
         "training": np.array(bound(*drawn) if drawn else np.nan),
     }

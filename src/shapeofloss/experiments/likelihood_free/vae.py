@@ -52,8 +52,8 @@ class Codes:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Return one code of each image, shape (n, d)."""
-        noise = torch.randn(self.m.shape, generator=generator, dtype=self.m.dtype, device=as_source(generator).device)
-        return self.m + self.log_sigma.exp() * noise.to(self.m.device)
+        noise = torch.randn(self.m.shape, generator=as_source(generator), dtype=self.m.dtype)
+        return self.m + self.log_sigma.exp() * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z_i | x_i) for one code of each image, shape (n,)."""
@@ -84,8 +84,6 @@ def log_aggregated(z: Tensor, codes: Codes) -> Tensor:
         raise UserError(
             f"Codes have shape {tuple(z.shape)} and their means {tuple(codes.m.shape)}; (N, d) and (n, d) are needed."
         )
-    if z.device.type == "mps":  # has no double precision
-        z, codes = z.cpu(), Codes(codes.m.cpu(), codes.log_sigma.cpu())
     z, m, log_sigma = z.double(), codes.m.double(), codes.log_sigma.double()
     weight = (-2 * log_sigma).exp()
     squares = z.square() @ weight.T - 2 * z @ (m * weight).T + (m.square() * weight).sum(1)

@@ -45,8 +45,8 @@ class Normal:
             return cls(x.mean(axis=0), np.asarray(np.linalg.cholesky(covariance), dtype=np.float64))
         except np.linalg.LinAlgError:
             raise UserError(
-                f"The {len(x)} points in {x.shape[1]} dimensions lie in fewer, where no normal distribution has a density: "
-                "take more points, or leave out what is constant."
+                f"The {len(x)} points in {x.shape[1]} dimensions lie in fewer, where no normal distribution has a "
+                "density: take more points, or leave out what is constant."
             ) from None
 
     def log_density(self, x: Floats) -> Floats:
