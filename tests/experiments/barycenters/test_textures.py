@@ -118,5 +118,5 @@ def test_numbers_that_make_no_texture_or_no_sample_are_refused():
         local_features(solid, count=65, seed=0)
     with pytest.raises(UserError, match="1 solid voxels cannot be drawn from 0"):
         positions(solid, count=1, seed=0)
-    with pytest.raises(UserError, match="differ in shape"):
+    with pytest.raises(UserError, match="as many rows as columns"):
         distance_matrix([np.zeros((2, 3)), np.zeros((3, 3))])

@@ -124,14 +124,12 @@ def distance_matrix(clouds: Sequence[Floats]) -> Floats:
     Args:
         clouds: T of them, of one shape (N, D).
     Raises:
-        UserError: If they differ in shape.
+        UserError: If they differ in their numbers of points, or in dimension.
     Example:
         >>> distance_matrix([np.zeros((2, 1)), np.full((2, 1), 3.0)])
         array([[0., 3.],
                [3., 0.]])
     """
-    if len({np.shape(cloud) for cloud in clouds}) != 1:
-        raise UserError("The clouds differ in shape; each needs as many points, of one dimension.")
     distances = np.zeros((len(clouds), len(clouds)))
     for i, j in combinations(range(len(clouds)), 2):
         cost = cost_matrix(clouds[i], clouds[j])
