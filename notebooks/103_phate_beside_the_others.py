@@ -443,13 +443,13 @@ assert len({len(grid) for grid in grids.values()}) == 1
 # %%
 seeds = [tuning_seed, *range(seed, seed + networks)]
 shape = {"depth": depth, "width": width, "base": base}
-data = {"train": train, "data_seed": 0}
+data = {"train": train}
 regular = {"weight_decay": weight_decay, "augment": augment}
 first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
-minima = {**shape, **data, **first, "networks": [{"seed": s, **regular} for s in seeds]}
+minima = {"architecture": shape, "images": data, **first, "networks": [{"seed": s, **regular} for s in seeds]}
 (trained,) = compute.map(train_minima, [minima], label="networks")
 around = {"seeds": jump_seeds, "steps": steps, "epochs": states, "learning_rate": retrain_rate, "batch": batch}
-sampling = {**shape, **data, **around, **regular, "sampling": "jump_and_retrain"}
+sampling = {"architecture": shape, "images": data, **around, **regular, "sampling": "jump_and_retrain"}
 found = compute.map(sample_minimum, [{**sampling, "parameters": p} for p in trained["parameters"]], label="samples")
 records = [Record.from_arrays(result) for result in found]
 samples = {s: record.inner_products("origin") for s, record in zip(seeds, records)}
