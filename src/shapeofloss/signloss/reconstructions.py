@@ -29,6 +29,4 @@ def relative_size(results: Iterable[Mapping[str, NDArray[Any]]]) -> list[float]:
 
 def explained_share(results: Iterable[Mapping[str, NDArray[Any]]]) -> list[float]:
     """Return the share of the sum of squares of each result's `original` that its `reconstruction` explains."""
-    return [
-        float(1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2)) for r in results
-    ]
+    return [float(1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2)) for r in results]
