@@ -76,10 +76,11 @@ import torch
 from IPython.display import Markdown
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, spearmanr
+from shapeofloss.adversarial.penalty import Clip
+from shapeofloss.experiments.weight_clipping.optimal_critics import optimal_surface
 
 from shapeofloss import figures, ledger
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Clip
 from shapeofloss.adversarial.quality import sampling_floor, wasserstein
 from shapeofloss.adversarial.toy_runs import fresh_divergence
 from shapeofloss.adversarial.training import WASSERSTEIN, jensen_shannon, train
@@ -96,7 +97,6 @@ from shapeofloss.experiments.weight_clipping.likelihood import (
     normal_log_density,
     reverse_kl,
 )
-from shapeofloss.experiments.weight_clipping.optimal_critics import optimal_surface
 from shapeofloss.experiments.weight_clipping.weight_clipping import (
     box_bound,
     difference_quotients,

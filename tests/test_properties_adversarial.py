@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import kl_div
 from scipy.stats import wasserstein_distance
+from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from torch import nn
 
 from shapeofloss.adversarial.divergences import TABLE, divergence, jsd, kl, total_variation
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, WASSERSTEIN, train
 from shapeofloss.distributions.mixtures import Mixture, choices, normal

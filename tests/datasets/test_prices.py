@@ -175,9 +175,7 @@ def test_a_heading_that_comes_twice_is_refused(table, tmp_path, name):
 def test_date_and_time_in_two_columns_are_refused_with_what_would_do(table, tmp_path):
     days = pd.to_datetime(table.time)
     own = pd.DataFrame({"date": days.dt.strftime("%Y-%m-%d"), "time": days.dt.strftime("%H:%M"), "close": table.close})
-    with pytest.raises(
-        UserError, match=r"has the columns date, time, close; one column .* holds date and time"
-    ):
+    with pytest.raises(UserError, match=r"has the columns date, time, close; one column .* holds date and time"):
         load_prices(written(own, tmp_path))
 
 

@@ -9,7 +9,7 @@ from scipy.ndimage import minimum_filter
 
 from shapeofloss.errors import UserError
 from shapeofloss.topology import union_find
-from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology.diagrams import persistence_diagram, total_persistence, wasserstein
 
 SHAPES = [(40,), (1,), (9, 11), (1, 12), (12, 1), (4, 5, 6), (1, 5, 6), (3, 1, 7)]
 
@@ -136,4 +136,24 @@ def test_a_distance_is_symmetric_and_scales():
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(call, sentence):
     with pytest.raises(UserError, match=sentence):
+        call()
+
+
+def test_total_persistence_adds_powers_of_lifetimes():
+    diagram = [[0.0, 2.0], [1.0, 4.0], [1.0, 1.0]]
+    assert total_persistence(diagram) == 13.0 and total_persistence(diagram, order=1) == 5.0
+    assert total_persistence(np.empty((0, 2))) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: total_persistence([[0.0, np.inf]]), "1 value that is not finite"),
+        (lambda: total_persistence([[0.0, 1.0]], order=0), "order is 0; a finite number above 0"),
+        (lambda: total_persistence([[0.0, 1.0]], order=np.inf), "order is inf"),
+        (lambda: total_persistence([[0.0, 1.0, 0.0]]), r"\(n, 2\) is needed"),
+    ],
+)
+def test_what_has_no_total_persistence_is_refused(call, message):
+    with pytest.raises(UserError, match=message):
         call()

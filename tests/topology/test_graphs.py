@@ -10,14 +10,9 @@ from scipy.special import comb
 
 from shapeofloss.errors import UserError
 from shapeofloss.topology.graphs import (
-    betti_numbers,
     graph_persistence,
     neighbour_edges,
     points_of,
-    released_edges,
-    rips_diagrams,
-    subgraph,
-    total_persistence,
 )
 
 
@@ -96,16 +91,6 @@ def test_numbering_does_not_matter_and_values_may_be_moved_and_stretched():
         np.testing.assert_allclose(getattr(moved, name), 4 * getattr(found, name) + 8)
 
 
-def test_betti_numbers_of_sublevel_graphs_follow_from_the_diagrams():
-    values, edges = random_graph(6)
-    found = graph_persistence(values, edges)
-    for level in np.unique(values):
-        vertices, kept = subgraph(values, edges, level)
-        counted = betti_numbers(int(vertices.sum()), np.searchsorted(np.flatnonzero(vertices), edges[kept]))
-        alive = (found.components[:, 0] <= level) & (found.components[:, 1] > level)
-        assert counted == (alive.sum() + (found.essential <= level).sum(), (found.cycles <= level).sum())
-
-
 def test_neighbours_are_the_nearest_others_seen_from_either_side():
     points = np.random.default_rng(7).normal(size=(30, 3))
     distances = cdist(points, points)
@@ -122,30 +107,12 @@ def test_duplicate_points_do_not_become_their_own_neighbours():
     assert (edges[:, 0] < edges[:, 1]).all() and len(edges) == 3
 
 
-def test_the_released_graph_joins_the_largest_entries_and_doubles_mutual_choices():
-    potential = np.array([[0.0, 9.0, 1.0], [9.0, 0.0, 2.0], [8.0, 3.0, 0.0]])
-    assert sorted(released_edges(potential, neighbours=1).tolist()) == [[0, 1], [0, 1], [0, 2]]
-    assert len(released_edges(np.eye(3), neighbours=1)) == 0  # each row's own entry is its largest
-
-
-def test_total_persistence_adds_powers_of_lifetimes():
-    diagram = [[0.0, 2.0], [1.0, 4.0], [1.0, 1.0]]
-    assert total_persistence(diagram) == 13.0 and total_persistence(diagram, order=1) == 5.0
-    assert total_persistence(np.empty((0, 2))) == 0.0
-
-
 def test_what_never_dies_gets_the_largest_value():
     values, edges = np.array([0.0, 3.0, 1.0, 7.0]), np.array([[0, 1], [1, 2], [2, 0]])
     found = graph_persistence(values, edges)
     assert points_of(found, 1, top=7).tolist() == [[3.0, 7.0]]
     plain, counted = (points_of(found, 0, top=7, essential=e) for e in (False, True))
     assert in_order(counted).tolist() == in_order([*plain.tolist(), [0.0, 7.0], [7.0, 7.0]]).tolist()
-
-
-def test_rips_diagrams_of_a_square_are_those_on_paper():
-    components, cycles = rips_diagrams(np.array([[0.0, 0.0], [1, 0], [1, 1], [0, 1]]))
-    assert components.tolist() == [[0, 1]] * 3
-    np.testing.assert_allclose(cycles, [[1, 2**0.5]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -157,40 +124,12 @@ def test_rips_diagrams_of_a_square_are_those_on_paper():
         (lambda: neighbour_edges(np.zeros((3, 2)), neighbours=1), r"a square matrix, not from shape \(3, 2\)"),
         (lambda: neighbour_edges(np.full((3, 3), np.inf), neighbours=1), "9 values that are not finite"),
         (lambda: neighbour_edges(np.zeros((3, 3)), neighbours=3), "neighbours is 3; a whole number from 1 to 2"),
-        (lambda: released_edges(np.zeros((3, 3)), neighbours=4), "neighbours is 4; a whole number from 1 to 3"),
-        (lambda: total_persistence([[0.0, np.inf]]), "1 value that is not finite"),
-        (lambda: total_persistence([[0.0, 1.0]], order=0), "order is 0; a finite number above 0"),
-        (lambda: total_persistence([[0.0, 1.0]], order=np.inf), "order is inf"),
-        (lambda: total_persistence([[0.0, 1.0, 0.0]]), r"\(n, 2\) is needed"),
-        (lambda: betti_numbers(3, np.array([[0.0, 1.0]])), "whole numbers are needed"),
-        (lambda: betti_numbers(3, np.array([[0, 3]])), "the vertices are 0 to 2"),
         (lambda: graph_persistence([0.0, np.nan], np.array([[0, 1]])), "not finite"),
         (lambda: points_of(graph_persistence([0.0], np.empty((0, 2))), 2, top=1), "choose 0 or 1"),
         (lambda: points_of(graph_persistence([3.0], []), 0, top=2), "top is 2, but something is born at 3"),
         (lambda: points_of(graph_persistence([3.0], []), 0, top=np.nan), "top is nan; a finite number"),
-        (lambda: subgraph([0.0, np.nan], [[0, 1]], 1.0), "values has 1 value that is not finite"),
-        (lambda: subgraph([0.0, 1.0], [[0, 1]], np.nan), "level is nan; a number is needed"),
-        (lambda: subgraph([0.0, 1.0], [[0, -1]], 1.0), r"Edge 0 joins \[0, -1\]; the vertices are 0 to 1"),
-        (lambda: subgraph([0.0, 1.0], [[True, False]], 1.0), "whole numbers are needed"),
-        (lambda: rips_diagrams([0.0, 1.0]), r"points has shape \(2,\); \(n, d\) is needed"),
-        (lambda: rips_diagrams([[0.0, np.inf]]), "points has 1 value that is not finite"),
-        (lambda: rips_diagrams(np.empty((0, 2))), "points is empty"),
-        (lambda: rips_diagrams([[0.0], [1e39]]), "reach to 1e.39 and are 1e.39 apart; .* single precision"),
-        (lambda: rips_diagrams([[0.0], [1e-46]]), "1e-46 apart; the distances are computed in single precision"),
     ],
 )
 def test_wrong_input_is_refused_in_a_sentence(call, message):
     with pytest.raises(UserError, match=message):
         call()
-
-
-def test_a_subgraph_of_lists_is_that_of_arrays():
-    vertices, kept = subgraph([0, 2, 1], [[0, 1], [0, 2]], 1)
-    assert vertices.tolist() == [True, False, True] and kept.tolist() == [False, True]
-    assert subgraph([1.0], [], np.inf)[0].tolist() == [True] and subgraph([1.0], [], -np.inf)[1].tolist() == []
-
-
-def test_few_points_in_many_dimensions_are_points_too():
-    components, cycles = rips_diagrams(np.eye(2, 5))
-    np.testing.assert_allclose(components, [[0, 2**0.5]], rtol=1e-6)
-    assert cycles.shape == (0, 2) and rips_diagrams([[3.0, 4.0]])[0].shape == (0, 2)

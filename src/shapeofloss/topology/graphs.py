@@ -1,6 +1,5 @@
-"""Persistent homology of a function on the vertices of a graph, in dimensions 0 and 1, and its total persistence."""
+"""Persistent homology of a function on the vertices of a graph, in dimensions 0 and 1."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,35 +44,54 @@ def neighbour_edges(distances: Floats, *, neighbours: int) -> Edges:
         >>> neighbour_edges(abs(line[:, None] - line), neighbours=1).tolist()
         [[0, 1], [1, 2]]
     """
-    apart = _matrix(distances, neighbours, others=1).copy()
-    count = len(apart)
+    apart = as_square(distances).copy()
+    as_count(neighbours, "neighbours", at_most=max(len(apart) - 1, 0))
     np.fill_diagonal(apart, np.inf)
-    near = np.argsort(apart, axis=1, kind="stable")[:, :neighbours]
-    pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), near.ravel()], axis=1), axis=1)
-    return np.unique(pairs, axis=0)
+    return np.unique(smallest_pairs(apart, neighbours), axis=0)
 
 
-def released_edges(potential: Floats, *, neighbours: int) -> Edges:
-    """Join each point to those where its row of PHATE's potential is largest, as the released code of the source does.
-
-    The potential is minus the logarithm of a probability: its largest entries belong to the points that a random walk
-    reaches least. Two points that choose each other get two edges, and with them a cycle.
+def smallest_pairs(matrix: Floats, count: int) -> Edges:
+    """Pair the number of each row with the columns of its smallest entries, the first of equal ones.
 
     Args:
-        potential: Shape (n, n).
-        neighbours: Entries of each row, 1 to n; of equal ones the first. An entry of the diagonal makes no edge.
+        matrix: Shape (n, n).
+        count: Entries of each row.
     Returns:
-        Shape (m, 2), the smaller index first, some of them twice.
-    Raises:
-        UserError: As for `neighbour_edges`.
-    Source:
-        The released code of the loss-landscape paper, which differs from its section 3.3.
+        The smaller number first, shape (n count, 2).
     """
-    matrix = _matrix(potential, neighbours, others=0)
-    count = len(matrix)
-    far = np.argsort(-matrix, axis=1, kind="stable")[:, :neighbours]
-    pairs = np.sort(np.stack([np.repeat(np.arange(count), neighbours), far.ravel()], axis=1), axis=1)
-    return pairs[pairs[:, 0] < pairs[:, 1]]
+    columns = np.argsort(matrix, axis=1, kind="stable")[:, :count]
+    return np.sort(np.stack([np.repeat(np.arange(len(matrix)), count), columns.ravel()], axis=1), axis=1)
+
+
+def as_square(values: ArrayLike) -> Floats:
+    """Return a square matrix of finite numbers.
+
+    Raises:
+        UserError: If it is anything else.
+    """
+    matrix = as_floats(values, "The matrix of distances", shape=("n", "n"))
+    if len(matrix) != matrix.shape[1]:
+        raise UserError(f"Neighbours are found from a square matrix, not from shape {matrix.shape}.")
+    return matrix
+
+
+def as_edges(edges: ArrayLike, vertices: int) -> Edges:
+    """Return edges as pairs of whole numbers, shape (m, 2), of vertices that there are.
+
+    Raises:
+        UserError: If they are anything else.
+    """
+    pairs = np.asarray(edges)
+    if not pairs.size:
+        return np.empty((0, 2), np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+        raise UserError(
+            f"The edges have shape {pairs.shape} and type {pairs.dtype}; (m, 2) and whole numbers are needed."
+        )
+    wrong = np.flatnonzero(((pairs < 0) | (pairs >= vertices)).any(axis=1))
+    if wrong.size:
+        raise UserError(f"Edge {wrong[0]} joins {pairs[wrong[0]].tolist()}; the vertices are 0 to {vertices - 1}.")
+    return pairs.astype(np.int64)
 
 
 def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
@@ -97,7 +115,7 @@ def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
         ([[1.0, 2.0], [2.0, 2.0], [3.0, 3.0]], [0.0], [3.0])
     """
     heights = as_floats(values, "values", shape=("n",))
-    pairs = _edges(edges, len(heights))
+    pairs = as_edges(edges, len(heights))
     if (loops := np.flatnonzero(pairs[:, 0] == pairs[:, 1])).size:
         raise UserError(f"Edge {loops[0]} leads from vertex {pairs[loops[0], 0]} to itself: leave loops out.")
     enters = heights[pairs].max(axis=1)
@@ -147,116 +165,3 @@ def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool
     if dimension:
         return endless
     return np.concatenate([diagrams.components, endless]) if essential else diagrams.components
-
-
-def total_persistence(diagram: ArrayLike, *, order: float = 2) -> float:
-    r"""Add up the lifetimes of a diagram.
-
-    .. math:: \operatorname{pers}(D) = \sum_{(c,d)\in D} |d - c|^{\text{order}}
-
-    Args:
-        diagram: Births and deaths, shape (n, 2), all finite.
-        order: Exponent of each lifetime, above 0, finite.
-    Returns:
-        Not negative, in the unit of the values to the power `order`.
-    Raises:
-        UserError: If the shape is another one, a point is not finite, or the order is not positive and finite.
-    Source:
-        Loss-landscape paper, section 3.3, with order 2.
-    Example:
-        >>> total_persistence([[0.0, 1.0], [1.0, 3.0]])
-        5.0
-    """
-    points = as_floats(diagram, "The diagram")
-    points = as_floats(points if points.size else points.reshape(-1, 2), "The diagram", shape=("n", 2))
-    order = as_number(order, "order", above=0)
-    return float((np.abs(points[:, 1] - points[:, 0]) ** order).sum())
-
-
-def subgraph(values: ArrayLike, edges: Edges, level: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which vertices and edges have entered by a level: shapes (n,) and (m,).
-
-    Args:
-        values, edges: As for `graph_persistence`.
-        level: A number, perhaps infinite.
-    Raises:
-        UserError: If a value or the level is no number, or an edge is no pair of vertices.
-    Source:
-        Loss-landscape paper, section 2.2.
-    """
-    heights = as_floats(values, "values", shape=("n",))
-    present = heights <= as_number(level, "level", finite=False)
-    return present, np.asarray(present[_edges(edges, len(heights))].all(axis=1))
-
-
-def betti_numbers(vertices: int, edges: Edges) -> tuple[int, int]:
-    """Count the components and the independent cycles of a graph by linear algebra.
-
-    The boundary matrix sends an edge to its end minus its start. Its rank r gives vertices - r components; the cycles
-    are what it sends to zero, of dimension edges - r.
-
-    Args:
-        vertices: Their number, at least 1.
-        edges: Shape (m, 2), indices of vertices.
-    Raises:
-        UserError: If an edge is no pair of vertices.
-    Example:
-        >>> betti_numbers(4, np.array([[0, 1], [1, 2], [2, 0]]))
-        (2, 1)
-    """
-    edges = _edges(edges, as_count(vertices, "vertices"))
-    boundary = np.zeros((vertices, len(edges)))
-    boundary[edges[:, 0], np.arange(len(edges))] -= 1
-    boundary[edges[:, 1], np.arange(len(edges))] += 1
-    rank = int(np.linalg.matrix_rank(boundary)) if len(edges) else 0
-    return vertices - rank, len(edges) - rank
-
-
-def rips_diagrams(points: Floats) -> list[Floats]:
-    """Return the finite points of the Vietoris-Rips diagrams of points in space, in dimensions 0 and 1.
-
-    Args:
-        points: Shape (n, d).
-    Returns:
-        Two diagrams, shape (k, 2) each, in the unit of distances; computed in single precision.
-    Raises:
-        UserError: If the points are no table of finite numbers, or have no place in single precision.
-    """
-    from ripser import ripser  # type: ignore[import-untyped]
-
-    points = as_floats(points, "points", shape=("n", "d"), empty=False)
-    far, apart = float(np.abs(points).max()), float(np.ptp(points, axis=0).max())
-    if far > 1e30 or 0 < apart < 1e-30:
-        raise UserError(
-            f"The points reach to {far:g} and are {apart:g} apart; the distances are computed in single precision: "
-            "give the points in a unit in which both lie between 1e-30 and 1e30."
-        )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The input point cloud has more columns", UserWarning)  # it may have
-        found = ripser(points, maxdim=1)["dgms"]
-    return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in found]
-
-
-def _matrix(values: ArrayLike, neighbours: int, *, others: int) -> Floats:
-    """Return a square matrix whose rows have enough entries for so many neighbours."""
-    matrix = as_floats(values, "The matrix of distances", shape=("n", "n"))
-    count = len(matrix)
-    if matrix.shape[1] != count:
-        raise UserError(f"Neighbours are found from a square matrix, not from shape {matrix.shape}.")
-    as_count(neighbours, "neighbours", at_most=max(count - others, 0))
-    return matrix
-
-
-def _edges(edges: ArrayLike, vertices: int) -> Edges:
-    """Return edges as pairs of whole numbers, shape (m, 2), of vertices that there are."""
-    found = np.asarray(edges)
-    if not found.size:
-        return np.empty((0, 2), np.int64)
-    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
-        raise UserError(
-            f"The edges have shape {found.shape} and type {found.dtype}; (m, 2) and whole numbers are needed."
-        )
-    wrong = np.flatnonzero(((found < 0) | (found >= vertices)).any(axis=1))
-    if wrong.size:
-        raise UserError(f"Edge {wrong[0]} joins {found[wrong[0]].tolist()}; the vertices are 0 to {vertices - 1}.")
-    return found.astype(np.int64)

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from shapeofloss.arrays import as_floats, as_number
+from shapeofloss.arrays import Floats, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
-
-NEIGHBOURS = ("all", "axes")
+from shapeofloss.topology.diagrams import NEIGHBOURS, as_diagram
 
 
 def offsets(dimensions: int, neighbours: str = "all") -> list[tuple[int, ...]]:
@@ -92,7 +91,7 @@ def sweep(array: ArrayLike, *, neighbours: str = "all") -> Iterator[Event]:
         yield Event(heights[cell], place, not roots, tuple(heights[r] for r in roots[1:]), count)
 
 
-def diagram(array: ArrayLike, *, neighbours: str = "all") -> NDArray[np.float64]:
+def diagram(array: ArrayLike, *, neighbours: str = "all") -> Floats:
     """Return births and deaths of the components that live longer than zero, shape (n, 2), sorted.
 
     Example:
@@ -127,23 +126,7 @@ def by_assignment(first: ArrayLike, second: ArrayLike, *, order: float = 2) -> f
     return float(cost[linear_sum_assignment(cost)].sum() ** (1 / order)) * float(unit)
 
 
-def as_diagram(points: ArrayLike, name: str, *, finite: bool = True) -> NDArray[np.float64]:
-    """Return a diagram as an array of shape (n, 2); an empty list is one without points.
-
-    Raises:
-        UserError: If it has another shape, a NaN, or an infinite value where `finite` ones are needed.
-    """
-    found = as_floats(points, name, finite=finite)
-    if found.shape == (0,):
-        return found.reshape(0, 2)
-    if found.ndim != 2 or found.shape[1] != 2:
-        raise UserError(f"{name} has shape {found.shape}; (n, 2) is needed, births and deaths of one dimension.")
-    if np.isnan(found).any():
-        raise UserError(f"{name} has a point with NaN; leave it out, or let what never dies have death infinity.")
-    return found
-
-
-def completed_cost(first: ArrayLike, second: ArrayLike, *, free: bool = True) -> NDArray[np.float64]:
+def completed_cost(first: ArrayLike, second: ArrayLike, *, free: bool = True) -> Floats:
     """Return the distances between the completed diagrams, shape (n + m, n + m).
 
     Args:
