@@ -88,8 +88,8 @@ def sign_mismatch(p, q):
 
 
 # %%
-random = np.random.default_rng(seed)
-noisy = bump(0) + noise * random.standard_normal(grid_points)
+generator = np.random.default_rng(seed)
+noisy = bump(0) + noise * generator.standard_normal(grid_points)
 theta = np.linspace(-10, 10, shifts)
 curves = {
     "squared error": [np.mean((bump(0) - bump(t)) ** 2) for t in theta],
@@ -97,7 +97,7 @@ curves = {
     "Wasserstein": [wasserstein_distance(x, x, bump(0), bump(t)) for t in theta],
     "sign mismatch": [sign_mismatch(bump(0), bump(t)) for t in theta],
     "sign mismatch, noisy": [
-        sign_mismatch(noisy, bump(t) + noise * random.standard_normal(grid_points)) for t in theta
+        sign_mismatch(noisy, bump(t) + noise * generator.standard_normal(grid_points)) for t in theta
     ],
 }
 

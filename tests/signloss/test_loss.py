@@ -11,7 +11,14 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from shapeofloss.errors import UserError
-from shapeofloss.signloss import DirectionalSignLoss, directional_sign_loss, exact_sign_mismatch, loss, reference
+from shapeofloss.signloss import (
+    DirectionalSignLoss,
+    compiled,
+    directional_sign_loss,
+    exact_sign_mismatch,
+    loss,
+    reference,
+)
 
 SHAPES = [(3, 7), (2, 4, 5), (2, 3, 4, 5), (1, 2, 3, 2, 3), (2, 1, 6), (2, 4, 1)]
 PLAIN = {"average": "none", "halve": True, "reduction": "sum"}  # Algorithm 1
@@ -140,13 +147,13 @@ def test_the_compiled_way_is_the_eager_one(dtype, shape):
     x.requires_grad_()
     tight = 1e-6 if dtype == torch.float32 else 1e-14
     for sharpness in (0.01, 1.0, 30.0):
-        compiled = directional_sign_loss(x, y, sharpness=sharpness, **PLAIN)
+        quick = directional_sign_loss(x, y, sharpness=sharpness, **PLAIN)
         wide, other = x.detach().double().requires_grad_(), y.double()
         plain = reference.mismatch(
             wide, other, lambda u, s=sharpness: torch.tanh(s * u), [0.5] * (len(shape) - 1)
         ).sum()
-        assert compiled.item() == pytest.approx(plain.item(), rel=tight)
-        (gradient,), (expected,) = torch.autograd.grad(compiled, x), torch.autograd.grad(plain, wide)
+        assert quick.item() == pytest.approx(plain.item(), rel=tight)
+        (gradient,), (expected,) = torch.autograd.grad(quick, x), torch.autograd.grad(plain, wide)
         gap = (gradient - expected).abs()
         # Where two differences agree to rounding, which of them is larger is decided by the rounding.
         assert float(gap.flatten().kthvalue(gap.numel() - 4).values) < 20 * tight * sharpness * (len(shape) - 1)
@@ -159,6 +166,14 @@ def test_tanh_of_the_compiled_loops_is_that_of_numpy():
         found = directional_sign_loss(steps, torch.zeros_like(steps), sharpness=1.0, average="none", reduction="none")
         expected = np.tanh(u.double().numpy())
         assert np.all(np.abs(found.double().numpy() - expected) <= units * torch.finfo(dtype).eps * expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_numerator_and_denominator_give_tanh_without_being_compiled_too(kind):
+    for u in np.linspace(-3, 3, 61).astype(kind):
+        numerator, denominator, inner = compiled.ratio(u)
+        assert numerator / denominator == pytest.approx(np.tanh(4 * np.float64(u)), rel=4 * float(np.finfo(kind).eps))
+        assert inner == u or abs(inner) > 2.25
 
 
 def test_constants_and_batches_change_nothing_they_should_not(way):
