@@ -15,9 +15,8 @@ from shapeofloss.datasets.digits import load_digits
 from shapeofloss.engine import workspace
 from shapeofloss.landscape.batches import image_epochs
 from shapeofloss.landscape.ensembles.lanes import Lanes
-from shapeofloss.landscape.minima import network_for_digits
-from shapeofloss.landscape.samplers import evaluated
-from shapeofloss.landscape.samplers import train_epoch as train_epoch_together
+from shapeofloss.landscape.ensembles.training import evaluate_together, train_together
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.training import evaluate, train_epoch
 
 NETWORKS, SEEDS, TRAIN = 16, 4, 256
@@ -37,17 +36,18 @@ def training(depth: int, width: int, batch: int) -> Round:
     data = load_digits(train=TRAIN, seed=0)
     order = image_epochs(data.train_images, data.train_labels, batch=batch, augment=False, share=0.9, purpose="bench")
     epochs = [list(next(order(seed))) for seed in range(SEEDS)]
-    models: list[nn.Module] = [network_for_digits(depth=depth, width=width, base=4, seed=n) for n in range(NETWORKS)]
+    size = Architecture(depth, width, base=4)
+    models: list[nn.Module] = [size.network(seed=n) for n in range(NETWORKS)]
     optimizers = [SGD(model.parameters()) for model in models]
-    ensemble = Lanes(network_for_digits(depth=depth, width=width, base=4), NETWORKS)
+    ensemble = Lanes(size.network(), NETWORKS)
     optimizer, of = SGD([ensemble.theta]), torch.arange(NETWORKS) // (NETWORKS // SEEDS)
 
     def together() -> None:
-        train_epoch_together(ensemble, optimizer, epochs, of, epoch=0)
+        train_together(ensemble, optimizer, epochs, of, epoch=0)
 
     def one_by_one() -> None:
-        for model, own, seed in zip(models, optimizers, of.tolist(), strict=True):
-            train_epoch(model, own, epochs[seed])
+        for model, its_optimizer, seed in zip(models, optimizers, of.tolist(), strict=True):
+            train_epoch(model, its_optimizer, epochs[seed])
 
     return together, one_by_one
 
@@ -57,11 +57,11 @@ def evaluation(depth: int, width: int) -> Round:
     """Return the exact loss of sixteen networks over the training set, together and one after another."""
     workspace.use_one_thread()
     data = load_digits(train=TRAIN, seed=0)
-    models = [network_for_digits(depth=depth, width=width, base=4, seed=n) for n in range(NETWORKS)]
+    models = [Architecture(depth, width, base=4).network(seed=n) for n in range(NETWORKS)]
     ensemble, everything = Lanes(models[0], NETWORKS), (data.train_images, data.train_labels)
 
     def together() -> None:
-        evaluated(ensemble, [everything])
+        evaluate_together(ensemble, [everything])
 
     def one_by_one() -> None:
         for model in models:

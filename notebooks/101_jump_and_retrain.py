@@ -63,15 +63,14 @@ from shapeofloss import figures, ledger
 from shapeofloss.datasets.digits import load_digits, shifted
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.landscape.directions import filter_normalised_direction, jump
-from shapeofloss.landscape.jump_and_retrain import retrain
-from shapeofloss.landscape.minima import network_for_digits, sample_minimum, train_minima
-from shapeofloss.landscape.networks import number_of_parameters
+from shapeofloss.landscape.minima import sample_minimum, train_minima
+from shapeofloss.landscape.networks import Architecture, number_of_parameters
 from shapeofloss.landscape.parameters import flatten, load_parameters
 from shapeofloss.landscape.phate import phate_embedding
 from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.record import Record, Recorder
 from shapeofloss.landscape.samplers import memory_estimate
-from shapeofloss.landscape.training import evaluate
+from shapeofloss.landscape.training import evaluate, retrain
 
 run = workspace.begin("101_jump_and_retrain")
 figures.use_house_style()
@@ -110,8 +109,8 @@ figures.save(
 # so does the loss.
 
 # %%
-shape = {"depth": depth, "width": width, "base": base}
-model = network_for_digits(**shape)
+architecture = {"depth": depth, "width": width, "base": base}
+model = Architecture(**architecture).network()
 print(f"{number_of_parameters(model):,} parameters in {len(list(model.parameters()))} tensors")
 for name, count in (("this network", number_of_parameters(model)), ("the source's largest, 1.1 million", 1_100_000)):
     print(f"memory for a sample around {name}: {memory_estimate(parameters=count, points=640) / 1e9:.1f} GB")
@@ -124,14 +123,14 @@ for name, count in (("this network", number_of_parameters(model)), ("the source'
 # what one of them does depends on none of the others. `compute.map` keeps the result, so a second run takes no time.
 
 # %%
-images = {"train": train, "data_seed": 0}
-first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
+learned = {"architecture": architecture, "images": {"train": train}}
 regular = {"weight_decay": weight_decay, "augment": augment}
 seeds = [seed + n for n in range(networks)]
-together = [{"seed": s, **regular} for s in seeds]
-(found,) = compute.map(train_minima, [{**shape, **images, **first, "networks": together}], label="training")
+together = {"networks": [{"seed": s, **regular} for s in seeds]}
+first = {**learned, **together, "epochs": epochs, "batch": batch, "learning_rate": learning_rate}
+(trained,) = compute.map(train_minima, [first], label="training")
 quality = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-pd.DataFrame({name: found[name] for name in quality}, index=seeds).round(4).rename_axis("seed")
+pd.DataFrame({name: trained[name] for name in quality}, index=seeds).round(4).rename_axis("seed")
 
 # %%
 flat = {name: getattr(data, name).flatten(1).numpy() for name in ("train_images", "test_images")}
@@ -146,7 +145,7 @@ print(
 
 # %%
 figure, (axes,) = figures.panels(1, width=6)
-for s, history in zip(seeds, found["history"]):
+for s, history in zip(seeds, trained["history"]):
     axes.semilogy(np.arange(1, epochs + 1), history, label=f"seed {s}")
 for fraction in (0.5, 0.75, 0.925):
     axes.axvline(fraction * epochs, color="0.8", linewidth=1, zorder=0)
@@ -157,7 +156,8 @@ figures.save(
     "training",
     alt="Training loss of three networks over the epochs, on a logarithmic scale: a noisy descent to about 0.08 while the "
     "learning rate is high, a drop to about 0.01 after the first of three grey lines, and noise around 0.006 afterwards.",
-    data={"epoch": np.arange(1, epochs + 1)} | {f"seed_{s}": h for s, h in zip(seeds, found["history"])},
+    answers="landscape: section 4.3",
+    data={"epoch": np.arange(1, epochs + 1)} | {f"seed_{s}": h for s, h in zip(seeds, trained["history"])},
 )
 
 # %% [markdown]
@@ -167,7 +167,7 @@ figures.save(
 # which is lower still.) The source says that its networks reach a training loss of about 0. Do ours?
 
 # %%
-ledger.record({"landscape-minimum-loss": found["train_loss"]}, figure="training")
+ledger.record({"landscape-minimum-loss": trained["train_loss"]}, figure="training")
 
 # %% [markdown]
 # ## A direction that respects the network
@@ -195,10 +195,10 @@ def filter_lengths(tensors):
 
 
 errors, strays, jumps = [], [], []
-for parameters in found["parameters"]:
+for parameters in trained["parameters"]:
     load_parameters(model, parameters)
     optimum = flatten(model)
-    own, _ = filter_lengths([p.detach() for p in model.parameters()])
+    at_optimum, _ = filter_lengths([p.detach() for p in model.parameters()])
     worst = [0.0, 0, 0.0]
     for s in jump_seeds:
         load_parameters(model, optimum)
@@ -208,19 +208,19 @@ for parameters in found["parameters"]:
         for c in steps:
             jump(model, optimum, direction, c)
             distance = (flatten(model) - optimum).double().norm().item()
-            off = max(off, abs(distance / (c * np.linalg.norm(own.astype(float))) - 1))
-        worst = [max(worst[0], np.abs(lengths / own - 1).max()), max(worst[1], stray), max(worst[2], off)]
+            off = max(off, abs(distance / (c * np.linalg.norm(at_optimum.astype(float))) - 1))
+        worst = [max(worst[0], np.abs(lengths / at_optimum - 1).max()), max(worst[1], stray), max(worst[2], off)]
     for values, value in zip((errors, strays, jumps), worst):
         values.append(float(value))
 
 # %%
-ledger.record({"landscape-filter-norms": errors})
-
-# %%
-ledger.record({"landscape-filter-zeros": strays})
-
-# %%
-ledger.record({"landscape-jump-length": jumps})
+ledger.record(
+    {
+        "landscape-filter-norms": errors,
+        "landscape-filter-zeros": strays,
+        "landscape-jump-length": jumps,
+    }
+)
 
 # %% [markdown]
 # ## The loop
@@ -231,7 +231,7 @@ ledger.record({"landscape-jump-length": jumps})
 # share the direction and the order of the images, so that they differ in nothing but the distance.
 
 # %%
-load_parameters(model, found["parameters"][0])
+load_parameters(model, trained["parameters"][0])
 optimum = flatten(model)
 everything = data.train_images, data.train_labels
 recorder = Recorder(optimum, *evaluate(model, *everything))
@@ -259,7 +259,7 @@ print(f"{len(by_hand.loss)} points around a minimum of loss {by_hand.optimum_los
 
 # %%
 around = {"sampling": "jump_and_retrain", "seeds": jump_seeds, "steps": steps, **again}
-tasks = [{**shape, **images, **around, "parameters": p} for p in found["parameters"]]
+tasks = [{**learned, **around, "parameters": p} for p in trained["parameters"]]
 records = [Record.from_arrays(result) for result in compute.map(sample_minimum, tasks, label="samples")]
 record = records[0]
 same = record.seed == jump_seeds[0]
@@ -314,6 +314,7 @@ figures.save(
     "of the optimum. Right: distance to the optimum: the bundle of the smallest step climbs almost throughout; that of the "
     "largest climbs for four or five epochs and then sinks, mostly a little below its start; the four bundles stay apart.",
     data=points,
+    answers="landscape: section 3.1; section 4.3",
 )
 
 # %%
@@ -326,26 +327,19 @@ ends = [
 start = [table[table.epoch == 0].set_index(["seed", "step"]) for table in ends]
 end = [table[table.epoch == states - 1].set_index(["seed", "step"]) for table in ends]
 at_jump = {str(c): [np.log10(table.xs(c, level="step").loss).mean() for table in start] for c in steps}
-ledger.record({"landscape-larger-steps-higher-loss": at_jump}, figure="trajectories")
-
-# %%
 falls = pd.concat([(b.loss < a.loss).groupby("step").mean() for a, b in zip(start, end)], axis=1).mean(axis=1)
-ledger.record(
-    {"landscape-retraining-descends": [float((b.loss < a.loss).mean()) for a, b in zip(start, end)]},
-    figure="trajectories",
-    notes={
-        "landscape-retraining-descends": f"By step size: {', '.join(f'{c} {share:.0%}' for c, share in falls.items())}."
-    },
-)
-
-# %%
 ratios = pd.concat([(b.distance / a.distance).rename(s) for a, b, s in zip(start, end, seeds)], axis=1)
 by_step = ratios.groupby("step").median()
 ledger.record(
-    {"landscape-retraining-returns": [float(ratios[column].median()) for column in ratios]},
+    {
+        "landscape-larger-steps-higher-loss": at_jump,
+        "landscape-retraining-descends": [float((b.loss < a.loss).mean()) for a, b in zip(start, end)],
+        "landscape-retraining-returns": [float(ratios[column].median()) for column in ratios],
+    },
     figure="trajectories",
     notes={
-        "landscape-retraining-returns": f"The median mixes opposites; by step size: {', '.join(f'{c} {r:.2f}' for c, r in by_step.mean(axis=1).items())}."
+        "landscape-retraining-descends": f"By step size: {', '.join(f'{c} {share:.0%}' for c, share in falls.items())}.",
+        "landscape-retraining-returns": f"The median mixes opposites; by step size: {', '.join(f'{c} {r:.2f}' for c, r in by_step.mean(axis=1).items())}.",
     },
 )
 
@@ -470,11 +464,11 @@ def random_walk(r):
     start = r.epoch == 0
     gram = np.kron(r.gram[np.ix_(start, start)], np.ones((states, states)))
     for k in np.flatnonzero(start):
-        own = slice(k, k + states)
-        block = r.gram[own, own]
+        walk = slice(k, k + states)
+        block = r.gram[walk, walk]
         lengths2 = np.diag(block)[1:] + np.diag(block)[:-1] - 2 * np.diag(block, 1)
         shared = np.concatenate([[0], np.cumsum(lengths2)])
-        gram[own, own] += np.minimum.outer(shared, shared)
+        gram[walk, walk] += np.minimum.outer(shared, shared)
     return replace(r, gram=gram)
 
 
@@ -488,7 +482,7 @@ figure, (axes,) = figures.panels(1, width=6)
 curves = {}
 for kind, style, these in (("retraining", "-", records), ("random walk", ":", [random_walk(r) for r in records])):
     for color, s, r in zip(figures.PALETTE, seeds, these):
-        variances = np.maximum(np.linalg.eigvalsh(r.centred_gram())[::-1], 0)
+        variances = r.variances()
         curves[f"{kind} {s}"] = np.cumsum(variances) / variances.sum()
         axes.semilogx(np.arange(1, len(variances) + 1), curves[f"{kind} {s}"], style, color=color)
 axes.axhline(0.9, color="black", linestyle="--", linewidth=1)
@@ -503,6 +497,7 @@ figures.save(
     "networks (solid) and for random walks from the same jumps (dotted). All rise steeply over the first three or four components; the "
     "random walks reach ninety per cent at eight or nine, the samples at twelve or thirteen.",
     data={"components": np.arange(1, len(record.loss) + 1)} | curves,
+    answers="landscape: section 3",
 )
 
 # %%
@@ -572,7 +567,7 @@ figures.save(
     "and run separately towards the empty middle; in the upper picture the smallest jump of two colours is a short line of "
     "its own near the middle, in the lower one that of three.",
     data=points.assign(**{f"{c}_{k + 1}": xy[:, k] for c, xy in pictures.items() for k in range(2)}),
-    answers="Fig. 2c",
+    answers="landscape: Fig. 2c",
 )
 
 # %% [markdown]

@@ -76,20 +76,19 @@ from shapeofloss.datasets.digits import load_digits
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.three_samplings.morse_smale import (
     critical_points,
-    gaussian_hills,
-    himmelblau,
     maximum_above,
     minimum_below,
     pixel_of,
     regions,
     retrained_jumps,
     separatrices,
-    tilted_cosines,
 )
+from shapeofloss.experiments.three_samplings.toy_losses import gaussian_hills, himmelblau, tilted_cosines
 from shapeofloss.landscape.directions import direction_of
-from shapeofloss.landscape.minima import PROBES, network_for_digits, sample_minimum, train_minima
+from shapeofloss.landscape.minima import PROBES, sample_minimum, train_minima
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten, load_parameters
-from shapeofloss.landscape.pictures import draw
+from shapeofloss.landscape.projections import draw
 from shapeofloss.landscape.record import Record
 from shapeofloss.landscape.training import evaluate
 
@@ -107,14 +106,17 @@ figures.use_house_style()
 
 # %%
 shape = {"depth": depth, "width": width, "base": base}
-images = {"train": train, "data_seed": 0}
+images = {"train": train}
 first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
 seeds = [seed + n for n in range(networks)]
 kinds = {
     "regularised": {"weight_decay": weight_decay, "augment": True},
     "unregularised": {"weight_decay": 0.0, "augment": False},
 }
-settings = [{**shape, **images, **first, "networks": [{"seed": s, **kind} for s in seeds]} for kind in kinds.values()]
+settings = [
+    {"architecture": shape, "images": images, **first, "networks": [{"seed": s, **kind} for s in seeds]}
+    for kind in kinds.values()
+]
 trained = dict(zip(kinds, compute.map(train_minima, settings, label="trainings")))
 quality = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
 pd.concat(
@@ -159,7 +161,7 @@ wanted["regularised", 0, "plane"] = plane
 for n in (1, 2):
     wanted["regularised", 0, f"grid {n}"], wanted["regularised", 0, f"naive {n}"] = grids[n], naives[n]
 tasks = [
-    {**shape, **images, **sampling, "parameters": trained[kind]["parameters"][n]}
+    {"architecture": shape, "images": images, **sampling, "parameters": trained[kind]["parameters"][n]}
     for (kind, n, _), sampling in wanted.items()
 ]
 results = dict(zip(wanted, compute.map(sample_minimum, tasks, label="samples")))
@@ -252,7 +254,7 @@ for n in range(networks):
     away = records["regularised", n, "jump_and_retrain"].distance_to_optimum()
     inside = np.einsum("ni,ni->n", p, np.linalg.solve(G, p.T).T) / away**2
     shares.append(float(np.median(inside)))
-model = network_for_digits(**shape)
+model = Architecture(**shape).network()
 weights = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
 ledger.record(
     {"landscape-slice-misses-samples": shares},
@@ -707,9 +709,9 @@ pd.DataFrame(
 # This gives two ways to find the cells, and so a test. One traces the four lines of every saddle and cuts the plane
 # along them. The other follows the flow lines of single points. Three losses, different in kind: Gaussian wells and
 # bumps at random places in a bowl; an egg box, which is a product of cosines, in a tilted bowl; Himmelblau's
-# polynomial of degree four, tilted a little. Critical points, where $\nabla f = 0$, are found by Newton's method from
-# a grid of starts. We did not miss any if minima minus saddles plus maxima equals 1, as it must for a function that
-# rises outward.
+# polynomial of degree four, tilted a little. Critical points, where $\nabla f = 0$, are found by SciPy, started from
+# wherever both slopes change sign on a fine grid. We did not miss any if minima minus saddles plus maxima equals 1,
+# as it must for a function that rises outward.
 
 # %%
 toys = [gaussian_hills(seed=seed), tilted_cosines(), himmelblau()]

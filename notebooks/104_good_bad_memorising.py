@@ -92,45 +92,32 @@ kinds = {
     "memorising": {"weight_decay": 0.0, "augment": False, "random_labels": True},
 }
 colors = dict(zip(kinds, (figures.PALETTE[2], figures.PALETTE[3], figures.PALETTE[4])))
-shape = {"depth": depth, "width": width, "base": base}
-images = {"train": train, "data_seed": 0}
-first = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
-each = [(kind, s) for kind in kinds for s in seeds]
-together = [{**first, "networks": [{"seed": s, **own} for s in seeds]} for own in kinds.values()]
-parts = compute.map(train_minima, [{**shape, **images, **settings} for settings in together], label="trainings")
-found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # in the order of `each`
-quality = pd.DataFrame(
-    {name: found[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")},
-    index=pd.MultiIndex.from_tuples(each, names=["kind", "seed"]),
-)
-quality.round(4)
-
+first = {
+    **{"architecture": {"depth": depth, "width": width, "base": base}, "images": {"train": train}},
+    **{"epochs": epochs, "batch": batch, "learning_rate": learning_rate},
+}
+tasks = [{**first, "networks": [{"seed": s, **settings} for s in seeds]} for settings in kinds.values()]
+trained = dict(zip(kinds, compute.map(train_minima, tasks, label="trainings")))
+names = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+pd.concat(
+    {kind: pd.DataFrame({name: t[name] for name in names}, index=seeds) for kind, t in trained.items()},
+    names=["kind", "seed"],
+).round(4)
 
 # %%
-def per_kind(values):
-    """Split one value per network, in the order of the table, by kind."""
-    return {kind: list(values[n * networks : (n + 1) * networks]) for n, kind in enumerate(kinds)}
-
-
-accuracy = per_kind(100 * found["test_accuracy"])
-loss = per_kind(found["train_loss"])
+accuracy = {kind: 100 * t["test_accuracy"] for kind, t in trained.items()}
+loss = {kind: t["train_loss"] for kind, t in trained.items()}
 ledger.record(
     {
         "landscape-regularised-generalises": {
-            "regularised": found["test_accuracy"][:networks],
-            "unregularised": found["test_accuracy"][networks : 2 * networks],
-        }
+            "regularised": trained["good"]["test_accuracy"],
+            "unregularised": trained["bad"]["test_accuracy"],
+        },
+        "landscape-good-accuracy": accuracy["good"],
+        "landscape-bad-accuracy": accuracy["bad"],
+        "landscape-accuracy-gap": np.subtract(accuracy["good"], accuracy["bad"]),
     }
 )
-
-# %%
-ledger.record({"landscape-good-accuracy": accuracy["good"]})
-
-# %%
-ledger.record({"landscape-bad-accuracy": accuracy["bad"]})
-
-# %%
-ledger.record({"landscape-accuracy-gap": np.subtract(accuracy["good"], accuracy["bad"])})
 
 # %% [markdown]
 # Digits are easy: even without any care a network reads 95% of them. For one of the three seeds good and bad are level, so that
@@ -143,25 +130,25 @@ ledger.record({"landscape-accuracy-gap": np.subtract(accuracy["good"], accuracy[
 
 # %%
 printed = {"good": 95, "bad": 85}  # section 4.1
-ledger.record({"landscape-accuracy-gap-arithmetic": printed["good"] - printed["bad"]})
-
-# %%
-ledger.record({"landscape-memorising-gap": np.subtract(accuracy["good"], accuracy["memorising"])})
+ledger.record(
+    {
+        "landscape-accuracy-gap-arithmetic": printed["good"] - printed["bad"],
+        "landscape-memorising-gap": np.subtract(accuracy["good"], accuracy["memorising"]),
+    }
+)
 
 # %% [markdown]
 # Does every kind reach a training loss of about zero, and do the memorising ones learn everything by heart?
 
 # %%
-ledger.record({"landscape-good-minimum-loss": loss["good"]})
-
-# %%
-ledger.record({"landscape-bad-minimum-loss": loss["bad"]})
-
-# %%
-ledger.record({"landscape-memorising-minimum-loss": loss["memorising"]})
-
-# %%
-ledger.record({"landscape-fits-random-labels": per_kind(found["train_accuracy"])["memorising"]})
+ledger.record(
+    {
+        "landscape-good-minimum-loss": loss["good"],
+        "landscape-bad-minimum-loss": loss["bad"],
+        "landscape-memorising-minimum-loss": loss["memorising"],
+        "landscape-fits-random-labels": trained["memorising"]["train_accuracy"],
+    }
+)
 
 # %% [markdown]
 # ## Sixteen trajectories around each
@@ -184,24 +171,26 @@ ledger.record({"landscape-fits-random-labels": per_kind(found["train_accuracy"])
 
 
 # %%
-def task(pair, rate, **changes):
+each = [(kind, s) for kind in kinds for s in seeds]
+
+
+def task(kind, s, rate, **changes):
     """Return the arguments of jump and retrain around one network, going on as its first training did."""
-    kind, s = pair
-    own = {"weight_decay": kinds[kind]["weight_decay"], "augment": kinds[kind]["augment"], "learning_rate": rate}
+    network = {name: first[name] for name in ("architecture", "images")}
+    network["parameters"] = trained[kind]["parameters"][seeds.index(s)]
+    regular = {name: kinds[kind][name] for name in ("weight_decay", "augment")}
     labels = {"label_seed": s} if "random_labels" in kinds[kind] else {}
     around = {"sampling": "jump_and_retrain", "seeds": jump_seeds, "steps": steps, "epochs": states, "batch": batch}
-    parameters = found["parameters"][each.index(pair)]
-    return {**shape, **images, **around, **own, **labels, **changes, "parameters": parameters}
+    return {**network, **around, **regular, **labels, "learning_rate": rate, **changes}
 
 
-judged = [task(pair, retrain_rate) for pair in each]
 fewer = {"seeds": jump_seeds[:2]}  # directions of the controls
-controls = [task(pair, other_rate, **fewer) for pair in each]
-controls += [task(("good", s), other_rate, **fewer, weight_decay=0.0, augment=False) for s in seeds]
-results = [Record.from_arrays(result) for result in compute.map(sample_minimum, judged + controls, label="samples")]
-records = dict(zip(each, results))  # the judged ones
-slower = dict(zip(each, results[len(each) :]))  # at the lower rate
-like_bad = results[-networks:]  # the good ones, retrained at the lower rate like bad ones
+like_bad = {"weight_decay": 0.0, "augment": False}
+tasks = {("judged", *pair): task(*pair, retrain_rate) for pair in each}
+tasks |= {("slower", *pair): task(*pair, other_rate, **fewer) for pair in each}
+tasks |= {("like bad", "good", s): task("good", s, other_rate, **fewer, **like_bad) for s in seeds}
+results = dict(zip(tasks, map(Record.from_arrays, compute.map(sample_minimum, tasks.values(), label="samples"))))
+records, slower = ({pair: results[which, *pair] for pair in each} for which in ("judged", "slower"))
 away = {pair: distance_from_optimum(record) for pair, record in records.items()}
 step_of = by_trajectory(records["good", seed], records["good", seed].step)[:, 0]
 small, large = step_of <= 0.5, step_of >= 0.75
@@ -229,6 +218,7 @@ figures.save(
     "smallest step climbs, to between 1.6 and 4; step 0.5 climbs to about 1.3. The two large steps stay near one: "
     "mostly a little below it in the good panel, a little above it in the two others.",
     data=pd.concat(curves),
+    answers="landscape: Fig. 2d-f; section 4.3",
 )
 
 
@@ -253,19 +243,9 @@ def never_outward(d):
     return excursion(d) <= 1.05
 
 
-ledger.record({"landscape-good-never-outward": values("good", lambda d: never_outward(d).mean())}, figure="distances")
-
-# %%
-ledger.record(
-    {"landscape-good-returns-at-once": values("good", lambda d: (d[:, 1] < d[:, 0]).mean())}, figure="distances"
-)
-
-# %%
 ratios = {kind: values(kind, lambda d: np.median(return_ratio(d))) for kind in kinds}
-ledger.record({"landscape-good-ends-near-optimum": ratios["good"]}, figure="distances")
 
 
-# %%
 def drawn_together(record):
     """Return the mean cosine distance between the ends of two trajectories over that between their jumps."""
     between = record.cosine_distances()
@@ -274,16 +254,25 @@ def drawn_together(record):
     return float(last / jump)
 
 
-ledger.record({"landscape-good-attracts": [drawn_together(records["good", s]) for s in seeds]})
+ledger.record(
+    {
+        "landscape-good-never-outward": values("good", lambda d: never_outward(d).mean()),
+        "landscape-good-returns-at-once": values("good", lambda d: (d[:, 1] < d[:, 0]).mean()),
+        "landscape-good-ends-near-optimum": ratios["good"],
+        "landscape-good-attracts": [drawn_together(records["good", s]) for s in seeds],
+    },
+    figure={
+        "landscape-good-never-outward": "distances",
+        "landscape-good-returns-at-once": "distances",
+        "landscape-good-ends-near-optimum": "distances",
+    },
+)
 
 # %% [markdown]
 # Not at this rate. Most trajectories do turn inward in the first epoch, but half of them, the small steps, go outward
 # later, the middle one of sixteen ends farther away than it began, and trajectories draw apart, not together.
 #
 # ## Does the bad one let go?
-
-# %%
-ledger.record({"landscape-bad-outward-first": values("bad", lambda d: (~never_outward(d)).mean())}, figure="distances")
 
 
 # %%
@@ -293,21 +282,26 @@ def come_back(d):
     return (outward[:, -1] <= 0.95 * outward.max(axis=1)).mean() if len(outward) else 0.0
 
 
-ledger.record({"landscape-bad-sometimes-comes-back": values("bad", come_back)}, figure="distances")
-
-# %%
-ledger.record({"landscape-bad-escapes": values("bad", lambda d: (return_ratio(d) > 1).mean())}, figure="distances")
-
-# %%
 excursions = {kind: values(kind, lambda d: np.median(excursion(d))) for kind in kinds}
-ledger.record({"landscape-excursion-bad": {kind: excursions[kind] for kind in ("good", "bad")}}, figure="distances")
-
-# %%
-ledger.record({"landscape-return-ratio-bad": {kind: ratios[kind] for kind in ("good", "bad")}}, figure="return_ratio")
-
-# %%
 switches = {kind: values(kind, lambda d: np.median(turns(d))) for kind in kinds}
-ledger.record({"landscape-turns-bad": {kind: switches[kind] for kind in ("good", "bad")}}, figure="distances")
+ledger.record(
+    {
+        "landscape-bad-outward-first": values("bad", lambda d: (~never_outward(d)).mean()),
+        "landscape-bad-sometimes-comes-back": values("bad", come_back),
+        "landscape-bad-escapes": values("bad", lambda d: (return_ratio(d) > 1).mean()),
+        "landscape-excursion-bad": {kind: excursions[kind] for kind in ("good", "bad")},
+        "landscape-return-ratio-bad": {kind: ratios[kind] for kind in ("good", "bad")},
+        "landscape-turns-bad": {kind: switches[kind] for kind in ("good", "bad")},
+    },
+    figure={
+        "landscape-bad-outward-first": "distances",
+        "landscape-bad-sometimes-comes-back": "distances",
+        "landscape-bad-escapes": "distances",
+        "landscape-excursion-bad": "distances",
+        "landscape-return-ratio-bad": "return_ratio",
+        "landscape-turns-bad": "distances",
+    },
+)
 
 # %% [markdown]
 # It does: nearly all trajectories end farther away than they began, and more so than around the good minima. But no
@@ -318,39 +312,29 @@ ledger.record({"landscape-turns-bad": {kind: switches[kind] for kind in ("good",
 
 # %%
 pair = ("good", "memorising")
-ledger.record({"landscape-excursion-memorising": {kind: excursions[kind] for kind in pair}}, figure="distances")
-
-# %%
-ledger.record({"landscape-return-ratio-memorising": {kind: ratios[kind] for kind in pair}}, figure="return_ratio")
-
-# %%
-ledger.record({"landscape-turns-memorising": {kind: switches[kind] for kind in pair}}, figure="distances")
-
-# %%
-ledger.record(
-    {"landscape-memorising-small-steps-outward": values("memorising", lambda d: (~never_outward(d[small])).mean())},
-    figure="distances",
-)
-
-# %%
-ledger.record(
-    {"landscape-memorising-large-steps-return": values("memorising", lambda d: (return_ratio(d[large]) < 1).mean())},
-    figure="distances",
-)
-
-# %%
-ledger.record(
-    {"landscape-memorising-large-steps-not-outward": values("memorising", lambda d: never_outward(d[large]).mean())},
-    figure="distances",
-)
-
-# %%
 delays = {kind: values(kind, lambda d: np.median(half_way(d[large]))) for kind in pair}
-ledger.record({"landscape-memorising-delayed-return": delays}, figure="distances")
-
-# %%
 sideways = {kind: [lateral_share(records[kind, s], steps=(0.75, 1.0)) for s in seeds] for kind in kinds}
-ledger.record({"landscape-memorising-lateral-return": {kind: sideways[kind] for kind in pair}})
+ledger.record(
+    {
+        "landscape-excursion-memorising": {kind: excursions[kind] for kind in pair},
+        "landscape-return-ratio-memorising": {kind: ratios[kind] for kind in pair},
+        "landscape-turns-memorising": {kind: switches[kind] for kind in pair},
+        "landscape-memorising-small-steps-outward": values("memorising", lambda d: (~never_outward(d[small])).mean()),
+        "landscape-memorising-large-steps-return": values("memorising", lambda d: (return_ratio(d[large]) < 1).mean()),
+        "landscape-memorising-large-steps-not-outward": values("memorising", lambda d: never_outward(d[large]).mean()),
+        "landscape-memorising-delayed-return": delays,
+        "landscape-memorising-lateral-return": {kind: sideways[kind] for kind in pair},
+    },
+    figure={
+        "landscape-excursion-memorising": "distances",
+        "landscape-return-ratio-memorising": "return_ratio",
+        "landscape-turns-memorising": "distances",
+        "landscape-memorising-small-steps-outward": "distances",
+        "landscape-memorising-large-steps-return": "distances",
+        "landscape-memorising-large-steps-not-outward": "distances",
+        "landscape-memorising-delayed-return": "distances",
+    },
+)
 
 # %%
 summary = pd.DataFrame(
@@ -416,6 +400,7 @@ figures.save(
     "two largest, good dots mostly below one, bad and memorising ones above. Right, at a lower rate and on a "
     "finer scale: at the two largest steps three separate groups, good lowest near 0.95, bad near 0.99, memorising near 1.01.",
     data=table,
+    answers="landscape: section 4.3",
 )
 
 # %%
@@ -433,7 +418,7 @@ table.groupby(["rate", "kind", "step"]).ratio.median().unstack("step").round(3)
 # %%
 control = {
     "good": [slower["good", s] for s in seeds],
-    "good, retrained like bad": like_bad,
+    "good, retrained like bad": [results["like bad", "good", s] for s in seeds],
     "bad": [slower["bad", s] for s in seeds],
 }
 control = {
@@ -494,7 +479,7 @@ figures.save(
     alt="PHATE pictures of jump-and-retrain samples around a good, a bad and a memorising minimum, with diamonds for the jump "
     "points, trajectories in four colours that fade to white, and a black star for the optimum.",
     data=columns,
-    answers="Fig. 2d-f",
+    answers="landscape: Fig. 2d-f",
 )
 
 

@@ -77,11 +77,15 @@ figures.use_house_style()
 # %%
 zoo = study.run(
     seed=seed,
-    **{"data": data, "train": train, "base": base, "epochs": epochs, "learning_rate": learning_rate},
-    **{"depths": depths, "widths": widths, "batches": batches, "weight_decays": weight_decays},
-    **{"retrain_rate": retrain_rate, "jump_seeds": jump_seeds, "steps": steps, "states": states},
-    **{"held_out": held_out, "evaluated": evaluated, "counts": counts, "directions": directions},
-    **{"together": together, "device": device},
+    levels=study.Levels(depths, widths, batches, weight_decays),
+    training=study.Training(
+        **{"data": data, "train": train, "base": base, "epochs": epochs, "learning_rate": learning_rate},
+        **{"evaluated": evaluated, "together": together, "device": device},
+    ),
+    sampling=study.Sampling(
+        **{"retrain_rate": retrain_rate, "jump_seeds": jump_seeds, "steps": steps, "states": states},
+        **{"counts": counts, "directions": directions, "held_out": held_out},
+    ),
 )
 print(study.summary(zoo))
 networks = pd.DataFrame(zoo.networks).assign(**zoo.optimum)
@@ -113,13 +117,13 @@ networks.assign(generalisation=labels["five_class"]).groupby("generalisation").t
 # %%
 printed = {"five_class": 20.0, "weight_decay": 33.3, "augmentation": 50.0}  # Table 1, "theoretical random"
 classes = {"five_class": 5, "weight_decay": len(set(weight_decays)), "augmentation": 2}
-ledger.record({"landscape-chance-five-class": abs(100 / classes["five_class"] - printed["five_class"])})
-
-# %%
-ledger.record({"landscape-chance-weight-decay": abs(100 / classes["weight_decay"] - printed["weight_decay"])})
-
-# %%
-ledger.record({"landscape-chance-augmentation": abs(100 / classes["augmentation"] - printed["augmentation"])})
+ledger.record(
+    {
+        "landscape-chance-five-class": abs(100 / classes["five_class"] - printed["five_class"]),
+        "landscape-chance-weight-decay": abs(100 / classes["weight_decay"] - printed["weight_decay"]),
+        "landscape-chance-augmentation": abs(100 / classes["augmentation"] - printed["augmentation"]),
+    }
+)
 
 # %% [markdown]
 # ## What the classifiers get
@@ -242,7 +246,7 @@ figures.save(
     "retrain highest with 88; randomised features on the line; scrambled ones between; the hyperparameters alone highest of all, "
     "with 47, 84 and 99.",
     data=frame,
-    answers="Table 1",
+    answers="landscape: Table 1",
 )
 
 # %% [markdown]
@@ -260,45 +264,22 @@ figures.save(
 # better than chance (the randomised ones: if it is near the printed value).
 
 # %%
-ledger.record({"landscape-table-randomised-five-class": percent("randomised", "five_class", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-randomised-weight-decay": percent("randomised", "weight_decay", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-randomised-augmentation": percent("randomised", "augmentation", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-grid-five-class": percent("grid", "five_class", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-grid-weight-decay": percent("grid", "weight_decay", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-grid-augmentation": percent("grid", "augmentation", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-naive-five-class": percent("naive", "five_class", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-naive-weight-decay": percent("naive", "weight_decay", 0)}, figure="table")
-
-# %%
-ledger.record({"landscape-table-naive-augmentation": percent("naive", "augmentation", 0)}, figure="table")
-
-# %%
 ledger.record(
-    {"landscape-table-jump-and-retrain-five-class": percent("jump_and_retrain", "five_class", 0)}, figure="table"
-)
-
-# %%
-ledger.record(
-    {"landscape-table-jump-and-retrain-weight-decay": percent("jump_and_retrain", "weight_decay", 0)}, figure="table"
-)
-
-# %%
-ledger.record(
-    {"landscape-table-jump-and-retrain-augmentation": percent("jump_and_retrain", "augmentation", 0)}, figure="table"
+    {
+        "landscape-table-randomised-five-class": percent("randomised", "five_class", 0),
+        "landscape-table-randomised-weight-decay": percent("randomised", "weight_decay", 0),
+        "landscape-table-randomised-augmentation": percent("randomised", "augmentation", 0),
+        "landscape-table-grid-five-class": percent("grid", "five_class", 0),
+        "landscape-table-grid-weight-decay": percent("grid", "weight_decay", 0),
+        "landscape-table-grid-augmentation": percent("grid", "augmentation", 0),
+        "landscape-table-naive-five-class": percent("naive", "five_class", 0),
+        "landscape-table-naive-weight-decay": percent("naive", "weight_decay", 0),
+        "landscape-table-naive-augmentation": percent("naive", "augmentation", 0),
+        "landscape-table-jump-and-retrain-five-class": percent("jump_and_retrain", "five_class", 0),
+        "landscape-table-jump-and-retrain-weight-decay": percent("jump_and_retrain", "weight_decay", 0),
+        "landscape-table-jump-and-retrain-augmentation": percent("jump_and_retrain", "augmentation", 0),
+    },
+    figure="table",
 )
 
 # %% [markdown]
@@ -316,71 +297,33 @@ def pair(lower, upper, question):
     return {name: percent(name, question, 2).round(2) for name in (lower, upper)}
 
 
-ledger.record({"landscape-jump-and-retrain-beats-grid-five-class": pair("grid", "jump_and_retrain", "five_class")})
-
-# %%
-ledger.record({"landscape-jump-and-retrain-beats-naive-five-class": pair("naive", "jump_and_retrain", "five_class")})
-
-# %%
-ledger.record({"landscape-naive-beats-grid-five-class": pair("grid", "naive", "five_class")})
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-randomised-five-class": pair("randomised", "jump_and_retrain", "five_class")}
-)
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-jump-points-five-class": pair("jump_points", "jump_and_retrain", "five_class")}
-)
-
-# %%
-ledger.record({"landscape-jump-and-retrain-beats-grid-weight-decay": pair("grid", "jump_and_retrain", "weight_decay")})
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-naive-weight-decay": pair("naive", "jump_and_retrain", "weight_decay")}
-)
-
-# %%
-ledger.record({"landscape-naive-beats-grid-weight-decay": pair("grid", "naive", "weight_decay")})
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-randomised-weight-decay": pair("randomised", "jump_and_retrain", "weight_decay")}
-)
-
-# %%
 ledger.record(
     {
+        "landscape-jump-and-retrain-beats-grid-five-class": pair("grid", "jump_and_retrain", "five_class"),
+        "landscape-jump-and-retrain-beats-naive-five-class": pair("naive", "jump_and_retrain", "five_class"),
+        "landscape-naive-beats-grid-five-class": pair("grid", "naive", "five_class"),
+        "landscape-jump-and-retrain-beats-randomised-five-class": pair("randomised", "jump_and_retrain", "five_class"),
+        "landscape-jump-and-retrain-beats-jump-points-five-class": pair(
+            "jump_points", "jump_and_retrain", "five_class"
+        ),
+        "landscape-jump-and-retrain-beats-grid-weight-decay": pair("grid", "jump_and_retrain", "weight_decay"),
+        "landscape-jump-and-retrain-beats-naive-weight-decay": pair("naive", "jump_and_retrain", "weight_decay"),
+        "landscape-naive-beats-grid-weight-decay": pair("grid", "naive", "weight_decay"),
+        "landscape-jump-and-retrain-beats-randomised-weight-decay": pair(
+            "randomised", "jump_and_retrain", "weight_decay"
+        ),
         "landscape-jump-and-retrain-beats-jump-points-weight-decay": pair(
             "jump_points", "jump_and_retrain", "weight_decay"
-        )
-    }
-)
-
-# %%
-ledger.record({"landscape-jump-and-retrain-beats-grid-augmentation": pair("grid", "jump_and_retrain", "augmentation")})
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-naive-augmentation": pair("naive", "jump_and_retrain", "augmentation")}
-)
-
-# %%
-ledger.record({"landscape-naive-beats-grid-augmentation": pair("grid", "naive", "augmentation")})
-
-# %%
-ledger.record(
-    {"landscape-jump-and-retrain-beats-randomised-augmentation": pair("randomised", "jump_and_retrain", "augmentation")}
-)
-
-# %%
-ledger.record(
-    {
+        ),
+        "landscape-jump-and-retrain-beats-grid-augmentation": pair("grid", "jump_and_retrain", "augmentation"),
+        "landscape-jump-and-retrain-beats-naive-augmentation": pair("naive", "jump_and_retrain", "augmentation"),
+        "landscape-naive-beats-grid-augmentation": pair("grid", "naive", "augmentation"),
+        "landscape-jump-and-retrain-beats-randomised-augmentation": pair(
+            "randomised", "jump_and_retrain", "augmentation"
+        ),
         "landscape-jump-and-retrain-beats-jump-points-augmentation": pair(
             "jump_points", "jump_and_retrain", "augmentation"
-        )
+        ),
     }
 )
 
@@ -409,22 +352,16 @@ pd.Series(rows).unstack()[list(labels)].rename_axis(
 # ## Is chance what is left when features are exchanged or scrambled?
 
 # %%
-ledger.record({"landscape-permutation-random-five-class": percent("randomised", "five_class", 0)})
-
-# %%
-ledger.record({"landscape-permutation-random-weight-decay": percent("randomised", "weight_decay", 0)})
-
-# %%
-ledger.record({"landscape-permutation-random-augmentation": percent("randomised", "augmentation", 0)})
-
-# %%
-ledger.record({"landscape-scrambled-random-five-class": percent("scrambled", "five_class", 0)})
-
-# %%
-ledger.record({"landscape-scrambled-random-weight-decay": percent("scrambled", "weight_decay", 0)})
-
-# %%
-ledger.record({"landscape-scrambled-random-augmentation": percent("scrambled", "augmentation", 0)})
+ledger.record(
+    {
+        "landscape-permutation-random-five-class": percent("randomised", "five_class", 0),
+        "landscape-permutation-random-weight-decay": percent("randomised", "weight_decay", 0),
+        "landscape-permutation-random-augmentation": percent("randomised", "augmentation", 0),
+        "landscape-scrambled-random-five-class": percent("scrambled", "five_class", 0),
+        "landscape-scrambled-random-weight-decay": percent("scrambled", "weight_decay", 0),
+        "landscape-scrambled-random-augmentation": percent("scrambled", "augmentation", 0),
+    }
+)
 
 # %% [markdown]
 # *Exchanged* between networks the features say nothing, as they should. (For weight decay the guesses come out a
@@ -449,26 +386,18 @@ def lead(rival, question):
     return (ours - theirs) / np.hypot(own, other)
 
 
-ledger.record({"landscape-not-significant-naive-five-class": lead("naive", "five_class")})
-
-# %%
-ledger.record({"landscape-not-significant-naive-weight-decay": lead("naive", "weight_decay")})
-
-# %%
-ledger.record({"landscape-not-significant-naive-augmentation": lead("naive", "augmentation")})
-
-# %%
-ledger.record({"landscape-not-significant-grid-five-class": lead("grid", "five_class")})
-
-# %%
-ledger.record({"landscape-not-significant-grid-weight-decay": lead("grid", "weight_decay")})
-
-# %%
-ledger.record({"landscape-not-significant-grid-augmentation": lead("grid", "augmentation")})
-
-# %%
 value, error = map(float, source["randomised"][1].split(" ± "))
-ledger.record({"landscape-randomised-not-random": (value - 100 / 3) / error})
+ledger.record(
+    {
+        "landscape-not-significant-naive-five-class": lead("naive", "five_class"),
+        "landscape-not-significant-naive-weight-decay": lead("naive", "weight_decay"),
+        "landscape-not-significant-naive-augmentation": lead("naive", "augmentation"),
+        "landscape-not-significant-grid-five-class": lead("grid", "five_class"),
+        "landscape-not-significant-grid-weight-decay": lead("grid", "weight_decay"),
+        "landscape-not-significant-grid-augmentation": lead("grid", "augmentation"),
+        "landscape-randomised-not-random": (value - 100 / 3) / error,
+    }
+)
 
 # %% [markdown]
 # Not one of the six leads reaches two standard errors. If the same eleven classifiers stand in all rows, their differences

@@ -10,11 +10,11 @@ from torch.func import functional_call
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.curvature import curvature, curvature_at_jumps, extreme_eigenvalues, hessian_product
 from shapeofloss.landscape.directions import direction_of
-from shapeofloss.landscape.minima import dataset, network_for_digits
-from shapeofloss.landscape.networks import WideResNet
+from shapeofloss.landscape.minima import dataset
+from shapeofloss.landscape.networks import Architecture, WideResNet
 from shapeofloss.landscape.parameters import flatten, load_parameters
 
-SMALL = {"depth": 10, "width": 1, "base": 2, "train": 32, "data_seed": 0}
+SMALL = {"architecture": {"depth": 10, "width": 1, "base": 2}, "images": {"train": 32}}
 
 
 def test_a_product_is_that_of_the_whole_hessian():
@@ -47,14 +47,14 @@ def test_lanczos_stops_where_the_start_can_reach_no_more():
 
 
 def parameters_of(seed=0):
-    return flatten(network_for_digits(depth=10, width=1, base=2, seed=seed)).numpy()
+    return flatten(Architecture(depth=10, width=1, base=2).network(seed=seed)).numpy()
 
 
 def test_curvature_along_directions_is_that_of_differences_of_slopes():
     # Differences of slopes in double precision, with steps too short to meet a kink.
     parameters = parameters_of()
     found = curvature(parameters=parameters, iterations=3, probes=2, directions=3, **SMALL)
-    model: WideResNet = network_for_digits(depth=10, width=1, base=2)
+    model: WideResNet = Architecture(depth=10, width=1, base=2).network()
     load_parameters(model, parameters)
     ways = [direction_of(model, seed).double() for seed in range(3)]
     exact, images = model.double(), dataset("digits").load(32, 0)

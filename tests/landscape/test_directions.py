@@ -7,14 +7,14 @@ from torch import nn
 from shapeofloss.datasets.digits import load_digits
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.directions import direction_of, direction_vector, filter_normalised_direction, jump
-from shapeofloss.landscape.minima import network_for_digits
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten
 from shapeofloss.landscape.randomness import generator_for
 
 
 @pytest.fixture
 def model():
-    return network_for_digits(depth=10, width=1, base=2)
+    return Architecture(depth=10, width=1, base=2).network()
 
 
 def test_every_filter_of_a_direction_has_the_length_of_the_networks_own(model):

@@ -14,14 +14,14 @@ from shapeofloss.errors import UserError
 from shapeofloss.landscape import minima
 from shapeofloss.landscape.batches import image_epochs
 from shapeofloss.landscape.directions import direction_of, filter_normalised_direction, jump
-from shapeofloss.landscape.jump_and_retrain import retrain
-from shapeofloss.landscape.minima import network_for_digits, random_labels, sample_minimum, train_minima
+from shapeofloss.landscape.minima import random_labels, sample_minimum, train_minima
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten, load_parameters
 from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.record import Record
-from shapeofloss.landscape.training import evaluate, train_epoch
+from shapeofloss.landscape.training import evaluate, retrain, train_epoch
 
-NETWORK = {"depth": 10, "width": 1, "base": 2, "train": 40, "data_seed": 0}
+NETWORK = {"architecture": {"depth": 10, "width": 1, "base": 2}, "images": {"train": 40}}
 TRAINING = {**NETWORK, "epochs": 4, "batch": 16, "learning_rate": 0.1}
 NETWORKS = [
     {"seed": 0, "weight_decay": 1e-3, "augment": True},
@@ -49,7 +49,7 @@ def linear(monkeypatch):
         nn.init.zeros_(model[1].weight)
         return model
 
-    monkeypatch.setattr(minima, "network_for", made)
+    monkeypatch.setattr(Architecture, "network", made)
 
 
 def descent(data, rates, *, decay, momentum):
@@ -65,36 +65,35 @@ def descent(data, rates, *, decay, momentum):
     return losses, theta.ravel()
 
 
-def check_descent(data, rates, *, momentum=0.9, **options):
+def check_descent(data, rates):
     decays = [0.3, 0.0, 0.01]
     networks = [{"seed": 0, "weight_decay": decay, "augment": False} for decay in decays]
-    result = train_minima(
-        **{**TRAINING, "epochs": len(rates), "batch": 40, "momentum": momentum, **options}, networks=networks
-    )
+    result = train_minima(**{**TRAINING, "epochs": len(rates), "batch": 40}, networks=networks)
     for number, decay in enumerate(decays):
-        losses, theta = descent(data, rates, decay=decay, momentum=momentum)
+        losses, theta = descent(data, rates, decay=decay, momentum=0.9)
         np.testing.assert_allclose(result["history"][number], losses, rtol=1e-5)
         np.testing.assert_allclose(result["parameters"][number], theta, rtol=1e-4, atol=1e-6)
 
 
-def test_training_is_momentum_descent_with_decays_and_falls_as_written_in_double_precision(linear, data):
-    rates = [0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.004, 0.004]
-    check_descent(data, rates, momentum=0.8, milestones=(0.25, 0.5), gamma=0.2)
+def test_training_is_momentum_descent_with_decays_and_falls_as_written_in_double_precision(linear, data, monkeypatch):
+    monkeypatch.setattr(minima, "MILESTONES", (0.25, 0.5))
+    monkeypatch.setattr(minima, "FALL", 0.2)
+    check_descent(data, [0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.004, 0.004])
 
 
-def test_by_default_the_learning_rate_falls_at_half_three_quarters_and_nine_tenths_and_a_quarter(linear, data):
+def test_the_learning_rate_falls_at_half_three_quarters_and_nine_tenths_and_a_quarter(linear, data):
     assert [round(200 * fraction) for fraction in minima.MILESTONES] == [100, 150, 185]
     check_descent(data, [0.1] * 20 + [0.01] * 10 + [0.001] * 7 + [0.0001] * 3)
 
 
 def test_the_learning_rate_does_not_fall_before_the_first_epoch_has_ended(linear, data):
-    check_descent(data, [0.1, 0.02, 0.02], milestones=(0.0,), gamma=0.2)
+    check_descent(data, [0.1])
 
 
 def loop_of_a_reader(data, network, *, epochs, batch, learning_rate):
     """Train one network by `torch.optim.SGD`, one minibatch after another, without a fall of the learning rate."""
     labels = random_labels(data.train_labels, network["seed"]) if network.get("random_labels") else data.train_labels
-    model = network_for_digits(depth=10, width=1, base=2, seed=network["seed"])
+    model = Architecture(depth=10, width=1, base=2).network(seed=network["seed"])
     optimizer = torch.optim.SGD(
         model.parameters(), lr=learning_rate, momentum=0.9, weight_decay=network["weight_decay"]
     )
@@ -105,9 +104,10 @@ def loop_of_a_reader(data, network, *, epochs, batch, learning_rate):
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_each_network_is_trained_as_a_reader_would_do_it(data, number):
+def test_each_network_is_trained_as_a_reader_would_do_it(data, number, monkeypatch):
+    monkeypatch.setattr(minima, "MILESTONES", ())
     epochs = 2
-    result = train_minima(**{**TRAINING, "epochs": epochs}, networks=NETWORKS, milestones=())
+    result = train_minima(**{**TRAINING, "epochs": epochs}, networks=NETWORKS)
     model, labels, history = loop_of_a_reader(data, NETWORKS[number], epochs=epochs, batch=16, learning_rate=0.1)
     np.testing.assert_allclose(result["history"][number], history, rtol=1e-4)
     expected = flatten(model).numpy()
@@ -119,7 +119,7 @@ def test_each_network_is_trained_as_a_reader_would_do_it(data, number):
 
 def test_one_step_of_a_residual_network_is_the_one_in_double_precision(data):
     result = train_minima(**{**TRAINING, "epochs": 1, "batch": 40}, networks=NETWORKS[2:])
-    exact = network_for_digits(depth=10, width=1, base=2, seed=0).double()
+    exact = Architecture(depth=10, width=1, base=2).network(seed=0).double()
     functional.cross_entropy(exact(data.train_images.double()), data.train_labels).backward()
     start = flatten(exact)
     steps = [-0.1 * (p.grad + 0.05 * p.detach()) for p in exact.parameters()]
@@ -138,7 +138,7 @@ def test_a_network_does_not_depend_on_those_that_it_is_trained_with_to_the_last_
 def test_minima_repeat_and_their_seeds_matter(trained):
     first, seed, elsewhere = (
         train_minima(**{**TRAINING, **change}, networks=[{**NETWORKS[0], **own}])["parameters"][0]
-        for change, own in (({}, {}), ({}, {"seed": 1}), ({"data_seed": 1}, {}))
+        for change, own in (({}, {}), ({}, {"seed": 1}), ({"images": {"train": 40, "seed": 1}}, {}))
     )
     assert first.tobytes() == trained["parameters"][0].tobytes()
     assert not np.array_equal(first, seed) and not np.array_equal(first, elsewhere)
@@ -153,7 +153,7 @@ def test_a_minimum_is_described_by_its_parameters(trained, data):
     }
     assert (trained["history"][:, -1] < trained["history"][:, 0]).all() and not trained["diverged"].any()
     for number, network in enumerate(NETWORKS):
-        model = network_for_digits(depth=10, width=1, base=2)
+        model = Architecture(depth=10, width=1, base=2).network()
         load_parameters(model, trained["parameters"][number])
         labels = random_labels(data.train_labels, 1) if network.get("random_labels") else data.train_labels
         train = evaluate(model, data.train_images, labels)
@@ -196,14 +196,14 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(options, message):
 
 def sampled(parameters, **options):
     defaults = {"sampling": "jump_and_retrain", "seeds": [2, 5], "steps": [0.5], "epochs": 2, "batch": 16}
-    return sample_minimum(parameters=parameters, **NETWORK, **{**defaults, "learning_rate": 0.05, **options})
+    return sample_minimum(parameters=parameters, **{**NETWORK, **defaults, "learning_rate": 0.05, **options})
 
 
 @pytest.mark.parametrize("augment", [True, False])
 def test_jump_and_retrain_around_a_minimum_is_the_loop_of_a_reader(trained, data, augment):
     probes = [2, 7]
     result = sampled(trained["parameters"][0], augment=augment, weight_decay=1e-3, probes=probes)
-    model = network_for_digits(depth=10, width=1, base=2, seed=9)
+    model = Architecture(depth=10, width=1, base=2).network(seed=9)
     load_parameters(model, trained["parameters"][0])
     optimum, points, losses = flatten(model), [], []
     directions = torch.stack([direction_of(model, seed) for seed in probes]).double().numpy()
@@ -247,7 +247,7 @@ def test_retraining_learns_the_random_labels_too(trained):
 
 def test_probes_see_the_jump_exactly(trained):
     parameters = trained["parameters"][0]
-    model = network_for_digits(depth=10, width=1, base=2)
+    model = Architecture(depth=10, width=1, base=2).network()
     load_parameters(model, parameters)
     jumped, probed = (direction_of(model, seed).double().numpy() for seed in (2, 7))
     result = sampled(parameters, seeds=[2], steps=[0.25, 1.0], epochs=1, probes=[7, 2])
@@ -289,10 +289,10 @@ def test_others_go_on_where_one_diverges_if_asked_to():
 
 
 def test_the_first_training_images_alone_may_be_evaluated_and_test_images_beside_them(data):
-    model = network_for_digits(depth=10, width=1, base=2)
-    settings = {"depth": 10, "width": 1, "base": 2, "train": 40, "data_seed": 0, "sampling": "naive"}
+    model = Architecture(depth=10, width=1, base=2).network()
+    settings = {**NETWORK, "images": {"train": 40, "evaluated": 24}, "sampling": "naive"}
     around = {"parameters": flatten(model).numpy(), "seeds": [0], "steps": [0.0, 0.5]}
-    record = sample_minimum(**settings, **around, evaluated=24, held_out=30)
+    record = sample_minimum(**settings, **around, held_out=30)
     expected = evaluate(model, data.train_images[:24], data.train_labels[:24])
     assert (record["loss"][0], record["accuracy"][0]) == pytest.approx(expected, rel=1e-5)
     # Test images have statistics of their own here.
@@ -303,7 +303,7 @@ def test_the_first_training_images_alone_may_be_evaluated_and_test_images_beside
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_one():
     with pytest.raises(UserError, match=r"There is no dataset 'cifar'\. Did you mean 'cifar10'"):
-        train_minima(**TRAINING, networks=NETWORKS, data="cifar")
+        train_minima(**{**TRAINING, "images": {"train": 40, "data": "cifar"}}, networks=NETWORKS)
 
 
 @pytest.mark.parametrize(
@@ -313,14 +313,12 @@ def test_an_unknown_dataset_is_refused_with_the_nearest_one():
         ({"batch": 0}, "batch is 0; a whole number from 1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan; a finite number from 0"),
         ({"learning_rate": -0.1}, "learning_rate is -0.1; a finite number from 0"),
-        ({"momentum": "0.9"}, "momentum is '0.9'; a finite number from 0"),
-        ({"milestones": [0.5, None]}, "An entry of milestones is None; a finite number from 0"),
-        ({"device": "gpu"}, "There is no device 'gpu'; valid are auto, cpu, cuda"),
-        ({"data": ["digits"]}, r"There is no dataset \['digits'\]: it is chosen by name"),
+        ({"images": {"train": 40, "device": "gpu"}}, "There is no device 'gpu'; valid are auto, cpu, cuda"),
+        ({"images": {"train": 40, "data": ["digits"]}}, r"There is no dataset \['digits'\]: it is chosen by name"),
         ({"networks": [{**NETWORKS[0], "weight_decay": float("nan")}]}, "weight_decay is nan; a finite number from 0"),
         ({"networks": [{**NETWORKS[0], "seed": -1}]}, "seed is -1; a whole number from 0"),
-        ({"width": 0}, "width is 0; a whole number from 1"),
-        ({"train": 32.0}, "train is 32.0; a whole number from 1"),
+        ({"architecture": {"depth": 10, "width": 0, "base": 2}}, "width is 0; a whole number from 1"),
+        ({"images": {"train": 32.0}}, "train is 32.0; a whole number from 1"),
     ],
 )
 def test_settings_of_another_kind_are_refused(wrong, sentence):
@@ -331,8 +329,8 @@ def test_settings_of_another_kind_are_refused(wrong, sentence):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"evaluated": -1}, "evaluated is -1; a whole number from 1"),
-        ({"evaluated": 0}, "evaluated is 0; a whole number from 1"),
+        ({"images": {"train": 40, "evaluated": -1}}, "evaluated is -1; a whole number from 1"),
+        ({"images": {"train": 40, "evaluated": 0}}, "evaluated is 0; a whole number from 1"),
         ({"held_out": -1}, "held_out is -1; a whole number from 0"),
         ({"probes": [1, 1]}, r"probes is \[1, 1\]; a list of different whole numbers"),
         ({"sampling": ["line"]}, r"There is no sampling \['line'\]: it is chosen by name"),

@@ -3,14 +3,13 @@ import torch
 from nets import Tied, mlp, seeded
 
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.minima import network_for_digits
-from shapeofloss.landscape.networks import number_of_parameters
+from shapeofloss.landscape.networks import Architecture, number_of_parameters
 from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
 
 
 @pytest.fixture
 def model():
-    return network_for_digits(depth=10, width=1, base=2)
+    return Architecture(depth=10, width=1, base=2).network()
 
 
 def test_parameters_come_back_from_their_vector(model):

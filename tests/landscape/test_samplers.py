@@ -30,14 +30,14 @@ from shapeofloss.errors import UserError
 from shapeofloss.landscape import samplers
 from shapeofloss.landscape.batches import epochs_of, image_epochs
 from shapeofloss.landscape.directions import direction_of, direction_vector, filter_normalised_direction, jump
-from shapeofloss.landscape.ensembles import Plain, cross_entropy
-from shapeofloss.landscape.jump_and_retrain import retrain
-from shapeofloss.landscape.minima import network_for_digits
+from shapeofloss.landscape.ensembles import cross_entropy
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten, load_parameters
 from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.record import Record, Recorder
-from shapeofloss.landscape.samplers import Around, memory_estimate, sample_around, train_epoch
-from shapeofloss.landscape.training import evaluate
+from shapeofloss.landscape.samplers import memory_estimate, record_trajectories, sample_around
+from shapeofloss.landscape.surroundings import Around
+from shapeofloss.landscape.training import evaluate, retrain
 
 SGD = {"learning_rate": 0.05, "weight_decay": 1e-3}
 STEPS = [0.25, 1.0]
@@ -56,7 +56,7 @@ def data():
 
 @pytest.fixture
 def model():
-    return network_for_digits(depth=10, width=1, base=2)
+    return Architecture(depth=10, width=1, base=2).network()
 
 
 def batches_of(data, size=16):
@@ -67,7 +67,7 @@ def retraining(data, *, seeds=(0, 1), steps=STEPS, epochs=3, together="auto", mo
     """Jump and retrain around a network as `minima.sample_minimum` does."""
     order = image_epochs(data.train_images, data.train_labels, batch=16, augment=True, share=0.9, purpose="retraining")
     return sample_around(
-        model or network_for_digits(depth=10, width=1, base=2),
+        model or Architecture(depth=10, width=1, base=2).network(),
         [(data.train_images, data.train_labels)],
         seeds=seeds,
         steps=steps,
@@ -151,7 +151,7 @@ def test_the_optimum_is_not_among_the_points_but_in_the_middle_of_a_line_with_an
 def test_by_default_every_sampling_has_the_640_points_of_the_source():
     defaults = {
         name: {key: option.default for key, option in inspect.signature(function).parameters.items()}
-        for name, function in samplers.SAMPLINGS.items()
+        for name, function in (samplers.SAMPLINGS | {"jump_and_retrain": record_trajectories}).items()
     }
     assert math.prod(defaults["grid"]["counts"]) == 640 and len(defaults["grid"]["counts"]) == 3
     assert all(count % 2 == 0 for count in defaults["grid"]["counts"])
@@ -371,17 +371,6 @@ def test_the_losses_are_those_of_the_evaluation_weighted_by_examples():
         assert record.accuracy[point] == pytest.approx((twin(inputs).argmax(1) == labels).double().mean().item())
 
 
-def test_an_epochs_loss_is_weighted_by_each_networks_own_batches():
-    model, batches = mlp(), classified((8, 5, 2))
-    ensemble = Plain(model, cross_entropy, 3)
-    still = torch.optim.SGD([ensemble.theta], lr=0.0)
-    streams = [batches, batches[::-1]]
-    losses = train_epoch(ensemble, still, streams, torch.tensor([0, 1, 1]), epoch=1)
-    inputs, labels = (torch.cat(column) for column in zip(*batches, strict=True))
-    expected = functional.cross_entropy(mlp()(inputs), labels).item()
-    assert losses.tolist() == pytest.approx([expected] * 3, rel=1e-6)
-
-
 @pytest.mark.parametrize("sampling", samplers.SAMPLINGS)
 @pytest.mark.parametrize("failing", [False, True])
 def test_sampling_leaves_the_network_as_it_was_even_after_an_error(model, data, sampling, failing):
@@ -525,12 +514,13 @@ def test_networks_in_double_and_in_half_precision_are_sampled_too():
 
 
 def test_the_recorder_and_the_surroundings_are_at_hand_for_more():
-    recorders = []
     model = mlp()
-    record = sample_around(model, classified(), seeds=[0, 1], steps=STEPS, epochs=2, recorder=recorders)
-    around = Around(model, classified(), cross_entropy, None, "auto", "a network")
+    around = Around(model, classified())
+    recorder = record_trajectories(around, seeds=[0, 1], steps=STEPS, epochs=2)
+    record = recorder.record()
+    assert same_bytes(record, sample_around(mlp(), classified(), seeds=[0, 1], steps=STEPS, epochs=2))
     assert torch.equal(around.direction(1), direction_of(model, 1))
-    products = recorders[0].products_with(torch.stack([around.direction(seed) for seed in (0, 1)]).numpy())
+    products = recorder.products_with(torch.stack([around.direction(seed) for seed in (0, 1)]).numpy())
     jumps = np.flatnonzero(record.epoch == 0)
     own = [direction_of(model, seed).double().norm().item() ** 2 for seed in (0, 1)]
     np.testing.assert_allclose(products[jumps[:2], 0], np.array(STEPS) * own[0], rtol=1e-5)
@@ -538,7 +528,7 @@ def test_the_recorder_and_the_surroundings_are_at_hand_for_more():
 
 
 def test_the_memory_estimate_counts_what_is_held():
-    recorders, held = [], []
+    held = []
     model, points, networks = mlp(), 12, 6
 
     def watched(parameters):
@@ -546,15 +536,15 @@ def test_the_memory_estimate_counts_what_is_held():
         held.append((parameters[0], optimizer))
         return optimizer
 
-    record = sample_around(
-        model, classified(), seeds=range(3), steps=STEPS, epochs=2, optimizer=watched, recorder=recorders
+    recorder = record_trajectories(
+        Around(model, classified()), seeds=range(3), steps=STEPS, epochs=2, optimizer=watched
     )
     theta, optimizer = held[0]
     momentum = optimizer.state[theta]["momentum_buffer"]
     copy_under_way = theta.detach().clone()
     trained = sum(tensor.nbytes for tensor in (theta, theta.grad, momentum, copy_under_way))
-    displacements = sum(displacement.nbytes for displacement in recorders[0]._displacements)
-    expected = displacements + trained + 2 * record.gram.nbytes
+    displacements = sum(displacement.nbytes for displacement in recorder._displacements)
+    expected = displacements + trained + 2 * recorder.record().gram.nbytes
     assert memory_estimate(parameters=len(flatten(model)), points=points, networks=networks) == expected
 
 

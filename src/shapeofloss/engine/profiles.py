@@ -46,6 +46,7 @@ class Notebook:
         paper_gigabytes: Expected disk space of a run at the paper profile.
         needs: What it cannot run without: `compiler`, `gpu`, or `data:<path below data/>`.
         exclusive: Whether it measures ratios of times, and so runs alone.
+        after: Notebooks whose stored results it takes up: where both are run, it waits for them.
         numbers: Its numbers by name.
     """
 
@@ -57,6 +58,7 @@ class Notebook:
     paper_gigabytes: float
     needs: tuple[str, ...]
     exclusive: bool
+    after: tuple[str, ...]
     numbers: dict[str, Number]
 
     @property
@@ -64,10 +66,42 @@ class Notebook:
         """The percent script that people edit."""
         return workspace.root() / "notebooks" / f"{self.name}.py"
 
+    def text(self) -> str:
+        """Return the script's text.
+
+        Raises:
+            UserError: If it cannot be read as UTF-8.
+        """
+        try:
+            return self.script.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"notebooks/{self.name}.py is not UTF-8 text: {error.reason} at {error.start}.") from None
+        except OSError as error:
+            raise UserError(f"notebooks/{self.name}.py cannot be read: {error.strerror}.") from None
+
     @property
     def print(self) -> Path:
         """The executed print beside the script."""
         return self.script.with_suffix(".ipynb")
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the plain assignments in the cell tagged `parameters`: the numbers at the laptop profile.
+
+        Raises:
+            UserError: If the script cannot be read, has two such cells or one as papermill injects it, or a value is no
+                literal.
+        """
+        cells = re.split(r"^(?=# %%)", self.text(), flags=re.MULTILINE)
+        tagged = [cell for cell in cells if re.match(r"# %%.*tags=.*\bparameters\b", cell)]
+        if any("injected-parameters" in cell.partition("\n")[0] for cell in tagged):
+            raise UserError(f"{self.name} holds a cell tagged injected-parameters, which the runner adds itself.")
+        if len(tagged) > 1:  # the injected cell follows the first, and the others would undo it
+            raise UserError(f"{self.name} has {len(tagged)} cells tagged parameters: join them into one.")
+        try:
+            statements = ast.parse("".join(tagged)).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise UserError(f"The parameters cell of {self.name} is not valid Python: {error}.") from None
+        return dict(_assigned(statement, self.name) for statement in statements)
 
     def at(self, profile: str) -> dict[str, Any]:
         """Return the numbers at a profile by name.
@@ -75,7 +109,7 @@ class Notebook:
         Raises:
             UserError: If the parameters cell cannot be read, or has other numbers than `profiles.toml`.
         """
-        values = parameters(self.script)
+        values = self.parameters()
         if odd := sorted(values.keys() ^ self.numbers.keys()):
             raise UserError(
                 f"{self.name}: {', '.join(odd)} must stand in its parameters cell and in notebooks/profiles.toml."
@@ -86,32 +120,6 @@ class Notebook:
     def limit(self, profile: str) -> float:
         """Return the time limit in seconds: six times what is expected, and at least ten minutes."""
         return 60 * max(10.0, 6 * self.minutes[profile])
-
-
-def parameters(script: Path) -> dict[str, Any]:
-    """Return the plain assignments in a percent script's cell tagged `parameters`: the laptop's numbers.
-
-    Raises:
-        UserError: If the script is no text, there are two such cells or one as papermill injects it, or a value is no
-            literal.
-    """
-    where = f"notebooks/{script.name}"
-    try:
-        _, *cells = re.split(r"^(?=# %%)", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{where} cannot be read: {error}.") from None
-    except ValueError:
-        cells = []
-    tagged = [cell for cell in cells if re.match(r"# %%.*tags=.*\bparameters\b", cell)]
-    if any("injected-parameters" in cell.partition("\n")[0] for cell in tagged):
-        raise UserError(f"{script.stem} holds a cell tagged injected-parameters, which the runner adds itself.")
-    if len(tagged) > 1:  # the injected cell follows the first, and the others would undo it
-        raise UserError(f"{script.stem} has {len(tagged)} cells tagged parameters: join them into one.")
-    try:
-        statements = ast.parse("".join(tagged)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"The parameters cell of {script.stem} is not valid Python: {error}.") from None
-    return dict(_assigned(statement, script.stem) for statement in statements)
 
 
 def _assigned(statement: ast.stmt, notebook: str) -> tuple[str, Any]:
@@ -143,8 +151,8 @@ def load() -> dict[str, Notebook]:
             numbers = {
                 key: _number(key, _table(value), tables) for key, value in _table(table.get("numbers", {})).items()
             }
-            needs = _texts(table.get("needs", []))
-            notebooks[name] = Notebook(**{"exclusive": False, **table, "needs": needs, "numbers": numbers}, name=name)
+            lists = {key: _texts(table.get(key, [])) for key in ("needs", "after")}
+            notebooks[name] = Notebook(**{"exclusive": False, **table, **lists, "numbers": numbers}, name=name)
             _check(notebooks[name])
     except TypeError as error:
         raise UserError(f"notebooks/profiles.toml, entry {name}: {error}.") from None

@@ -1,7 +1,7 @@
 """How a loss curves at a point in parameter space: extreme eigenvalues, trace, and along filters' own lengths."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from shapeofloss.arrays import as_count, as_seeds
 from shapeofloss.errors import UserError
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.ensembles.base import Batch, Loss, cross_entropy, loss_and_accuracy, set_mode, untouched
-from shapeofloss.landscape.minima import check_evaluated, dataset, device_of, network_for
+from shapeofloss.landscape.minima import ImageSet, at_minimum
+from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten, load_parameters, trained_parameters
 from shapeofloss.landscape.randomness import generator_for
-from shapeofloss.landscape.samplers import as_steps, check_network
+from shapeofloss.landscape.surroundings import as_steps, check_network
 
 Product = Callable[[Tensor], Tensor]
 
@@ -112,24 +113,17 @@ def extreme_eigenvalues(product: Product, start: Tensor, *, iterations: int) -> 
 def curvature(
     *,
     parameters: NDArray[np.float32],
-    depth: int,
-    width: int,
-    base: int,
-    train: int,
-    data_seed: int,
+    architecture: Mapping[str, Any],
+    images: Mapping[str, Any],
     iterations: int,
     probes: int,
     directions: int,
-    data: str = "digits",
-    evaluated: int | None = None,
-    device: str = "cpu",
 ) -> dict[str, Any]:
     """Measure the curvature of the training loss, on unchanged images and without weight decay, at a minimum.
 
     Args:
-        parameters: Of the minimum, shape (P,).
-        depth, width, base, train, data_seed, data, evaluated, device: As for `minima.sample_minimum`.
-        iterations: Of Lanczos' method.
+        parameters, architecture, images: As for `minima.sample_minimum`.
+        iterations: Steps of Lanczos' method.
         probes: Random vectors of signs for the trace (Hutchinson's estimate), at least 2.
         directions: Random filter-normalised directions, with seeds from 0, at least 1.
     Returns:
@@ -144,7 +138,7 @@ def curvature(
     as_count(probes, "probes", at_least=2)  # or the trace would have no error
     as_count(directions, "directions")
     as_count(iterations, "iterations")
-    model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
+    model, _, batch = at_minimum(parameters, Architecture(**architecture), ImageSet(**images))
     product = hessian_product(model, cross_entropy, batch)
     smallest, largest = extreme_eigenvalues(product, _noise(model, 0), iterations=iterations)
     signs = [torch.sign(_noise(model, 1 + n)) for n in range(probes)]
@@ -162,60 +156,34 @@ def curvature(
 def curvature_at_jumps(
     *,
     parameters: NDArray[np.float32],
-    depth: int,
-    width: int,
-    base: int,
-    train: int,
-    data_seed: int,
+    architecture: Mapping[str, Any],
+    images: Mapping[str, Any],
     seeds: Sequence[int],
     steps: Sequence[float],
     iterations: int,
-    data: str = "digits",
-    evaluated: int | None = None,
-    device: str = "cpu",
 ) -> dict[str, Any]:
     """Measure extreme eigenvalues of the training loss's Hessian where jumps from a minimum lead.
 
     Args:
-        parameters: Of the minimum, shape (P,).
-        seeds, steps: Of the jumps, as for jump and retrain.
-        depth, width, base, train, data_seed, iterations, data, evaluated, device: As for `curvature`.
+        parameters, architecture, images: As for `minima.sample_minimum`.
+        seeds, steps: Directions and lengths of the jumps, as for jump and retrain.
+        iterations: Steps of Lanczos' method.
     Returns:
         What the store keeps: `smallest` and `largest` eigenvalues, shape (seeds * steps,), in nats.
     Raises:
         UserError: If the seeds or steps are no lists of different numbers, or as for `curvature`.
     """
     seeds, steps = as_seeds(seeds), as_steps(steps)
-    model, batch = _at_minimum(parameters, depth, width, base, train, data_seed, data, evaluated, device)
+    model, _, batch = at_minimum(parameters, Architecture(**architecture), ImageSet(**images))
     optimum = flatten(model)
     ways = {seed: direction_of(model, seed) for seed in seeds}
     extremes = []
-    with untouched(model):
-        for seed, step in itertools.product(seeds, steps):
-            load_parameters(model, optimum + step * ways[seed])
-            product = hessian_product(model, cross_entropy, batch)
-            extremes.append(extreme_eigenvalues(product, _noise(model, 0), iterations=iterations))
+    for seed, step in itertools.product(seeds, steps):
+        load_parameters(model, optimum + step * ways[seed])
+        product = hessian_product(model, cross_entropy, batch)
+        extremes.append(extreme_eigenvalues(product, _noise(model, 0), iterations=iterations))
     smallest, largest = np.array(extremes).T
     return {"smallest": smallest, "largest": largest}
-
-
-def _at_minimum(
-    parameters: NDArray[np.float32],
-    depth: int,
-    width: int,
-    base: int,
-    train: int,
-    data_seed: int,
-    data: str,
-    evaluated: int | None,
-    device: str,
-) -> tuple[nn.Module, Batch]:
-    check_evaluated(evaluated)
-    place = device_of(device)
-    images = dataset(data).load(train, data_seed).to(place)
-    model = network_for(data, depth=depth, width=width, base=base).to(place)
-    load_parameters(model, parameters)
-    return model, (images.train_images[:evaluated], images.train_labels[:evaluated])
 
 
 def _noise(model: nn.Module, seed: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from shapeofloss.arrays import as_count
 from shapeofloss.errors import UserError
+from shapeofloss.landscape.randomness import generator_for
 
 
 class WideResNet(nn.Module):
@@ -109,6 +111,32 @@ class Block(nn.Module):
         activated = functional.relu(self.normalisation1(features))
         residual = functional.relu(self.normalisation2(self.convolution1(activated)))
         return self.convolution2(residual) + (features if self.shortcut is None else self.shortcut(activated))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The size of a wide residual network.
+
+    Attributes:
+        depth, width, base: As for `WideResNet`.
+    Example:
+        >>> Architecture(depth=16, width=2, base=4).name
+        'WRN 16-2'
+    """
+
+    depth: int
+    width: int
+    base: int
+
+    @property
+    def name(self) -> str:
+        """What the source calls it."""
+        return f"WRN {self.depth}-{self.width}"
+
+    def network(self, *, channels: int = 1, seed: int = 0) -> WideResNet:
+        """Return a freshly initialised network for images with so many channels, and ten classes."""
+        generator = generator_for(seed, "initialisation")
+        return WideResNet(self.depth, self.width, base=self.base, in_channels=channels, classes=10, generator=generator)
 
 
 def number_of_parameters(model: nn.Module) -> int:

@@ -5,7 +5,7 @@ All of them take any `torch.nn.Module` with a loss and batches, leave it as it w
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shapeofloss.arrays import as_count, as_floats, as_function, as_number, as_seeds
+from shapeofloss.arrays import Floats, as_count, as_function, as_number, as_seeds
 from shapeofloss.engine.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.batches import Epochs, epochs_of, examples, joined, once
-from shapeofloss.landscape.directions import direction_of, direction_vector
-from shapeofloss.landscape.ensembles import Batch, Ensemble, Loss, Together, cross_entropy, ensemble_of
-from shapeofloss.landscape.ensembles.base import normalises_batches, untouched
-from shapeofloss.landscape.parameters import flatten
-from shapeofloss.landscape.randomness import generator_for, seed_all
+from shapeofloss.landscape.batches import Epochs
+from shapeofloss.landscape.directions import direction_vector
+from shapeofloss.landscape.ensembles import Batch, Ensemble, Loss, Together, cross_entropy
+from shapeofloss.landscape.ensembles.base import untouched
+from shapeofloss.landscape.ensembles.training import resume, state_of, train_together
+from shapeofloss.landscape.randomness import generator_for
 from shapeofloss.landscape.record import Record, Recorder
+from shapeofloss.landscape.surroundings import Around, as_steps, check_network
 from shapeofloss.landscape.training import check_finite
 
 Optimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -58,8 +59,8 @@ def sample_around(
         held_out: Batches whose loss is recorded, too, in the same way: as `held_out_loss`. A network with batch
             normalisation normalises them by their own statistics.
         together: How to compute many networks at once; "auto" takes the fastest way that gives the right gradients.
-        name: Of the network, for errors; its class if None.
-        options: Those of the sampling: see the function of its name.
+        name: Name of the network, for errors; its class if None.
+        options: Options of the sampling: see the function of its name.
     Returns:
         The record of the points, in a documented order.
     Raises:
@@ -78,102 +79,13 @@ def sample_around(
         raise unknown("sampling", sampling, SAMPLINGS)
     check_network(model, loss)
     with torch.enable_grad(), untouched(model):
-        around = Around(model, batches, loss, evaluation, together, name or type(model).__name__, held_out)
+        around = Around(
+            model, batches, loss=loss, evaluation=evaluation, held_out=held_out, together=together, name=name
+        )
         return SAMPLINGS[sampling](around, **options)
 
 
-def check_network(model: nn.Module, loss: Loss) -> None:
-    """Refuse what is no network or no loss, and networks whose loss would depend on more than their parameters.
-
-    Raises:
-        UserError: If so, in inference mode, and for batch normalisation in a scripted network.
-    """
-    if not isinstance(model, nn.Module):
-        raise UserError(f"The model is a {type(model).__name__}; a torch.nn.Module is needed.")
-    as_function(loss, "loss", example="lambda model, batch: functional.mse_loss(model(batch[0]), batch[1])")
-    if torch.is_inference_mode_enabled() or any(parameter.is_inference() for parameter in model.parameters()):
-        raise UserError(
-            "Nothing can be retrained in torch.inference_mode(): make the network and call this outside of it."
-        )
-    for module in model.modules():
-        if isinstance(module, torch.jit.ScriptModule) and "BatchNorm" in module.original_name:
-            raise UserError(
-                "The batch normalisation of a scripted network cannot be given the statistics of a batch: "
-                "sample the network before torch.jit.script."
-            )
-
-
-class Around:
-    """A minimum and how its surroundings are evaluated.
-
-    Args:
-        model, batches, loss, evaluation, together, name, held_out: As for `sample_around`.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        batches: Iterable[Batch],
-        loss: Loss,
-        evaluation: Sequence[Batch] | None,
-        together: Together,
-        name: str,
-        held_out: Sequence[Batch] = (),
-    ) -> None:
-        self.model, self.loss, self.together, self.name = model, loss, together, name
-        self.optimum = flatten(model)
-        self.epochs = epochs_of(batches)
-        self.evaluation = once(evaluation if evaluation is not None else batches)
-        if not self.evaluation:
-            raise UserError("There is no batch: give at least one.")
-        self.held_out = once(held_out)
-        if normalises_batches(model):
-            self.evaluation = [joined(self.evaluation)]
-            self.held_out = [joined(self.held_out)] if self.held_out else []
-
-    def direction(self, seed: int) -> Tensor:
-        """Return the filter-normalised direction of a seed at the optimum, shape (P,)."""
-        return direction_of(self.model, seed)
-
-    def ensemble(self, count: int) -> Ensemble:
-        """Return an ensemble of networks at the optimum."""
-        return ensemble_of(self.model, self.loss, count, example=self.evaluation[0], together=self.together)
-
-    def evaluate(self, ensemble: Ensemble) -> tuple[list[float], list[float]]:
-        """Return the losses and accuracies of an ensemble's networks over all batches of the evaluation."""
-        seed_all(0)  # of a loss that draws random numbers: the same for all points
-        return evaluated(ensemble, self.evaluation)
-
-    def held_out_losses(self, ensemble: Ensemble) -> list[float] | list[None]:
-        """Return the losses of an ensemble's networks over the held-out batches; None for each if there are none."""
-        seed_all(0)
-        return evaluated(ensemble, self.held_out)[0] if self.held_out else [None] * ensemble.count
-
-    def at_optimum(self) -> tuple[float, float]:
-        """Return loss and accuracy at the optimum.
-
-        Raises:
-            UserError: If the loss is not finite.
-        """
-        (loss,), (accuracy,) = self.evaluate(self.ensemble(1))
-        if not math.isfinite(loss):
-            raise UserError(f"The loss of {self.name} at its optimum is {loss}: give a network with a finite loss.")
-        return loss, accuracy
-
-
-def evaluated(ensemble: Ensemble, batches: Sequence[Batch]) -> tuple[list[float], list[float]]:
-    """Return losses and accuracies of all networks on the same batches, weighted by their numbers of examples."""
-    all_of = torch.zeros(ensemble.count, dtype=torch.long)
-    weights = torch.tensor([examples(batch) for batch in batches], dtype=torch.float64)
-    results = [ensemble.evaluate([batch], all_of) for batch in batches]
-    losses, accuracies = (
-        (weights @ torch.stack([part.cpu().double() for part in column]) / weights.sum()).tolist()
-        for column in zip(*results, strict=True)
-    )
-    return losses, accuracies
-
-
-def jump_and_retrain(
+def record_trajectories(
     around: Around,
     *,
     seeds: Sequence[int] = SEEDS,
@@ -184,9 +96,8 @@ def jump_and_retrain(
     weight_decay: float = 0.0,
     optimizer: Optimizer | None = None,
     order: Epochs | None = None,
-    recorder: list[Recorder] | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Record:
+) -> Recorder:
     """Jump away from the optimum, retrain, and record each epoch: all trajectories together.
 
     All steps of a seed share its direction and what they see, and in which order. Dropout drops the same units in all
@@ -197,13 +108,12 @@ def jump_and_retrain(
         seeds: Seeds of directions and of the order of batches, not negative.
         steps: Step sizes of the jumps, in multiples of the filter-normalised direction.
         epochs: States per trajectory: the jump point, and one after each of epochs - 1 epochs; at least 1.
-        learning_rate, momentum, weight_decay: Of stochastic gradient descent, constant, starting without momentum.
+        learning_rate, momentum, weight_decay: For stochastic gradient descent, constant, starting without momentum.
         optimizer: Instead of these, a function from parameters to an element-wise optimizer, such as AdamW.
         order: Instead of the batches in a random order, a function from a seed to its epochs.
-        recorder: A list that gets the recorder, for those who need more than the record.
         checkpoint: Takes the state after each epoch, and gives the one to go on from.
     Returns:
-        The record of seeds x steps x epochs points, in this order.
+        The recorder of seeds x steps x epochs points, in this order.
     Raises:
         UserError: If a setting is out of range, or a loss is not finite.
     Source:
@@ -215,14 +125,8 @@ def jump_and_retrain(
         as_function(optimizer, "optimizer", example="lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)")
     for value, what in ((learning_rate, "learning_rate"), (momentum, "momentum"), (weight_decay, "weight_decay")):
         as_number(value, what, at_least=0)
-    labels = list(itertools.product(seeds, steps))
     points = Recorder(around.optimum, *around.at_optimum())
-    if recorder is not None:
-        recorder.append(points)
-    directions = torch.stack([around.direction(seed) for seed in seeds])
-    sizes = torch.tensor(list(steps), dtype=directions.dtype, device=directions.device)
-    ensemble = around.ensemble(len(labels))
-    ensemble.load(around.optimum + (sizes[:, None] * directions[:, None]).flatten(0, 1))
+    ensemble = _jumped(around, seeds, steps)
     make = optimizer or (
         lambda parameters: torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     )
@@ -237,95 +141,29 @@ def jump_and_retrain(
         points.restore(state)
     for epoch in range(began, epochs):
         if epoch:
-            train_epoch(ensemble, training, [next(stream) for stream in streams], of, epoch=epoch)
-        vectors, (losses, accuracies) = ensemble.vectors(), around.evaluate(ensemble)
-        held_out = around.held_out_losses(ensemble)
-        for (seed, step), point, loss, accuracy, other in zip(
-            labels, vectors, losses, accuracies, held_out, strict=True
-        ):
+            train_together(ensemble, training, [next(stream) for stream in streams], of, epoch=epoch)
+        values = zip(ensemble.vectors(), *around.evaluate(ensemble), around.held_out_losses(ensemble), strict=True)
+        for (seed, step), (point, loss, accuracy, other) in zip(itertools.product(seeds, steps), values, strict=True):
             what = f"The loss of {around.name}, jump of seed {seed} and step {step},"
             check_finite(loss, what=what, epoch=epoch, learning_rate=rate)
             points.add(point, loss, accuracy, seed=seed, step=step, epoch=epoch, held_out=other)
         if checkpoint and checkpoint.due():
             checkpoint.save({**state_of(ensemble, training, epoch + 1, epoch), **points.state()})
-    return points.record()
+    return points
 
 
-def train_epoch(
-    ensemble: Ensemble,
-    optimizer: torch.optim.Optimizer,
-    streams: Sequence[Iterable[Batch]],
-    of: Tensor,
-    *,
-    epoch: int,
-    decay: Tensor | None = None,
-) -> Tensor:
-    """Take one step for each batch of the streams, in step.
-
-    Args:
-        ensemble, optimizer: The networks, and what updates `ensemble.theta`.
-        streams: Different streams of batches, equally long.
-        of: For each network the number of its stream, shape (M,).
-        epoch: Fixes what dropout drops.
-        decay: Weight decay of each network, shaped as by `per_network`; for one that all share, use the optimizer's.
-    Returns:
-        The mean loss of each network at the time of its batches, by numbers of examples, shape (M,).
-    Raises:
-        UserError: If there is no batch.
-    """
-    seeds = generator_for(epoch, "dropout")
-    total, count = torch.zeros(2, ensemble.count, dtype=torch.float64)
-    for batches in zip(*streams, strict=True):
-        seed_all(int(torch.randint(2**62, (), generator=seeds)))
-        losses = ensemble.backward(batches, of)
-        if decay is not None:
-            assert ensemble.theta.grad is not None
-            ensemble.theta.grad.addcmul_(decay, ensemble.theta.detach())
-        optimizer.step()
-        sizes = torch.tensor([examples(batch) for batch in batches])[of]
-        total += losses.cpu().double() * sizes
-        count += sizes
-    if not count.all():
-        raise UserError("There is no batch to train on: give at least one.")
-    return total / count
+def _jumped(around: Around, seeds: Sequence[int], steps: Sequence[float]) -> Ensemble:
+    """Return the networks at the ends of all jumps, the steps of a seed one after another."""
+    directions = torch.stack([around.direction(seed) for seed in seeds])
+    sizes = torch.tensor(list(steps), dtype=directions.dtype, device=directions.device)
+    ensemble = around.ensemble(len(seeds) * len(steps))
+    ensemble.load(around.optimum + (sizes[:, None] * directions[:, None]).flatten(0, 1))
+    return ensemble
 
 
-def state_of(ensemble: Ensemble, optimizer: torch.optim.Optimizer, epoch: int, drawn: int) -> dict[str, NDArray[Any]]:
-    """Return the state of a training, for `resume`.
-
-    Args:
-        ensemble, optimizer: The networks, and what updates `ensemble.theta`.
-        epoch: The next one.
-        drawn: Epochs that were taken from each stream.
-    """
-    kept = {f"optimizer_{name}": value for name, value in optimizer.state[ensemble.theta].items() if value is not None}
-    tensors = {"theta": ensemble.theta.detach(), **kept}
-    arrays = {name: torch.as_tensor(tensor).cpu().numpy() for name, tensor in tensors.items()}
-    return {**arrays, "epoch": np.array(epoch), "drawn": np.array(drawn)}
-
-
-def resume(
-    ensemble: Ensemble,
-    optimizer: torch.optim.Optimizer,
-    streams: Sequence[Iterator[Iterable[Batch]]],
-    state: Mapping[str, NDArray[Any]],
-) -> int:
-    """Go back to a state of a training, and return its next epoch.
-
-    The streams are drawn from anew, so that they go on as they would have done.
-    """
-    with torch.no_grad():
-        ensemble.theta.copy_(torch.from_numpy(state["theta"]))
-    for name, value in state.items():
-        if name.startswith("optimizer_"):
-            kept = torch.from_numpy(value)
-            optimizer.state[ensemble.theta][name.removeprefix("optimizer_")] = (
-                kept.to(ensemble.theta.device) if kept.dim() else kept
-            )
-    for _ in range(int(state["drawn"])):
-        for stream in streams:
-            next(stream)
-    return int(state["epoch"])
+def jump_and_retrain(around: Around, **options: Any) -> Record:
+    """Return the record of `record_trajectories`, whose options these are."""
+    return record_trajectories(around, **options).record()
 
 
 def grid(
@@ -406,18 +244,6 @@ def naive(around: Around, *, seeds: Sequence[int] = tuple(range(160)), steps: Se
     return _along(around, directions, coefficients, **labels)
 
 
-def as_steps(steps: Any) -> list[float]:
-    """Return step sizes as a list.
-
-    Raises:
-        UserError: If it is a single number, empty, or holds a number that is not finite, or one twice.
-    """
-    found = as_floats(steps, "steps", shape=("n",), empty=False).tolist()
-    if len(set(found)) < len(found):
-        raise UserError(f"steps is {found}; different step sizes are needed: two alike would be one trajectory.")
-    return found
-
-
 def _counts(counts: Any) -> list[int]:
     """Return the numbers of points along axes as a list.
 
@@ -433,7 +259,7 @@ def _counts(counts: Any) -> list[int]:
 
 
 def _along(
-    around: Around, directions: Tensor, coefficients: NDArray[np.float64], *, seeds: NDArray[Any], steps: NDArray[Any]
+    around: Around, directions: Tensor, coefficients: Floats, *, seeds: NDArray[Any], steps: NDArray[Any]
 ) -> Record:
     """Evaluate the loss at theta_o + coefficients @ directions, some points at a time."""
     optimum_loss, optimum_accuracy = around.at_optimum()

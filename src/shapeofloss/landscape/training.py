@@ -1,6 +1,6 @@
-"""The training loop and the loss of one network, as a reader would write them; `ensembles` do the same for many."""
+"""Training, loss and retraining of one network, as a reader would write them; `ensembles` do the same for many."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from shapeofloss.arrays import as_tensor
+from shapeofloss.datasets.digits import Images
 from shapeofloss.errors import UserError
+from shapeofloss.landscape.batches import image_epochs
 from shapeofloss.landscape.ensembles.base import single_values_told, untouched
 
 
@@ -102,6 +104,53 @@ def train_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Ite
     if not count:
         raise UserError("There is no batch to train on: give at least one.")
     return total / count
+
+
+def retrain(
+    model: nn.Module,
+    data: Images,
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    weight_decay: float,
+    momentum: float = 0.9,
+    augment: bool,
+    share: float = 0.9,
+    seed: int,
+) -> Iterator[int]:
+    """Train a network from where it is, and pause where a point is to be recorded.
+
+    The optimizer is stochastic gradient descent with a constant learning rate, and starts without momentum. What it
+    sees, and in which order, depends on the seed only: it is the same for all step sizes.
+
+    Args:
+        model: The network, changed in place between the pauses.
+        data: Its training images are used.
+        epochs: Number of pauses N: one before the first epoch, one after each of N - 1 epochs.
+        batch: Images of a minibatch.
+        learning_rate, weight_decay, momentum: For stochastic gradient descent.
+        augment: Whether images are shifted at random.
+        share: Share of the training images that is used, above 0, at most 1; which ones is fixed at the start.
+        seed: Seed of that choice, of minibatches and of shifts.
+    Yields:
+        The number of epochs so far: 0, 1, ..., N - 1.
+    Raises:
+        UserError: If the share is out of range, or the loss of an epoch is not finite.
+    Source:
+        Loss-landscape paper, section 3.1, step 3, "with the original optimizer". State 0, the 90% and the constant
+        learning rate are those of its released code.
+    """
+    order = image_epochs(
+        data.train_images, data.train_labels, batch=batch, augment=augment, share=share, purpose="retraining"
+    )
+    stream = order(seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    yield 0
+    for epoch in range(1, epochs):
+        loss = train_epoch(model, optimizer, next(stream))
+        check_finite(loss, epoch=epoch, learning_rate=learning_rate)
+        yield epoch
 
 
 def check_finite(loss: float, *, what: str = "The loss", epoch: int, learning_rate: float) -> None:

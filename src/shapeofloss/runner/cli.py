@@ -66,7 +66,8 @@ def _figures(options: argparse.Namespace) -> int:
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
         gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
         print(f"The paper profile needs about {hours:.1f} hours and {gigabytes:.1f} GB of disk for these notebooks.")
-    outcomes = schedule.run(chosen, settings, report.Progress())
+    with report.Progress(profile) as progress:
+        outcomes = schedule.run(chosen, settings, progress)
     print("\n" + report.table(outcomes))
     if settings.published:
         publish.refresh()

@@ -108,7 +108,7 @@ def execute(name: str, folder: Path, parameters: dict[str, Any]) -> int:
     partial = folder / PARTIAL
     try:
         entry = profiles.load()[name]
-        profiles.parameters(entry.script)  # a second such cell would undo what is injected
+        entry.parameters()  # a second such cell would undo what is injected
         notebook = read_script(entry)
         notebook.metadata["kernelspec"] = dict(KERNEL)
         _build_font_cache()

@@ -1,5 +1,6 @@
 """The study: which networks, which of them together, what a failure does, and what an interruption costs."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,25 +10,23 @@ from conftest import call
 
 from shapeofloss.engine import compute, store
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.network_study import study, zoo
-from shapeofloss.experiments.persistence.activity import HEADLINE, activity, loss_diagrams, potential_distances
+from shapeofloss.experiments.network_study import study
+from shapeofloss.experiments.persistence.activity import HEADLINE, activity
 from shapeofloss.landscape import minima
 from shapeofloss.landscape.curvature import curvature
-from shapeofloss.landscape.persistence import points_of, total_persistence
+from shapeofloss.landscape.phate import diffusion_between, potential_distances
 from shapeofloss.landscape.record import Record
+from shapeofloss.topology.diagrams import total_persistence
+from shapeofloss.topology.graphs import graph_persistence, neighbour_edges, points_of
 
-TINY = {
-    **{"seed": 3, "depths": [10], "widths": [1], "batches": [8, 16, 32], "weight_decays": [0.0, 1e-3], "base": 2},
-    **{
-        "train": 32,
-        "epochs": 2,
-        "learning_rate": 0.05,
-        "retrain_rate": 0.05,
-        "jump_seeds": [0, 1],
-        "steps": [0.5, 1.0],
-    },
-    **{"states": 3, "counts": [2, 2, 3], "directions": 6, "held_out": 20},
-}
+LEVELS = study.Levels(depths=[10], widths=[1], batches=[8, 16, 32], weight_decays=[0.0, 1e-3])
+TRAINING = study.Training(base=2, train=32, epochs=2, learning_rate=0.05)
+SAMPLING = study.Sampling(
+    **{"retrain_rate": 0.05, "jump_seeds": [0, 1], "steps": [0.5, 1.0], "states": 3},
+    **{"counts": [2, 2, 3], "directions": 6, "held_out": 20},
+)
+TINY = {"seed": 3, "levels": LEVELS, "training": TRAINING, "sampling": SAMPLING}
+WHERE = {"architecture": {"depth": 10, "width": 1, "base": 2}, "images": {"train": 32}}
 
 
 @pytest.fixture
@@ -35,8 +34,8 @@ def folder(checkout, tmp_path, monkeypatch):
     checkout()
     monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path / "data"))
 
-    def in_this_process(function, tasks, label):  # to start others takes longer than these tasks
-        for task in tasks:
+    def in_this_process(tasks, label):  # to start others takes longer than these tasks
+        for function, task in tasks:
             yield compute._compute_one(function, task)
 
     monkeypatch.setattr(compute, "_computed", in_this_process)
@@ -45,16 +44,16 @@ def folder(checkout, tmp_path, monkeypatch):
 
 
 def test_the_source_has_108_networks_and_a_third_of_them_is_balanced():
-    networks = zoo.factorial(depths=[10, 16, 22], widths=[1, 2], batches=[32, 128, 512], weight_decays=[0, 1e-4, 1e-3])
-    assert len({zoo.name_of(network) for network in networks}) == 108
-    third = [networks[place] for place in zoo.balanced_third(networks)]
+    networks = study.Levels([10, 16, 22], [1, 2], [32, 128, 512], [0, 1e-4, 1e-3]).networks()
+    assert len({study.name_of(network) for network in networks}) == 108
+    third = [networks[place] for place in study.balanced_third(networks)]
     assert len(third) == 36
-    for first, second in product(zoo.FACTORS, repeat=2):
+    for first, second in product(study.FACTORS, repeat=2):
         pairs = [(network[first], network[second]) for network in third]
         shares = [pairs.count(pair) for pair in set(pairs)]
         assert len(set(pairs)) == len({(n[first], n[second]) for n in networks}) and max(shares) - min(shares) == 0
-    with pytest.raises(UserError, match="width has 2 levels"):
-        zoo.balanced_third(networks, factor="width")
+    with pytest.raises(UserError, match="batch has 2 levels"):
+        study.balanced_third([network for network in networks if network["batch"] > 32])
 
 
 def test_a_study_is_what_its_parts_give_one_by_one(folder):
@@ -62,27 +61,27 @@ def test_a_study_is_what_its_parts_give_one_by_one(folder):
     assert len(found.networks) == 12 and not found.failures
     assert {name: len(samples) for name, samples in found.samples.items()} == dict.fromkeys(study.SAMPLINGS, 12)
     place = 7
-    own, common = found.networks[place], {"base": 2, "train": 32, "data_seed": 0, "depth": 10, "width": 1}
+    network = found.networks[place]
     alone = minima.train_minima(
-        **common,
+        **WHERE,
         epochs=2,
-        batch=own["batch"],
+        batch=network["batch"],
         learning_rate=0.05,
-        networks=[{"seed": 3, "weight_decay": own["weight_decay"], "augment": own["augment"]}],
+        networks=[{"seed": 3, "weight_decay": network["weight_decay"], "augment": network["augment"]}],
     )
     assert np.array_equal(alone["parameters"][0], found.parameters[place])
     assert alone["test_loss"][0] == found.optimum["test_loss"][place]
     sample = minima.sample_minimum(
-        **common,
+        **WHERE,
         parameters=found.parameters[place],
         sampling="jump_and_retrain",
         seeds=[0, 1],
         steps=[0.5, 1.0],
         epochs=3,
         learning_rate=0.05,
-        batch=own["batch"],
-        weight_decay=own["weight_decay"],
-        augment=own["augment"],
+        batch=network["batch"],
+        weight_decay=network["weight_decay"],
+        augment=network["augment"],
     )
     assert np.array_equal(sample["loss"], found.samples["jump_and_retrain"][place]["loss"])
     assert found.samples["jump_and_retrain"][place]["held_out_loss"].shape == (12,)
@@ -92,8 +91,8 @@ def test_a_study_is_what_its_parts_give_one_by_one(folder):
 
 def test_networks_trained_together_or_not_are_the_same_and_only_what_is_asked_for_is_sampled(folder):
     together = study.run(**TINY, samplings=["naive"], only=[0, 5])
-    apart = study.run(**TINY, samplings=["naive"], only=[0, 5], together=1)
-    assert [zoo.name_of(n) for n in together.networks] == [zoo.name_of(n) for n in apart.networks]
+    apart = study.run(**TINY | {"training": replace(TRAINING, together=1)}, samplings=["naive"], only=[0, 5])
+    assert [study.name_of(n) for n in together.networks] == [study.name_of(n) for n in apart.networks]
     for first, second in zip(together.parameters, apart.parameters, strict=True):
         assert np.array_equal(first, second)
     assert len(list((folder / "train_minima").glob("*.json"))) == 3 + 12
@@ -101,7 +100,7 @@ def test_networks_trained_together_or_not_are_the_same_and_only_what_is_asked_fo
 
 
 def test_a_network_that_diverges_is_named_with_its_epoch_and_the_others_go_on(folder):
-    found = study.run(**{**TINY, "weight_decays": [0.0, 1e30]}, samplings=["naive"])
+    found = study.run(**TINY | {"levels": replace(LEVELS, weight_decays=[0.0, 1e30])}, samplings=["naive"])
     assert len(found.networks) == 6 and all(network["weight_decay"] == 0 for network in found.networks)
     assert len(found.failures) == 6
     assert found.failures[0].startswith(
@@ -111,7 +110,7 @@ def test_a_network_that_diverges_is_named_with_its_epoch_and_the_others_go_on(fo
 
 
 def test_a_sampling_that_diverges_is_a_failure_of_that_network(folder):
-    found = study.run(**{**TINY, "retrain_rate": 1e30}, samplings=["jump_and_retrain"])
+    found = study.run(**TINY | {"sampling": replace(SAMPLING, retrain_rate=1e30)}, samplings=["jump_and_retrain"])
     assert not found.networks and len(found.failures) == 12
     assert "WRN 10-1, batch 8, weight decay 0, plain: The loss of WRN 10-1, jump of seed 0" in found.failures[0]
     assert "in epoch 1 at learning_rate 1e+30" in found.failures[0]
@@ -120,9 +119,9 @@ def test_a_sampling_that_diverges_is_a_failure_of_that_network(folder):
 
 def test_what_is_measured_around_the_networks_comes_in_their_order(folder):
     found = study.run(**TINY, samplings=[])
-    settings = {"base": 2, "train": 32, "data_seed": 0, "iterations": 2, "probes": 2, "directions": 1}
+    settings = {"iterations": 2, "probes": 2, "directions": 1}
     bent = study.around(found, curvature, places=[4, 1], **settings)
-    alone = curvature(parameters=found.parameters[1], depth=10, width=1, **settings)
+    alone = curvature(parameters=found.parameters[1], **WHERE, **settings)
     assert bent["largest"].shape == (2,) and bent["largest"][1] == pytest.approx(alone["largest"])
 
 
@@ -131,7 +130,8 @@ def test_activity_has_the_totals_of_the_diagrams_and_variants_that_differ(folder
     found = activity(**sample, neighbours=4, other_neighbours=[3], knn=3)
     totals = dict(zip(found["variant"].tolist(), found["total"], strict=True))
     record = Record.from_arrays(sample)
-    diagrams = loss_diagrams(record, neighbours=4, knn=3)
+    potential = diffusion_between(record.cosine_distances(), knn=3).potential
+    diagrams = graph_persistence(record.loss, neighbour_edges(potential_distances(potential), neighbours=4))
     expected = [total_persistence(points_of(diagrams, d, top=record.loss.max())) for d in (0, 1)]
     assert totals[HEADLINE].tolist() == expected
     births = record.loss.max() - diagrams.essential
@@ -142,9 +142,9 @@ def test_activity_has_the_totals_of_the_diagrams_and_variants_that_differ(folder
 
 
 def test_an_interrupted_training_goes_on_and_ends_as_if_undisturbed(folder, monkeypatch):
-    common = {"depth": 10, "width": 1, "base": 2, "train": 32, "data_seed": 0, "batch": 8}
     task = {
-        **common,
+        **WHERE,
+        "batch": 8,
         "epochs": 6,
         "learning_rate": 0.05,
         "networks": [{"seed": 1, "weight_decay": 0.0, "augment": True}],
@@ -153,7 +153,7 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_undisturbed(folder, monk
     monkeypatch.setattr("shapeofloss.engine.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("shapeofloss.engine.checkpoints.Checkpoint.due", lambda self: True)
     epochs = []
-    once = minima.train_epoch
+    once = minima.train_together
 
     def stopping(*arguments, epoch, **more):
         epochs.append(epoch)
@@ -161,7 +161,7 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_undisturbed(folder, monk
             raise KeyboardInterrupt
         return once(*arguments, epoch=epoch, **more)
 
-    monkeypatch.setattr(minima, "train_epoch", stopping)
+    monkeypatch.setattr(minima, "train_together", stopping)
     with pytest.raises(KeyboardInterrupt):
         store.get_or_compute(minima.train_minima, task)
     result = store.get_or_compute(minima.train_minima, task)
@@ -173,14 +173,14 @@ def test_an_interrupted_sampling_goes_on_and_ends_as_if_undisturbed(folder, monk
     from shapeofloss.landscape import samplers
 
     task = {
-        **{"depth": 10, "width": 1, "base": 2, "train": 32, "data_seed": 0, "batch": 8, "augment": True, "held_out": 9},
+        **{**WHERE, "batch": 8, "augment": True, "held_out": 9},
         **{"sampling": "jump_and_retrain", "seeds": [0, 1], "steps": [0.5, 1.0], "epochs": 5, "name": "a network"},
-        "parameters": minima.flatten(minima.network_for_digits(depth=10, width=1, base=2)).numpy(),
+        "parameters": minima.flatten(minima.Architecture(depth=10, width=1, base=2).network()).numpy(),
     }
-    undisturbed = zoo.sample_network(**task)
+    undisturbed = study.sample_network(**task)
     monkeypatch.setattr("shapeofloss.engine.checkpoints.Checkpoint.due", lambda self: True)
     epochs = []
-    once = samplers.train_epoch
+    once = samplers.train_together
 
     def stopping(*arguments, epoch, **more):
         epochs.append(epoch)
@@ -188,10 +188,10 @@ def test_an_interrupted_sampling_goes_on_and_ends_as_if_undisturbed(folder, monk
             raise KeyboardInterrupt
         return once(*arguments, epoch=epoch, **more)
 
-    monkeypatch.setattr(samplers, "train_epoch", stopping)
+    monkeypatch.setattr(samplers, "train_together", stopping)
     with pytest.raises(KeyboardInterrupt):
-        store.get_or_compute(zoo.sample_network, task)
-    result = store.get_or_compute(zoo.sample_network, task)
+        store.get_or_compute(study.sample_network, task)
+    result = store.get_or_compute(study.sample_network, task)
     assert epochs == [1, 2, 3, 3, 4]
     assert all(np.array_equal(result[name], undisturbed[name], equal_nan=True) for name in undisturbed)
 
@@ -205,9 +205,12 @@ def test_a_wrong_profile_is_refused_from_a_shell(checkout):
     ("wrong", "sentence"),
     [
         ({"seed": -1}, "seed is -1; a whole number from 0"),
-        ({"jump_seeds": 2}, r"jump_seeds is 2; a list of different whole numbers from 0 is needed, for example \[2\]"),
-        ({"directions": 0}, "directions is 0; a whole number from 1"),
-        ({"together": 0}, "together is 0; a whole number from 1"),
+        (
+            {"sampling": replace(SAMPLING, jump_seeds=2)},
+            r"jump_seeds is 2; a list of different whole numbers from 0 is needed, for example \[2\]",
+        ),
+        ({"sampling": replace(SAMPLING, directions=0)}, "directions is 0; a whole number from 1"),
+        ({"training": replace(TRAINING, together=0)}, "together is 0; a whole number from 1"),
         ({"samplings": ["niave"]}, "There is no sampling 'niave'. Did you mean 'naive'"),
         ({"only": [-1]}, "An entry of only is -1; a whole number from 0 to 11"),
         ({"only": [12]}, "An entry of only is 12; a whole number from 0 to 11"),
@@ -221,13 +224,11 @@ def test_what_is_no_study_is_refused_before_anything_runs(monkeypatch, wrong, se
 
 def test_places_are_those_of_networks_in_the_study(monkeypatch):
     monkeypatch.setattr(compute, "map", None)
-    nothing = study.Study([], [], {}, {}, [])
+    nothing = study.Study(TRAINING, [], [], {}, {}, [])
     with pytest.raises(UserError, match="There is no network to measure anything of"):
         study.around(nothing, curvature)
     with pytest.raises(UserError, match="An entry of places is 0; a whole number"):
         study.around(nothing, curvature, places=[0])
-    with pytest.raises(UserError, match=r"There is no factor 'bath'. Did you mean 'batch'"):
-        zoo.balanced_third([], factor="bath")
 
 
 def test_activity_needs_held_out_losses_and_losses_with_a_logarithm():

@@ -4,23 +4,119 @@ The call is the same in a notebook, in the runner and from a shell (`python -m s
 on a cluster. What is stored already is not computed again.
 """
 
-import inspect
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.arrays import as_count, as_seeds
+from shapeofloss.arrays import Floats, as_count, as_seeds
 from shapeofloss.engine import compute, profiles
+from shapeofloss.engine.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.experiments.network_study.zoo import factorial, name_of, sample_network
-from shapeofloss.landscape.minima import train_minima
+from shapeofloss.landscape.minima import sample_minimum, train_minima
 
 SAMPLINGS = ("jump_and_retrain", "grid", "naive")
 NOTEBOOK = "106_reading_generalisation"  # whose numbers the study has
+FACTORS = ("depth", "width", "batch", "weight_decay", "augment")
+QUALITY = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+ONLY_DISTANCES = ("gram", "along", "coefficients")  # of a record: what nobody asks of a static sample
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of each factor; every combination is trained with and without augmentation.
+
+    Attributes:
+        depths, widths: Of the architecture.
+        batches: Images of a minibatch.
+        weight_decays: As for `minima.train_minima`.
+    """
+
+    depths: Sequence[int]
+    widths: Sequence[int]
+    batches: Sequence[int]
+    weight_decays: Sequence[float]
+
+    def networks(self) -> list[dict[str, Any]]:
+        """Return the settings of every combination, the last factor fastest.
+
+        Source:
+            Loss-landscape paper, section 4.1: 3 x 2 x 3 x 3 x 2 = 108 networks.
+        Example:
+            >>> networks = Levels([10, 16, 22], [1, 2], [8, 32, 128], [0, 1e-3, 5e-3]).networks()
+            >>> len(networks), name_of(networks[0])
+            (108, 'WRN 10-1, batch 8, weight decay 0, plain')
+        """
+        levels = (self.depths, self.widths, self.batches, self.weight_decays, (False, True))
+        return [dict(zip(FACTORS, values, strict=True)) for values in itertools.product(*levels)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What all networks of a study have in common.
+
+    Attributes:
+        base: Channels before widening, as for `networks.WideResNet`.
+        epochs, learning_rate: As for `minima.train_minima`.
+        train, data, evaluated, device: As for `minima.ImageSet`.
+        together: Networks that are trained in one task; of no influence on a result.
+    """
+
+    base: int
+    train: int
+    epochs: int
+    learning_rate: float
+    data: str = "digits"
+    evaluated: int | None = None
+    device: str = "cpu"
+    together: int = 6
+
+    def where(self, network: Mapping[str, Any]) -> dict[str, Any]:
+        """Return architecture and images of a network, as tasks take them."""
+        return {
+            "architecture": {"depth": network["depth"], "width": network["width"], "base": self.base},
+            "images": {name: getattr(self, name) for name in ("train", "data", "evaluated", "device")},
+        }
+
+    def resources(self) -> dict[str, float] | None:
+        """Return what a worker of a cluster has to offer."""
+        return {"GPU": 1} if self.device != "cpu" else None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the loss around a network is sampled.
+
+    Attributes:
+        retrain_rate, jump_seeds, steps, states: Learning rate, directions, lengths and recorded states of jump and
+            retrain, which goes on with a network's own batch size, weight decay and augmentation.
+        counts, directions: Points along each axis of the grid, and number of naive directions.
+        held_out: Test images whose loss is recorded along the retraining.
+    """
+
+    retrain_rate: float
+    jump_seeds: Sequence[int]
+    steps: Sequence[float]
+    states: int
+    counts: Sequence[int] = (8, 8, 10)
+    directions: int = 160
+    held_out: int = 0
+
+    def options(self, sampling: str, network: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `minima.sample_minimum` takes for a sampling around a network."""
+        if sampling == "grid":
+            return {"counts": list(self.counts)}
+        if sampling == "naive":
+            return {"seeds": list(range(self.directions)), "steps": list(self.steps)}
+        return {
+            **{name: network[name] for name in ("batch", "weight_decay", "augment")},
+            **{"seeds": list(self.jump_seeds), "steps": list(self.steps), "epochs": self.states},
+            **{"learning_rate": self.retrain_rate, "held_out": self.held_out},
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,17 +124,19 @@ class Study:
     """Networks at their minima, with what was sampled around them.
 
     Attributes:
+        training: What they have in common.
         networks: The settings of each network whose training and samplings came to an end.
-        parameters: Of each at its minimum, shape (P,).
+        parameters: The parameters of each at its minimum, shape (P,).
         optimum: By name (`train_loss`, `test_loss` in nats, `train_accuracy`, `test_accuracy` in [0, 1]) one value for
             each network, shape (n,).
         samples: By sampling, what `sample_network` gave for each network.
         failures: A sentence for each network that did not come to an end.
     """
 
+    training: Training
     networks: list[dict[str, Any]]
     parameters: list[NDArray[np.float32]]
-    optimum: dict[str, NDArray[np.float64]]
+    optimum: dict[str, Floats]
     samples: dict[str, list[dict[str, Any]]]
     failures: list[str]
 
@@ -46,43 +144,19 @@ class Study:
 def run(
     *,
     seed: int,
-    depths: Sequence[int],
-    widths: Sequence[int],
-    batches: Sequence[int],
-    weight_decays: Sequence[float],
-    base: int,
-    train: int,
-    epochs: int,
-    learning_rate: float,
-    retrain_rate: float,
-    jump_seeds: Sequence[int],
-    steps: Sequence[float],
-    states: int,
-    counts: Sequence[int] = (8, 8, 10),
-    directions: int = 160,
-    held_out: int = 0,
-    evaluated: int | None = None,
-    together: int = 6,
-    data: str = "digits",
-    device: str = "cpu",
+    levels: Levels,
+    training: Training,
+    sampling: Sampling,
     samplings: Sequence[str] = SAMPLINGS,
     only: Sequence[int] | None = None,
     cluster: str | None = None,
 ) -> Study:
-    """Train every combination of the settings, and sample the loss around each minimum.
+    """Train every combination of the levels, and sample the loss around each minimum.
 
     Args:
-        seed: Of the initial weights, minibatches and augmentation of every network.
-        depths, widths, batches, weight_decays: The levels; each combination is trained with and without augmentation.
-        base, train, epochs, learning_rate, data, device: As for `minima.train_minima`.
-        retrain_rate, jump_seeds, steps, states: Of jump and retrain, which goes on with a network's own batch size,
-            weight decay and augmentation.
-        counts, directions: Of the grid and of naive sampling.
-        held_out: Test images whose loss is recorded along the retraining.
-        evaluated: As for `minima.sample_minimum`.
-        together: Networks that are trained in one task; of no influence on a result. One of the samplings around a
-            network always is a task.
-        samplings: Which ones.
+        seed: Seed of the initial weights, minibatches and augmentation of every network.
+        levels, training, sampling: The numbers of the study.
+        samplings: Which ones; one of them around one network is a task.
         only: Places in the factorial of the networks to sample around; None for all. All are trained.
         cluster: As for `compute.map`.
     Returns:
@@ -92,93 +166,68 @@ def run(
     Source:
         Loss-landscape paper, sections 4.1 and 4.2.
     """
-    as_count(seed, "seed", at_least=0)
-    as_seeds(jump_seeds, "jump_seeds")
-    as_count(directions, "directions")
-    as_count(together, "together")
-    for sampling in samplings:
-        if not isinstance(sampling, str) or sampling not in SAMPLINGS:
-            raise unknown("sampling", sampling, SAMPLINGS)
-    networks = factorial(depths=depths, widths=widths, batches=batches, weight_decays=weight_decays)
-    for place in () if only is None else only:
-        as_count(place, "An entry of only", at_least=0, at_most=len(networks) - 1)
-    common = {"base": base, "train": train, "data_seed": 0, "data": data, "device": device}
-    resources = {"GPU": 1} if device != "cpu" else None
-    first = {**common, "epochs": epochs, "learning_rate": learning_rate, "keep_going": True}
-    found = _trained(networks, seed, first, together, cluster, resources)
-    failures = {
-        place: f"{name_of(network)}: the loss is not finite in epoch {found['diverged'][place]} of the training."
-        for place, network in enumerate(networks)
-        if found["diverged"][place]
-    }
+    _check(seed, training, sampling, samplings)
+    networks = levels.networks()
     wanted = range(len(networks)) if only is None else only
-    failures = {place: sentence for place, sentence in failures.items() if place in wanted}
-    going = [place for place in wanted if place not in failures]
-    options: dict[str, dict[str, Any]] = {
-        "jump_and_retrain": {
-            "seeds": list(jump_seeds),
-            "steps": list(steps),
-            "epochs": states,
-            "learning_rate": retrain_rate,
-            "held_out": held_out,
-        },
-        "grid": {"counts": list(counts)},
-        "naive": {"seeds": list(range(directions)), "steps": list(steps)},
+    for place in wanted:
+        as_count(place, "An entry of only", at_least=0, at_most=len(networks) - 1)
+    trained = _trained(networks, seed, training, cluster)
+    failures = {
+        place: f"{name_of(networks[place])}: the loss is not finite in epoch {epoch} of the training."
+        for place in wanted
+        if (epoch := trained[place]["diverged"])
     }
     tasks = {
-        (place, sampling): {
-            **common,
-            **{name: networks[place][name] for name in ("depth", "width")},
-            **(retraining(networks[place]) if sampling == "jump_and_retrain" else {}),
-            **options[sampling],
-            "sampling": sampling,
-            "evaluated": evaluated,
-            "parameters": found["parameters"][place],
-            "name": name_of(networks[place]),
+        (place, name): {
+            **training.where(networks[place]),
+            **sampling.options(name, networks[place]),
+            **{"sampling": name, "parameters": trained[place]["parameters"], "name": name_of(networks[place])},
         }
-        for place in going
-        for sampling in samplings
+        for place in wanted
+        for name in samplings
+        if place not in failures
     }
-    results = compute.map(sample_network, tasks.values(), cluster, label="samples of networks", resources=resources)
+    results = compute.map(
+        sample_network, tasks.values(), cluster, label="samples of networks", resources=training.resources()
+    )
     by_task = dict(zip(tasks, results, strict=True))
     failures |= {place: result["failure"] for (place, _), result in by_task.items() if "failure" in result}
-    done = [place for place in going if place not in failures]
-    names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+    done = [place for place in wanted if place not in failures]
     return Study(
+        training=training,
         networks=[networks[place] for place in done],
-        parameters=[found["parameters"][place] for place in done],
-        optimum={name: np.array([found[name][place] for place in done]) for name in names},
-        samples={sampling: [by_task[place, sampling] for place in done] for sampling in samplings},
+        parameters=[trained[place]["parameters"] for place in done],
+        optimum={name: np.array([trained[place][name] for place in done]) for name in QUALITY},
+        samples={name: [by_task[place, name] for place in done] for name in samplings},
         failures=[failures[place] for place in sorted(failures)],
     )
 
 
-def retraining(network: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a network is retrained: as it was trained."""
-    return {name: network[name] for name in ("batch", "weight_decay", "augment")}
+def _check(seed: int, training: Training, sampling: Sampling, samplings: Sequence[str]) -> None:
+    """Refuse numbers before anything runs that would be of no use only after hours."""
+    as_count(seed, "seed", at_least=0)
+    as_seeds(sampling.jump_seeds, "jump_seeds")
+    as_count(sampling.directions, "directions")
+    as_count(training.together, "together")
+    for name in samplings:
+        if not isinstance(name, str) or name not in SAMPLINGS:
+            raise unknown("sampling", name, SAMPLINGS)
 
 
 def _trained(
-    networks: list[dict[str, Any]],
-    seed: int,
-    first: Mapping[str, Any],
-    together: int,
-    cluster: str | None,
-    resources: Mapping[str, float] | None,
-) -> dict[str, list[Any]]:
-    """Train networks, some that differ in weight decay and augmentation only in one task; return lists by network."""
-
-    def alike(place: int) -> tuple[int, int, int]:
-        return networks[place]["depth"], networks[place]["width"], networks[place]["batch"]
-
-    groups = []
-    for _, members in groupby(sorted(range(len(networks)), key=alike), key=alike):
-        places = list(members)
-        groups += [places[start : start + together] for start in range(0, len(places), together)]
+    networks: list[dict[str, Any]], seed: int, training: Training, cluster: str | None
+) -> list[dict[str, Any]]:
+    """Train networks, some that differ in weight decay and augmentation only in one task; return a result for each."""
+    alike = defaultdict(list)
+    for place, network in enumerate(networks):
+        alike[network["depth"], network["width"], network["batch"]].append(place)
+    step = training.together
+    groups = [places[start : start + step] for places in alike.values() for start in range(0, len(places), step)]
     tasks = [
         {
-            **first,
-            **{name: networks[group[0]][name] for name in ("depth", "width", "batch")},
+            **training.where(networks[group[0]]),
+            **{"epochs": training.epochs, "learning_rate": training.learning_rate, "keep_going": True},
+            "batch": networks[group[0]]["batch"],
             "networks": [
                 {"seed": seed, **{name: networks[place][name] for name in ("weight_decay", "augment")}}
                 for place in group
@@ -186,12 +235,33 @@ def _trained(
         }
         for group in groups
     ]
-    parts = compute.map(train_minima, tasks, cluster, label="trainings", resources=resources)
-    where = {place: (part, row) for part, group in enumerate(groups) for row, place in enumerate(group)}
-    return {
-        name: [parts[part][name][row] for part, row in (where[place] for place in range(len(networks)))]
-        for name in ("parameters", "diverged", "train_loss", "test_loss", "train_accuracy", "test_accuracy")
+    parts = compute.map(train_minima, tasks, cluster, label="trainings", resources=training.resources())
+    found = {
+        place: {name: part[name][row] for name in ("parameters", "diverged", *QUALITY)}
+        for part, group in zip(parts, groups, strict=True)
+        for row, place in enumerate(group)
     }
+    return [found[place] for place in range(len(networks))]
+
+
+def sample_network(*, name: str, checkpoint: Checkpoint | None = None, **arguments: Any) -> dict[str, Any]:
+    """Sample the loss around a network as by `sample_minimum`; a loss that is not finite is a result, too.
+
+    Args:
+        name: What the network is called in a message.
+        checkpoint: As for `sample_minimum`.
+        arguments: Arguments of `sample_minimum`.
+    Returns:
+        What the store keeps: the arrays of the record, without inner products for other samplings than jump and
+        retrain; or `failure`, a sentence.
+    """
+    try:
+        result = sample_minimum(checkpoint=checkpoint, probes=(), **arguments)
+    except UserError as error:
+        return {"failure": f"{name}: {error}"}
+    if arguments["sampling"] == "jump_and_retrain":
+        return result
+    return {key: value for key, value in result.items() if key not in ONLY_DISTANCES}
 
 
 def around(
@@ -201,13 +271,13 @@ def around(
     places: Sequence[int] | None = None,
     cluster: str | None = None,
     **settings: Any,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Measure something at every minimum of a study, such as `curvature.curvature`.
 
     Args:
         study: The networks.
-        task: Function of a network's `parameters`, `depth` and `width`, and of the settings.
-        places: Of the networks in the study that are wanted; all if None.
+        task: Function of a network's `parameters`, `architecture` and `images`, and of the settings.
+        places: Places in the study of the networks that are wanted; all if None.
         cluster: As for `compute.map`.
         settings: Those arguments of the task that all share.
     Returns:
@@ -221,12 +291,37 @@ def around(
     for place in wanted:
         as_count(place, "An entry of places", at_least=0, at_most=len(study.networks) - 1)
     tasks = [
-        {**settings, "parameters": study.parameters[place]}
-        | {name: study.networks[place][name] for name in ("depth", "width")}
+        {**settings, **study.training.where(study.networks[place]), "parameters": study.parameters[place]}
         for place in wanted
     ]
     parts = compute.map(task, tasks, cluster, label=f"networks: {task.__name__}".replace("_", " "))
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
+def name_of(network: Mapping[str, Any]) -> str:
+    """Return what a network is called in a message or a table."""
+    shown = "augmented" if network["augment"] else "plain"
+    return (
+        f"WRN {network['depth']}-{network['width']}, batch {network['batch']}, "
+        f"weight decay {network['weight_decay']:g}, {shown}"
+    )
+
+
+def balanced_third(networks: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the places of a third of a full factorial in which every pair of the other factors' levels occurs.
+
+    A Latin square: the level of the batch is fixed by the sum of the levels of the other factors.
+
+    Args:
+        networks: A full factorial, with three sizes of batches.
+    Raises:
+        UserError: If the batch has another number of sizes.
+    """
+    levels = {name: list(dict.fromkeys(network[name] for network in networks)) for name in FACTORS}
+    if len(levels["batch"]) != 3:
+        raise UserError(f"batch has {len(levels['batch'])} levels: a third needs a factor with three.")
+    ranks = [{name: levels[name].index(network[name]) for name in FACTORS} for network in networks]
+    return [place for place, rank in enumerate(ranks) if (sum(rank.values()) - 2 * rank["batch"]) % 3 == 0]
 
 
 def summary(study: Study) -> str:
@@ -244,4 +339,9 @@ def summary(study: Study) -> str:
 def numbers(profile: str) -> dict[str, Any]:
     """Return the arguments of `run` at a profile."""
     values = profiles.load()[NOTEBOOK].at(profile)
-    return {name: values[name] for name in inspect.signature(run).parameters if name in values}
+    parts = {"levels": Levels, "training": Training, "sampling": Sampling}
+    given = {
+        part: kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})
+        for part, kind in parts.items()
+    }
+    return {"seed": values["seed"], **given}
