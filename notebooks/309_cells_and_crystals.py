@@ -731,20 +731,19 @@ first = {d: [float(swarm["order"][0]) for swarm in order[d, "with both"]] for d 
 end = {key: values.tolist() for key, values in ends.items()}
 
 
-def compared(domain, without):
-    """Return the order at the end with both ingredients, and without one of them."""
-    return {f"with_{without}": end[domain, "with both"], f"without_{without}": end[domain, LEFT_OUT[without]]}
+def needed(domain, ingredient, variant):
+    """Return the order at the end with both ingredients, and that of the variant without this one."""
+    return {f"with_{ingredient}": end[domain, "with both"], f"without_{ingredient}": end[domain, variant]}
 
 
-LEFT_OUT = {"realignment": "without re-alignment", "collisions": "without collisions"}
 ledger.record(
     {
         "transport-order-emerges-disk": {"start": first["disk"], "end": end["disk", "with both"]},
         "transport-order-emerges-cube": {"start": first["cube"], "end": end["cube", "with both"]},
-        "transport-order-needs-realignment-disk": compared("disk", "realignment"),
-        "transport-order-needs-realignment-cube": compared("cube", "realignment"),
-        "transport-order-needs-collisions-disk": compared("disk", "collisions"),
-        "transport-order-needs-collisions-cube": compared("cube", "collisions"),
+        "transport-order-needs-realignment-disk": needed("disk", "realignment", "without re-alignment"),
+        "transport-order-needs-realignment-cube": needed("cube", "realignment", "without re-alignment"),
+        "transport-order-needs-collisions-disk": needed("disk", "collisions", "without collisions"),
+        "transport-order-needs-collisions-cube": needed("cube", "collisions", "without collisions"),
     },
     figure="order",
 )

@@ -8,10 +8,11 @@ from scipy.spatial.transform import Rotation
 
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.incompressible_particles import fluid, solid
-from shapeofloss.experiments.incompressible_particles.solid import LIQUID, Material, Solid, simulate
+from shapeofloss.experiments.incompressible_particles.solid import Material, Solid, simulate
 from shapeofloss.transport.cells.laguerre import Domain
 
 COUNT, SIDE = 36, 0.3
+LIQUID = Material(bonded=False)
 VOLUMES = np.full(COUNT, SIDE**2 / COUNT)
 
 

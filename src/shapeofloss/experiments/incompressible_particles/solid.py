@@ -49,9 +49,6 @@ class Material:
             )
 
 
-LIQUID = Material(bonded=False)
-
-
 @dataclass(frozen=True)
 class Solid:
     """What does not change while a solid moves.

@@ -10,7 +10,7 @@ import numpy as np
 from shapeofloss.arrays import Floats
 from shapeofloss.engine.jit import njit
 
-BOTTOM, RIGHT, TOP, LEFT = -1, -2, -3, -4  # labels of the box's sides; other labels are numbers of cells
+WALL = -1  # the label of the box's sides; other labels are numbers of cells
 
 compiled = njit(error_model="numpy")
 
@@ -59,10 +59,11 @@ def cell(i, seeds, f, highest, near, box, bound, seen, corners, labels):  # type
     (2, K, 2) and labels (2, K), and each cut writes the other one.
     """
     x, y = seeds[i, 0], seeds[i, 1]
-    corners[0, 0, 0], corners[0, 0, 1], labels[0, 0] = -x, -y, BOTTOM
-    corners[0, 1, 0], corners[0, 1, 1], labels[0, 1] = box[0] - x, -y, RIGHT
-    corners[0, 2, 0], corners[0, 2, 1], labels[0, 2] = box[0] - x, box[1] - y, TOP
-    corners[0, 3, 0], corners[0, 3, 1], labels[0, 3] = -x, box[1] - y, LEFT
+    labels[0, :4] = WALL
+    corners[0, 0, 0], corners[0, 0, 1] = -x, -y
+    corners[0, 1, 0], corners[0, 1, 1] = box[0] - x, -y
+    corners[0, 2, 0], corners[0, 2, 1] = box[0] - x, box[1] - y
+    corners[0, 3, 0], corners[0, 3, 1] = -x, box[1] - y
     count, now, squared = 4, 0, 0.0
     reach = bound  # squared distance of the farthest point of the cell
     for turn in range(near.shape[1] + len(f)):
