@@ -7,8 +7,10 @@ from functools import cache
 import numpy as np
 
 from shapeofloss.arrays import Floats
-from shapeofloss.experiments.cells_and_crystals.crystals import Law, random_grains
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, solve
+from shapeofloss.experiments.cells_and_crystals.crystals import GrainDistribution, random_grains
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid
 from shapeofloss.transport.symbolic import keops
 
 CRYSTALS, VOXELS = 200, 50
@@ -18,7 +20,7 @@ TOLERANCE = 0.01  # largest relative error of a volume, of both
 @cache
 def problem() -> tuple[Floats, Floats, Floats]:
     """Return positions, matrices and volumes."""
-    volumes, shapes = random_grains(CRYSTALS, 3, Law(0.35, 0.5), seed=0)
+    volumes, shapes = random_grains(CRYSTALS, 3, GrainDistribution(0.35, 0.5), seed=0)
     return np.random.default_rng(0).random((CRYSTALS, 3)), shapes, volumes
 
 
@@ -26,9 +28,9 @@ def ours() -> None:
     """Solve by damped Newton steps on voxels."""
     y, shapes, volumes = problem()
     grid = Grid((VOXELS,) * 3, 1 / VOXELS)
-    found = solve(PowerCosts.of(grid, y, shapes=shapes), volumes, tolerance=TOLERANCE)
-    if not found.converged:
-        raise RuntimeError(f"A volume is off by {found.errors.max():.1%}.")
+    diagram = solve(PowerCosts(grid, y, shapes=shapes), volumes, tolerance=TOLERANCE)
+    if not diagram.converged:
+        raise RuntimeError(f"A volume is off by {diagram.errors.max():.1%}.")
 
 
 def pyapds() -> None:
@@ -36,7 +38,7 @@ def pyapds() -> None:
     import torch
 
     keops.prepare(["crystals of PyAPD in single precision"])
-    y, shapes, volumes = (torch.from_numpy(own).float() for own in problem())
+    y, shapes, volumes = (torch.from_numpy(array).float() for array in problem())
     with contextlib.redirect_stdout(io.StringIO()):  # it reports on its patches
         import PyAPD
 

@@ -10,8 +10,10 @@ from scipy.spatial import ConvexHull
 
 from shapeofloss.arrays import Floats
 from shapeofloss.distributions.clouds import uniform
-from shapeofloss.transport.cells import pixels
 from shapeofloss.transport.cells.laguerre import Cells, Domain
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid
 
 CELLS = 400
 PIXEL_CELLS, SIDE, EXPONENT = 100, 256, 4
@@ -45,9 +47,9 @@ class HullDomain(Domain):
         squared = ((points[i] - points[j]) ** 2).sum(1)
         volumes = np.zeros(count)
         for one, two in ((i, j), (j, i)):  # every edge is met from two facets: hence a quarter of the half
-            own = one < count
-            heights = (squared[own] + high[one[own]] - high[two[own]]) / (2 * np.sqrt(squared[own]))
-            volumes += np.bincount(one[own], lengths[own] * heights / 4, count)
+            inside = one < count
+            heights = (squared[inside] + high[one[inside]] - high[two[inside]]) / (2 * np.sqrt(squared[inside]))
+            volumes += np.bincount(one[inside], lengths[inside] * heights / 4, count)
         between = (i < count) & (j < count) & (here[kept] < numbers[across[kept]])
         pairs = np.stack([i[between], j[between]], axis=1)
         nothing = np.full(count, np.nan)
@@ -71,11 +73,9 @@ def hulls() -> None:
 
 
 @cache
-def costs() -> pixels.PowerCosts:
+def costs() -> PowerCosts:
     """Return the costs |x - y|^4 on pixels."""
-    return pixels.PowerCosts.of(
-        pixels.Grid((SIDE, SIDE), 1 / SIDE), uniform(PIXEL_CELLS, 2, seed=0), exponents=EXPONENT
-    )
+    return PowerCosts(Grid((SIDE, SIDE), 1 / SIDE), uniform(PIXEL_CELLS, 2, seed=0), exponents=EXPONENT)
 
 
 @cache
@@ -86,7 +86,7 @@ def matrix() -> Floats:
 
 def newtons() -> None:
     """Solve on pixels by the course's Newton steps."""
-    pixels.solve(costs(), np.full(PIXEL_CELLS, 1 / PIXEL_CELLS), tolerance=PRECISION)
+    solve(costs(), np.full(PIXEL_CELLS, 1 / PIXEL_CELLS), tolerance=PRECISION)
 
 
 def quasi_newtons() -> None:
@@ -96,13 +96,13 @@ def quasi_newtons() -> None:
     def descend(f: Floats) -> tuple[float, Floats]:
         offers = matrix() - f[:, None]
         owner = offers.argmin(0)
-        found[:] = np.bincount(owner, minlength=len(f)) / len(owner)
-        return -float(wanted @ f + offers[owner, np.arange(len(owner))].mean()), found - wanted
+        volumes[:] = np.bincount(owner, minlength=len(f)) / len(owner)
+        return -float(wanted @ f + offers[owner, np.arange(len(owner))].mean()), volumes - wanted
 
     def stop(_: Floats) -> None:
-        if np.abs(found / wanted - 1).max() <= PRECISION:
+        if np.abs(volumes / wanted - 1).max() <= PRECISION:
             raise StopIteration
 
-    found = np.zeros(PIXEL_CELLS)
+    volumes = np.zeros(PIXEL_CELLS)
     options = {"maxcor": 20, "ftol": 0.0, "gtol": 0.0, "maxfun": 300}
     minimize(descend, np.zeros(PIXEL_CELLS), jac=True, method="L-BFGS-B", callback=stop, options=options)

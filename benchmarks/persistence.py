@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from shapeofloss.landscape.persistence import graph_persistence, neighbour_edges
+from shapeofloss.topology.graphs import graph_persistence, neighbour_edges
 
 
 @cache

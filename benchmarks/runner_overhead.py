@@ -31,28 +31,31 @@ minutes = {{ smoke = 0.1, laptop = 0.1, paper = 0.1 }}
 paper_gigabytes = 0.0
 {more}
 [{name}.numbers]
-seed = {{ smoke = 0, laptop = 0, paper = 0, source = "none", why = "none" }}
+seed = {{ source = "none", why = "none" }}
 """
 
 
-def make_checkout(root: Path, bodies: Mapping[str, str], *, more: str = "", claims: str = "claim = []\n") -> Path:
+def make_checkout(
+    root: Path, bodies: Mapping[str, str], *, more: str = "", claims: Mapping[str, str] | None = None
+) -> Path:
     """Make a checkout of small notebooks, for benchmarks and tests.
 
     Args:
         root: An empty folder.
         bodies: By notebook name, the cells below the parameters cell.
         more: Further lines for every notebook's entry in `profiles.toml`.
-        claims: What `data/claims.toml` holds.
+        claims: By notebook name, its file of `data/claims/`.
     Returns:
         The root.
     """
-    for folder in ("notebooks", "data"):
+    for folder in ("notebooks", "data", "data/claims"):
         (root / folder).mkdir()
     for name, body in bodies.items():
         (root / "notebooks" / f"{name}.py").write_text(HEADER + body, encoding="utf-8")
     entries = "".join(ENTRY.format(name=name, more=more) for name in bodies)
     (root / "notebooks" / "profiles.toml").write_text(entries, encoding="utf-8")
-    (root / "data" / "claims.toml").write_text(claims, encoding="utf-8")
+    for name, text in (claims or {}).items():
+        (root / "data" / "claims" / f"{name}.toml").write_text(text, encoding="utf-8")
     (root / "pins.txt").write_text("", encoding="utf-8")
     return root
 

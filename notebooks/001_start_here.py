@@ -177,7 +177,7 @@ for name, curve in curves.items():
 #
 # ## How a claim is judged: the fidelity ledger
 #
-# The sources claim things: theorems, numbers, orderings, pictures. Each claim is a row of `data/claims.toml`, with a
+# The sources claim things: theorems, numbers, orderings, pictures. Each claim is a row of `data/claims/`, with a
 # **rule** that was fixed before anything was measured. A notebook hands over its measurements, one value per seed,
 # and the rule alone passes the verdict. Here is one at work on made-up values; it asks for a mean of at least 0.9,
 # and calls a mean of at least 0.7 a trend:

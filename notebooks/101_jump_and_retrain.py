@@ -482,7 +482,7 @@ figure, (axes,) = figures.panels(1, width=6)
 curves = {}
 for kind, style, these in (("retraining", "-", records), ("random walk", ":", [random_walk(r) for r in records])):
     for color, s, r in zip(figures.PALETTE, seeds, these):
-        variances = np.maximum(np.linalg.eigvalsh(r.centred_gram())[::-1], 0)
+        variances = r.variances()
         curves[f"{kind} {s}"] = np.cumsum(variances) / variances.sum()
         axes.semilogx(np.arange(1, len(variances) + 1), curves[f"{kind} {s}"], style, color=color)
 axes.axhline(0.9, color="black", linestyle="--", linewidth=1)

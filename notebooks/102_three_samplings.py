@@ -76,21 +76,19 @@ from shapeofloss.datasets.digits import load_digits
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.three_samplings.morse_smale import (
     critical_points,
-    gaussian_hills,
-    himmelblau,
     maximum_above,
     minimum_below,
     pixel_of,
     regions,
     retrained_jumps,
     separatrices,
-    tilted_cosines,
 )
+from shapeofloss.experiments.three_samplings.toy_losses import gaussian_hills, himmelblau, tilted_cosines
 from shapeofloss.landscape.directions import direction_of
 from shapeofloss.landscape.minima import PROBES, sample_minimum, train_minima
 from shapeofloss.landscape.networks import Architecture
 from shapeofloss.landscape.parameters import flatten, load_parameters
-from shapeofloss.landscape.pictures import draw
+from shapeofloss.landscape.projections import draw
 from shapeofloss.landscape.record import Record
 from shapeofloss.landscape.training import evaluate
 
@@ -711,9 +709,9 @@ pd.DataFrame(
 # This gives two ways to find the cells, and so a test. One traces the four lines of every saddle and cuts the plane
 # along them. The other follows the flow lines of single points. Three losses, different in kind: Gaussian wells and
 # bumps at random places in a bowl; an egg box, which is a product of cosines, in a tilted bowl; Himmelblau's
-# polynomial of degree four, tilted a little. Critical points, where $\nabla f = 0$, are found by Newton's method from
-# a grid of starts. We did not miss any if minima minus saddles plus maxima equals 1, as it must for a function that
-# rises outward.
+# polynomial of degree four, tilted a little. Critical points, where $\nabla f = 0$, are found by SciPy, started from
+# wherever both slopes change sign on a fine grid. We did not miss any if minima minus saddles plus maxima equals 1,
+# as it must for a function that rises outward.
 
 # %%
 toys = [gaussian_hills(seed=seed), tilted_cosines(), himmelblau()]

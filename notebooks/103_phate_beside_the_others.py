@@ -67,7 +67,7 @@ from sklearn.manifold import smacof
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.phate_beside_the_others.trees import random_tree, with_noise
-from shapeofloss.landscape import pictures
+from shapeofloss.landscape import faithfulness, products, projections
 from shapeofloss.landscape.minima import sample_minimum, train_minima
 from shapeofloss.landscape.record import Record
 
@@ -510,15 +510,15 @@ for label, points in (("noise-free", trees[tuning_seed].points), ("noisy", noisy
 # %%
 def criterion(kind, picture):
     if kind == "trees":
-        return pictures.rank_agreement(picture, trees[tuning_seed].along)
-    within = pictures.order_within(picture, trajectory, labels.epoch)
-    return (within + pictures.relations_between(picture, samples[tuning_seed], trajectory)) / 2
+        return faithfulness.rank_agreement(picture, trees[tuning_seed].along)
+    within = faithfulness.order_within(picture, trajectory, labels.epoch)
+    return (within + faithfulness.relations_between(picture, samples[tuning_seed], trajectory)) / 2
 
 
 tried = [(kind, method, o) for kind in ("samples", "trees") for method, grid in grids.items() for o in grid]
 tuning = {"samples": samples[tuning_seed], "trees": noisy[tuning_seed] @ noisy[tuning_seed].T}
 tasks = [{"inner_products": tuning[kind], "method": method, **options} for kind, method, options in tried]
-outcomes = compute.map(pictures.draw, tasks, label="pictures for tuning")
+outcomes = compute.map(projections.draw, tasks, label="pictures for tuning")
 
 # %%
 tuned = pd.DataFrame(tried, columns=["kind", "method", "options"])
@@ -545,7 +545,7 @@ wanted |= {("trees", s, m): (noisy[s] @ noisy[s].T, options["trees", m]) for s i
 clean = {s: trees[s].points @ trees[s].points.T for s in judged}
 wanted |= {("clean", s, m): (clean[s], options["trees", m]) for s in judged for m in ("phate_cosine", "pca")}
 tasks = [{"inner_products": products, **how} for products, how in wanted.values()]
-drawn = dict(zip(wanted, compute.map(pictures.draw, tasks, label="pictures")))
+drawn = dict(zip(wanted, compute.map(projections.draw, tasks, label="pictures")))
 
 # %%
 figure, axes = plt.subplots(2, 3, figsize=(9, 6.4))
@@ -594,12 +594,12 @@ figures.save(
 # %%
 ruled = np.column_stack([labels.epoch.astype(float), 2.0 * states * trajectory])
 shown = {(m, s): drawn["samples", s, m]["picture"] for m in (*grids, "default") for s in judged}
-shown |= {("all dimensions", s): pictures.pca_embedding(samples[s], dimensions=len(samples[s])) for s in judged}
+shown |= {("all dimensions", s): projections.pca_embedding(samples[s], dimensions=len(samples[s])) for s in judged}
 shown |= {("ruled paper", s): ruled for s in judged}
 shown |= {("confetti", s): np.random.default_rng(s).normal(size=ruled.shape) for s in judged}
 of = {"trajectory": trajectory, "epoch": labels.epoch, "direction": labels.seed}
 rows = [
-    {"method": method, "seed": s, **pictures.sample_scores(picture, inner_products=samples[s], **of)}
+    {"method": method, "seed": s, **faithfulness.sample_scores(picture, inner_products=samples[s], **of)}
     for (method, s), picture in shown.items()
 ]
 scores = pd.DataFrame(rows).set_index(["method", "seed"])
@@ -737,14 +737,14 @@ Markdown("\n".join(lines))
 parts = [int(drawn["samples", s, "phate_cosine"]["part"].max()) + 1 for s in judged]
 flat = [int(drawn["samples", s, "phate_euclidean"]["part"].max()) + 1 for s in judged]
 print(f"parts of the walk, by network: cosine PHATE {parts}, Euclidean PHATE {flat}")
-angles = {s: pictures.seen(samples[s], "origin") for s in judged}
-by_angle = {m: [pictures.relations_between(shown[m, s], angles[s], trajectory) for s in judged] for m in grids}
+angles = {s: products.seen(samples[s], "origin") for s in judged}
+by_angle = {m: [faithfulness.relations_between(shown[m, s], angles[s], trajectory) for s in judged] for m in grids}
 print("between, by angle:", ", ".join(f"{names[m]} {np.mean(values):.2f}" for m, values in by_angle.items()))
 
 # %%
 torn = []
 for s in judged:
-    graph = pictures.neighbour_graph(shown["phate_cosine", s], neighbours=min(10, len(trajectory) - 1))
+    graph = faithfulness.neighbour_graph(shown["phate_cosine", s], neighbours=min(10, len(trajectory) - 1))
     for k in np.unique(trajectory):
         own = np.flatnonzero(trajectory == k)
         count, piece = connected_components(graph[own][:, own], directed=False)
@@ -817,8 +817,8 @@ rows = []
 for s in judged:
     for method in (*grids, "all dimensions"):
         points = noisy[s] if method == "all dimensions" else drawn["trees", s, method]["picture"]
-        row = {"method": method, "seed": s, "tree": pictures.rank_agreement(points, trees[s].along)}
-        rows.append(row | {"pieces": pictures.pieces(points, neighbours=10)})
+        row = {"method": method, "seed": s, "tree": faithfulness.rank_agreement(points, trees[s].along)}
+        rows.append(row | {"pieces": faithfulness.pieces(points, neighbours=10)})
 tree_scores = pd.DataFrame(rows).set_index(["method", "seed"])
 mean_and_error(tree_scores)
 
@@ -880,7 +880,7 @@ for group, method in (("phate", "phate_cosine"), ("pca", "pca")):
     both = [[drawn[kind, s, method]["picture"] for kind in ("clean", "trees")] for s in judged]
     spoiled[group] = [procrustes(*pair)[2] for pair in both]
     for k, label in enumerate(("without noise", "with noise")):
-        of_tree = [pictures.rank_agreement(pair[k], trees[s].along) for s, pair in zip(judged, both)]
+        of_tree = [faithfulness.rank_agreement(pair[k], trees[s].along) for s, pair in zip(judged, both)]
         astray = [strangers(pair[k], trees[s].branch) for s, pair in zip(judged, both)]
         rows.append({"method": names[method], "": label, "tree": np.mean(of_tree), "strangers": np.mean(astray)})
 pd.DataFrame(rows).set_index(["method", ""]).round(2)

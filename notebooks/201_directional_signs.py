@@ -53,8 +53,8 @@ from shapeofloss import figures, ledger
 from shapeofloss.engine import profiles, workspace
 from shapeofloss.engine.costs import exponent, peak_of_arrays, peak_of_tensors, seconds
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
-from shapeofloss.signloss.union_find import by_assignment
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology.union_find import by_assignment
 
 run = workspace.begin("201_directional_signs")
 figures.use_house_style()
@@ -181,7 +181,7 @@ figures.save(
     alt="Smoothed signs against the difference, from -1 to 1. Left, tanh with sharpness 1, 4, 16 and 64: the larger, the "
     "closer to a step. Right, at sharpness 16, softsign and arctan approach the step slowest, then tanh, the error function fastest.",
     data={"u": u, **soft},
-    answers="Fig. 1",
+    answers="sign loss: Fig. 1",
 )
 
 # %%
@@ -236,8 +236,8 @@ ledger.record({"sign-loss-limit-tanh": gaps})
 def gap_per_comparison(x, y, sign_like, sm):
     """Return |halved DSL - exact count| over the number of comparisons."""
     comparisons = sum(x.diff(dim=i).numel() for i in range(1, x.dim()))
-    found = directional_sign_loss(x, y, sharpness=sm, sign_like=sign_like, **counts).item()
-    return abs(found - exact(x, y)) / comparisons
+    loss = directional_sign_loss(x, y, sharpness=sm, sign_like=sign_like, **counts).item()
+    return abs(loss - exact(x, y)) / comparisons
 
 
 excess, others = [], []
@@ -246,10 +246,7 @@ for seed in seeds:
     powers = 10.0 ** np.arange(7)
     excess.append(max(gap_per_comparison(*pair, "softsign", sm) - 1 / (1 + sm) for pair in pairs for sm in powers))
     others.append(max(gap_per_comparison(*pair, f, 1e6) for pair in pairs for f in ("arctan", "algebraic", "erf")))
-ledger.record({"sign-loss-limit-softsign": excess})
-
-# %%
-ledger.record({"sign-loss-limit-other-signs": others})
+ledger.record({"sign-loss-limit-softsign": excess, "sign-loss-limit-other-signs": others})
 
 # %% [markdown]
 # And now there is a gradient. Automatic differentiation against central differences, in double precision:
@@ -301,8 +298,6 @@ for seed in seeds:
         dsl = directional_sign_loss(x, y, sharpness=float(s), reduction="none")
         alike[f"s_{s}"].append(float(spearmanr(dsl, absolute).statistic))
 ledger.record({"sign-loss-sharpness-against-mae": alike})
-
-# %%
 pd.DataFrame(alike, index=seeds).round(3).rename_axis("rank correlation of DSL and MAE, seed")
 
 # %% [markdown]
@@ -349,10 +344,7 @@ for seed in seeds:
     vector, matrix = random_pair(seed, (6, 7, 3)), random_pair(seed, (5, 6, 2, 2))
     far.append(max(abs(as_field(*pair, m) / components_apart(*pair, m) - 1) for pair, m in ((vector, 1), (matrix, 2))))
     needed.append([z for z in (1, 2) if math.isclose(as_field(*vector, z), components_apart(*vector, 1))])
-ledger.record({"sign-loss-field-weights": far})
-
-# %%
-ledger.record({"sign-loss-field-weights-index": needed[0][0]})
+ledger.record({"sign-loss-field-weights": far, "sign-loss-field-weights-index": needed[0][0]})
 
 # %% [markdown]
 # Examples of a batch are not neighbours either: the summed loss of a batch is the sum over its examples.
@@ -429,15 +421,15 @@ for seed in seeds:
                 rounds(math.prod(n)) - bound,
             )
         )
-    for found, column in zip((at_once, apart, squared), zip(*rows)):
-        found.append(max(column))
-ledger.record({"sign-loss-depth-all-at-once": at_once})
-
-# %%
-ledger.record({"sign-loss-depth-per-dimension": apart})
-
-# %%
-ledger.record({"sign-loss-depth-mse": squared})
+    for largest, column in zip((at_once, apart, squared), zip(*rows)):
+        largest.append(max(column))
+ledger.record(
+    {
+        "sign-loss-depth-all-at-once": at_once,
+        "sign-loss-depth-per-dimension": apart,
+        "sign-loss-depth-mse": squared,
+    }
+)
 
 # %% [markdown]
 # ## What it costs here
@@ -474,13 +466,13 @@ for seed in seeds:
     for name, way in ways.items():
         peaks = [peak_of_tensors(partial(way, *pair)) for pair in (four, one)]
         memory[name].append(peaks[0] / peaks[1])
-ledger.record({"sign-loss-memory-all-at-once": memory["all at once"]})
-
-# %%
-ledger.record({"sign-loss-memory-accumulated": memory["algorithm 1"]})
-
-# %%
-ledger.record({"sign-loss-memory-training": memory["algorithm 1, gradient"]})
+ledger.record(
+    {
+        "sign-loss-memory-all-at-once": memory["all at once"],
+        "sign-loss-memory-accumulated": memory["algorithm 1"],
+        "sign-loss-memory-training": memory["algorithm 1, gradient"],
+    }
+)
 
 # %% [markdown]
 # Without a gradient the memory is nearly independent of $d$, as the source says; with one it is not, since automatic
@@ -531,20 +523,16 @@ def over_mse(column, loss="algorithm 1"):
 
 
 times, spaces = over_mse("milliseconds"), over_mse("megabytes")
-rows = [
-    ledger.record({"sign-loss-time-ratio-1d": times["1d"]}),
-    ledger.record({"sign-loss-time-ratio-2d": times["2d"]}),
-    ledger.record({"sign-loss-time-ratio-3d": times["3d"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
-
-# %%
-rows = [
-    ledger.record({"sign-loss-memory-ratio-1d": spaces["1d"]}),
-    ledger.record({"sign-loss-memory-ratio-2d": spaces["2d"]}),
-    ledger.record({"sign-loss-memory-ratio-3d": spaces["3d"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-time-ratio-1d": times["1d"],
+        "sign-loss-time-ratio-2d": times["2d"],
+        "sign-loss-time-ratio-3d": times["3d"],
+        "sign-loss-memory-ratio-1d": spaces["1d"],
+        "sign-loss-memory-ratio-2d": spaces["2d"],
+        "sign-loss-memory-ratio-3d": spaces["3d"],
+    }
+)
 
 
 # %% [markdown]
@@ -578,25 +566,21 @@ def exponents(frame, column):
 
 def beyond_mse(column):
     """Return, for each d, the exponent of DSL minus that of the squared error, by seed."""
-    found = exponents(growing, column)
-    return {d: (found.loc[(d, "algorithm 1")] - found.loc[(d, "mse")]).to_numpy() for d in (1, 2, 3)}
+    fitted = exponents(growing, column)
+    return {d: (fitted.loc[(d, "algorithm 1")] - fitted.loc[(d, "mse")]).to_numpy() for d in (1, 2, 3)}
 
 
 time_growth, memory_growth = beyond_mse("seconds"), beyond_mse("bytes")
-rows = [
-    ledger.record({"sign-loss-time-growth-1d": time_growth[1]}),
-    ledger.record({"sign-loss-time-growth-2d": time_growth[2]}),
-    ledger.record({"sign-loss-time-growth-3d": time_growth[3]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
-
-# %%
-rows = [
-    ledger.record({"sign-loss-memory-growth-1d": memory_growth[1]}),
-    ledger.record({"sign-loss-memory-growth-2d": memory_growth[2]}),
-    ledger.record({"sign-loss-memory-growth-3d": memory_growth[3]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-time-growth-1d": time_growth[1],
+        "sign-loss-time-growth-2d": time_growth[2],
+        "sign-loss-time-growth-3d": time_growth[3],
+        "sign-loss-memory-growth-1d": memory_growth[1],
+        "sign-loss-memory-growth-2d": memory_growth[2],
+        "sign-loss-memory-growth-3d": memory_growth[3],
+    }
+)
 
 
 # %% [markdown]
@@ -632,13 +616,13 @@ for d in (1, 2, 3):
             )
 topological = pd.DataFrame(rows, columns=["d", "seed", "elements", "loss", "seconds", "bytes"])
 slow, big = exponents(topological, "seconds"), exponents(topological, "bytes")
-own_time, own_memory = exponents(growing, "seconds"), exponents(growing, "bytes")
-slower = {d: (slow.loc[(d, "diagrams")] - own_time.loc[(d, "algorithm 1")]).to_numpy() for d in (1, 2, 3)}
-bigger = {d: (big.loc[(d, "diagrams")] - own_memory.loc[(d, "algorithm 1")]).to_numpy() for d in (1, 2, 3)}
+loss_time, loss_memory = exponents(growing, "seconds"), exponents(growing, "bytes")
+slower = {d: (slow.loc[(d, "diagrams")] - loss_time.loc[(d, "algorithm 1")]).to_numpy() for d in (1, 2, 3)}
+bigger = {d: (big.loc[(d, "diagrams")] - loss_memory.loc[(d, "algorithm 1")]).to_numpy() for d in (1, 2, 3)}
 pd.DataFrame(
     {
         (what, name): frame.median(axis=1).loc[(slice(None), name)]
-        for what, pair in {"time": (own_time, slow), "memory": (own_memory, big)}.items()
+        for what, pair in {"time": (loss_time, slow), "memory": (loss_memory, big)}.items()
         for frame, names in ((pair[0], ("mse", "algorithm 1")), (pair[1], ("diagrams",)))
         for name in names
     }
@@ -650,15 +634,16 @@ pd.DataFrame(
 # part that finds the diagrams still counts.
 
 # %%
-rows = [
-    ledger.record({"sign-loss-diagram-time-growth-1d": slower[1]}),
-    ledger.record({"sign-loss-diagram-time-growth-2d": slower[2]}),
-    ledger.record({"sign-loss-diagram-time-growth-3d": slower[3]}),
-    ledger.record({"sign-loss-diagram-time-exponent-1d": slow.loc[(1, "diagrams")].to_numpy()}),
-    ledger.record({"sign-loss-diagram-time-exponent-2d": slow.loc[(2, "diagrams")].to_numpy()}),
-    ledger.record({"sign-loss-diagram-time-exponent-3d": slow.loc[(3, "diagrams")].to_numpy()}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-diagram-time-growth-1d": slower[1],
+        "sign-loss-diagram-time-growth-2d": slower[2],
+        "sign-loss-diagram-time-growth-3d": slower[3],
+        "sign-loss-diagram-time-exponent-1d": slow.loc[(1, "diagrams")].to_numpy(),
+        "sign-loss-diagram-time-exponent-2d": slow.loc[(2, "diagrams")].to_numpy(),
+        "sign-loss-diagram-time-exponent-3d": slow.loc[(3, "diagrams")].to_numpy(),
+    }
+)
 
 # %% [markdown]
 # Memory goes into the table of costs, which has the square of the number of points. In one dimension it grows
@@ -667,14 +652,15 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 # fits neither one dimension nor three.
 
 # %%
-rows = [
-    ledger.record({"sign-loss-diagram-memory-growth-2d": bigger[2]}),
-    ledger.record({"sign-loss-diagram-memory-growth-3d": bigger[3]}),
-    ledger.record({"sign-loss-diagram-memory-exponent-1d": big.loc[(1, "diagrams")].to_numpy()}),
-    ledger.record({"sign-loss-diagram-memory-exponent-2d": big.loc[(2, "diagrams")].to_numpy()}),
-    ledger.record({"sign-loss-diagram-memory-exponent-3d": big.loc[(3, "diagrams")].to_numpy()}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-diagram-memory-growth-2d": bigger[2],
+        "sign-loss-diagram-memory-growth-3d": bigger[3],
+        "sign-loss-diagram-memory-exponent-1d": big.loc[(1, "diagrams")].to_numpy(),
+        "sign-loss-diagram-memory-exponent-2d": big.loc[(2, "diagrams")].to_numpy(),
+        "sign-loss-diagram-memory-exponent-3d": big.loc[(3, "diagrams")].to_numpy(),
+    }
+)
 
 # %%
 both = pd.concat([growing, topological])
@@ -697,6 +683,7 @@ figures.save(
     alt="Time and peak memory against the number of elements, logarithmic axes, for arrays of one, two and three dimensions. Squared "
     "error and Algorithm 1 rise in parallel, with slope about one; diagrams with their distance rise more steeply and lie far above.",
     data=both,
+    answers="sign loss: section 3.2",
     timing=True,
 )
 

@@ -49,10 +49,12 @@ from IPython.display import Markdown
 from matplotlib.ticker import LogLocator
 
 from shapeofloss import figures, ledger
+from shapeofloss.datasets.waves import waves
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
+from shapeofloss.signloss.reconstructions import cumulative_signs, explained_share, relative_size
 from shapeofloss.signloss.training import measures
-from shapeofloss.signloss.waves import train_waves, waves
+from shapeofloss.signloss.trainings import train_waves
 
 run = workspace.begin("202_waves")
 figures.use_house_style()
@@ -95,27 +97,32 @@ figures.save(
 
 # %%
 losses = {"mse": (1.0, 0.0), "dsl": (0.0, 1.0), "mixture": (1.0, weight)}
-shape = {"points": points, "hidden": hidden, "batch": batch, "steps": steps, "learning_rate": learning_rate}
+common = {
+    "points": points,
+    "network": {"hidden": hidden, "latent": latent},
+    "schedule": {"batch": batch, "steps": steps, "learning_rate": learning_rate},
+    "examples": examples,
+    "measured_at": sharpness,
+}
 
 
-def task(squared, directional, seed, **changed):
-    """Return the settings of one training."""
-    own = {"squared": squared, "directional": directional, "seed": seed, "latent": latent, "sharpness": sharpness}
-    return {**shape, **own, "examples": examples, "measured_at": sharpness, **changed}
+def mixed(squared, directional, s=sharpness):
+    """Return the loss of one training."""
+    return {"loss": {"squared": squared, "directional": directional, "sharpness": s}}
 
 
-experiments = {name: (loss, {}) for name, loss in losses.items()}
-experiments |= {f"{name}, larger code": (loss, {"latent": larger_latent}) for name, loss in losses.items()}
-experiments |= {f"mixture, s = {s:g}": (losses["mixture"], {"sharpness": s}) for s in other_sharpness}
-experiments |= {"equal weights": ((1.0, 1.0), {}), "dsl, He": (losses["dsl"], {"initialisation": "he"})}
-tasks = [task(*loss, seed, **changed) for loss, changed in experiments.values() for seed in seeds]
-found = compute.map(train_waves, tasks, label="trainings")
-trained = {name: found[n * len(seeds) : (n + 1) * len(seeds)] for n, name in enumerate(experiments)}
+larger = {"network": {"hidden": hidden, "latent": larger_latent}}
+he = {"network": {**common["network"], "initialisation": "he"}}
+cases = {name: mixed(*loss) for name, loss in losses.items()}
+cases |= {f"{name}, larger code": {**mixed(*loss), **larger} for name, loss in losses.items()}
+cases |= {f"mixture, s = {s:g}": mixed(*losses["mixture"], s) for s in other_sharpness}
+cases |= {"equal weights": mixed(1.0, 1.0), "dsl, He": {**mixed(*losses["dsl"]), **he}}
+trained = compute.grid(train_waves, cases, seeds, common=common, label="trainings")
 
 # %%
 results = {name: trained[name] for name in losses}
 names = {"mse": "MSE", "dsl": "DSL", "exact": "exact DSL", "persistence": "diagram distance"}
-values = {metric: {name: [float(r[metric]) for r in found] for name, found in results.items()} for metric in names}
+values = {metric: {name: [float(r[metric]) for r in each] for name, each in results.items()} for metric in names}
 table = pd.DataFrame({metric: {name: np.mean(v) for name, v in groups.items()} for metric, groups in values.items()})
 spread = pd.DataFrame({metric: {name: np.std(v) for name, v in groups.items()} for metric, groups in values.items()})
 table.rename(columns=names).round(3)
@@ -127,51 +134,40 @@ spread.rename(columns=names).round(3).rename_axis("standard deviation over seeds
 # The source's clauses, one by one. First the orderings: which loss is best, and which is worst, on each scale?
 
 # %%
-ledger.record({"sign-loss-waves-mse-best": values["mse"]})
-
-# %%
-ledger.record({"sign-loss-waves-mse-worst": values["mse"]})
-
-# %%
-ledger.record({"sign-loss-waves-dsl-best": values["dsl"]})
-
-# %%
-ledger.record({"sign-loss-waves-dsl-worst": values["dsl"]})
-
-# %%
-ledger.record({"sign-loss-waves-exact-best": values["exact"]})
-
-# %%
-ledger.record({"sign-loss-waves-exact-worst": values["exact"]})
-
-# %%
-ledger.record({"sign-loss-waves-persistence-best": values["persistence"]})
-
-# %%
-ledger.record({"sign-loss-waves-persistence-worst": values["persistence"]})
-
-# %%
-ledger.record({"sign-loss-waves-mixture-beats-dsl-on-dsl": {name: values["dsl"][name] for name in ("mixture", "dsl")}})
+ledger.record(
+    {
+        "sign-loss-waves-mse-best": values["mse"],
+        "sign-loss-waves-mse-worst": values["mse"],
+        "sign-loss-waves-dsl-best": values["dsl"],
+        "sign-loss-waves-dsl-worst": values["dsl"],
+        "sign-loss-waves-exact-best": values["exact"],
+        "sign-loss-waves-exact-worst": values["exact"],
+        "sign-loss-waves-persistence-best": values["persistence"],
+        "sign-loss-waves-persistence-worst": values["persistence"],
+        "sign-loss-waves-mixture-beats-dsl-on-dsl": {name: values["dsl"][name] for name in ("mixture", "dsl")},
+    }
+)
 
 # %% [markdown]
 # Then the numbers themselves, twelve of them. "Reproduced" means within a factor of 1.25 of what is printed.
 
 # %%
-rows = [
-    ledger.record({"sign-loss-waves-mse-after-mse": values["mse"]["mse"]}),
-    ledger.record({"sign-loss-waves-mse-after-dsl": values["mse"]["dsl"]}),
-    ledger.record({"sign-loss-waves-mse-after-mixture": values["mse"]["mixture"]}),
-    ledger.record({"sign-loss-waves-dsl-after-mse": values["dsl"]["mse"]}),
-    ledger.record({"sign-loss-waves-dsl-after-dsl": values["dsl"]["dsl"]}),
-    ledger.record({"sign-loss-waves-dsl-after-mixture": values["dsl"]["mixture"]}),
-    ledger.record({"sign-loss-waves-exact-after-mse": values["exact"]["mse"]}),
-    ledger.record({"sign-loss-waves-exact-after-dsl": values["exact"]["dsl"]}),
-    ledger.record({"sign-loss-waves-exact-after-mixture": values["exact"]["mixture"]}),
-    ledger.record({"sign-loss-waves-persistence-after-mse": values["persistence"]["mse"]}),
-    ledger.record({"sign-loss-waves-persistence-after-dsl": values["persistence"]["dsl"]}),
-    ledger.record({"sign-loss-waves-persistence-after-mixture": values["persistence"]["mixture"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-waves-mse-after-mse": values["mse"]["mse"],
+        "sign-loss-waves-mse-after-dsl": values["mse"]["dsl"],
+        "sign-loss-waves-mse-after-mixture": values["mse"]["mixture"],
+        "sign-loss-waves-dsl-after-mse": values["dsl"]["mse"],
+        "sign-loss-waves-dsl-after-dsl": values["dsl"]["dsl"],
+        "sign-loss-waves-dsl-after-mixture": values["dsl"]["mixture"],
+        "sign-loss-waves-exact-after-mse": values["exact"]["mse"],
+        "sign-loss-waves-exact-after-dsl": values["exact"]["dsl"],
+        "sign-loss-waves-exact-after-mixture": values["exact"]["mixture"],
+        "sign-loss-waves-persistence-after-mse": values["persistence"]["mse"],
+        "sign-loss-waves-persistence-after-dsl": values["persistence"]["dsl"],
+        "sign-loss-waves-persistence-after-mixture": values["persistence"]["mixture"],
+    }
+)
 
 # %% [markdown]
 # And the two sentences on which the paper rests, taken for these data: the mixture keeps topological features better
@@ -179,12 +175,11 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 ledger.record(
-    {"sign-loss-waves-topology-kept-better": {name: values["persistence"][name] for name in ("mixture", "mse")}}
+    {
+        "sign-loss-waves-topology-kept-better": {name: values["persistence"][name] for name in ("mixture", "mse")},
+        "sign-loss-waves-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"]),
+    }
 )
-
-# %%
-sacrifice = np.divide(values["mse"]["mixture"], values["mse"]["mse"])
-ledger.record({"sign-loss-waves-mse-hardly-sacrificed": sacrifice})
 
 # %% [markdown]
 # All of it in one picture:
@@ -220,7 +215,7 @@ figures.save(
         [(m, name, s, v) for m, g in values.items() for name, vs in g.items() for s, v in zip(seeds, vs)],
         columns=["metric", "loss", "seed", "value"],
     ),
-    answers="Table 1",
+    answers="sign loss: Table 1",
 )
 
 # %% [markdown]
@@ -244,19 +239,11 @@ figures.save(
 # sawtooth: straight up to the crest, straight down to the trough. We draw the same wave with the models of the second
 # seed (the MSE model of the first one is a poor one, as the picture above shows).
 
-
 # %%
-def cumulative_signs(x):
-    """Return the running sum of the signs of the differences along the last axis, from 0."""
-    signs = np.sign(np.diff(x))
-    return np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(signs, axis=-1)], axis=-1)
-
-
 shown, second = 1, min(1, len(seeds) - 1)  # an example, and the models of the second seed
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
-curves = {"original": results["mse"][second]["original"][shown]} | {
-    n: f[second]["reconstruction"][shown] for n, f in results.items()
-}
+curves = {"original": results["mse"][second]["original"][shown]}
+curves |= {name: each[second]["reconstruction"][shown] for name, each in results.items()}
 for ax, change in zip(axes, (lambda x: x, cumulative_signs)):
     for name, curve in curves.items():
         style = {"color": "black", "linewidth": 1.8} if name == "original" else {"color": colors[name], "linewidth": 1}
@@ -271,7 +258,7 @@ figures.save(
     alt="Left, a wave and three reconstructions: MSE follows it with fuzz, the mixture is smooth and too flat, DSL is noise around zero. "
     "Right, cumulative signs: the original is a sawtooth, DSL follows it closely, the mixture less, MSE stays near zero.",
     data=pd.DataFrame(curves),
-    answers="Fig. 2",
+    answers="sign loss: Fig. 2",
 )
 
 # %% [markdown]
@@ -297,24 +284,19 @@ def turning(name, which="reconstruction"):
     return np.array([turns(r[which]).mean() for r in results[name]])
 
 
-ledger.record({"sign-loss-mse-changes-direction": turning("mse") / turning("mse", "original")}, figure="example")
-
-# %%
-ledger.record({"sign-loss-original-is-a-sawtooth": turning("mse", "original")}, figure="example")
-
+ledger.record(
+    {
+        "sign-loss-mse-changes-direction": turning("mse") / turning("mse", "original"),
+        "sign-loss-original-is-a-sawtooth": turning("mse", "original"),
+    },
+    figure="example",
+)
 
 # %% [markdown]
 # The reconstruction by DSL alone *stays near zero*: its root mean square, over that of the original,
 
-
 # %%
-def size(name):
-    """Return the root mean square of the reconstructions over that of the originals, by seed."""
-    return [np.sqrt(np.mean(r["reconstruction"] ** 2) / np.mean(r["original"] ** 2)) for r in results[name]]
-
-
-ledger.record({"sign-loss-dsl-stays-near-zero": size("dsl")}, figure="example")
-
+ledger.record({"sign-loss-dsl-stays-near-zero": relative_size(results["dsl"])}, figure="example")
 
 # %% [markdown]
 # and it *occasionally jumps* back across zero. As a jump counts a difference above ten times the median one, as long
@@ -331,14 +313,11 @@ def jumps(x, times=10):
 count, across = [], []
 for result in results["dsl"]:
     x = result["reconstruction"]
-    found = jumps(x)
-    count.append(np.mean(np.where(found.mean(axis=1) < 0.05, found.sum(axis=1), 0)))
+    large = jumps(x)
+    count.append(np.mean(np.where(large.mean(axis=1) < 0.05, large.sum(axis=1), 0)))
     crossing = np.sign(x[:, 1:]) != np.sign(x[:, :-1])
-    across.append(np.mean(crossing[found]) if found.any() else 0.0)
-ledger.record({"sign-loss-dsl-jumps": count}, figure="example")
-
-# %%
-ledger.record({"sign-loss-dsl-jumps-across-zero": across}, figure="example")
+    across.append(np.mean(crossing[large]) if large.any() else 0.0)
+ledger.record({"sign-loss-dsl-jumps": count, "sign-loss-dsl-jumps-across-zero": across}, figure="example")
 
 # %% [markdown]
 # Here our model differs from the source's: its jumps are no exceptions. In every reconstruction more than one
@@ -361,9 +340,8 @@ ledger.record({"sign-loss-jump-costs-one-sign": [max(excess)] * 3})
 # It says further that one might expect the loss to produce straight lines, up and down, and that this is *not what
 # happens*. The share of the variance of a reconstruction that the original's own sawtooth explains:
 
+
 # %%
-
-
 def explained_by(x, z):
     """Return the share of the variance of each row of x that the row of z explains."""
     x, z = x - x.mean(axis=1, keepdims=True), z - z.mean(axis=1, keepdims=True)
@@ -391,19 +369,14 @@ def sawtooth(name):
 
 
 alike = {name: sawtooth(name) for name in losses}
-ledger.record({"sign-loss-mixture-more-sawtooth": {name: alike[name] for name in ("mse", "mixture")}}, figure="example")
-
-
-# %%
-def kept(found):
-    """Return the share of the originals' sum of squares that the reconstructions explain, by seed."""
-    return [1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2) for r in found]
-
-
-ledger.record({"sign-loss-mixture-keeps-shape": kept(results["mixture"])}, figure="example")
-
-# %%
-ledger.record({"sign-loss-mixture-keeps-trends": 1 - np.array(values["exact"]["mixture"]) / (points - 1)})
+ledger.record(
+    {
+        "sign-loss-mixture-more-sawtooth": {name: alike[name] for name in ("mse", "mixture")},
+        "sign-loss-mixture-keeps-shape": explained_share(results["mixture"]),
+        "sign-loss-mixture-keeps-trends": 1 - np.array(values["exact"]["mixture"]) / (points - 1),
+    },
+    figure={"sign-loss-mixture-more-sawtooth": "example", "sign-loss-mixture-keeps-shape": "example"},
+)
 
 # %% [markdown]
 # The shape is kept (87% of the sum of squares), the sawtooth more than by MSE; of the directions 63% are right, where
@@ -416,12 +389,13 @@ ledger.record({"sign-loss-mixture-keeps-trends": 1 - np.array(values["exact"]["m
 # disagrees: it has ratios of 39, 12,834 and 1,964.
 
 # %%
-rows = [
-    ledger.record({"sign-loss-ratio-150-mse": printed.mse["mse"] / printed.dsl["mse"]}),
-    ledger.record({"sign-loss-ratio-150-dsl": printed.mse["dsl"] / printed.dsl["dsl"]}),
-    ledger.record({"sign-loss-ratio-150-mixture": printed.mse["mixture"] / printed.dsl["mixture"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-ratio-150-mse": printed.mse["mse"] / printed.dsl["mse"],
+        "sign-loss-ratio-150-dsl": printed.mse["dsl"] / printed.dsl["dsl"],
+        "sign-loss-ratio-150-mixture": printed.mse["mixture"] / printed.dsl["mixture"],
+    }
+)
 
 # %% [markdown]
 # Perhaps it is meant during training. The median over the steps of training on the mixture:
@@ -440,10 +414,12 @@ ledger.record({"sign-loss-ratio-150-in-training": in_training})
 
 # %%
 ratio = np.array([float(r["exact"]) for r in trained["equal weights"]]) / values["exact"]["mse"]
-ledger.record({"sign-loss-weight-1-too-small": ratio})
-
-# %%
-ledger.record({"sign-loss-weight-128-is-enough": np.divide(values["exact"]["mixture"], values["exact"]["mse"])})
+ledger.record(
+    {
+        "sign-loss-weight-1-too-small": ratio,
+        "sign-loss-weight-128-is-enough": np.divide(values["exact"]["mixture"], values["exact"]["mse"]),
+    }
+)
 
 # %% [markdown]
 # Equal weights change nothing (0.98), true. With 128 the mismatches fall to 0.66 and 0.78 of those of the MSE model
@@ -459,8 +435,6 @@ by_sharpness = {sharpness: values["exact"]["mixture"]} | {
 }
 each = np.array(list(by_sharpness.values()))
 ledger.record({"sign-loss-sharpness-matters": each.max(axis=0) / each.min(axis=0)})
-
-# %%
 pd.DataFrame(by_sharpness, index=seeds).sort_index(axis=1).round(1).rename_axis("exact DSL by sharpness, seed")
 
 # %% [markdown]
@@ -533,14 +507,14 @@ figures.save(
 # overlap the original, except by DSL alone. The share of the sum of squares that is explained:
 
 # %%
-large = {name: trained[f"{name}, larger code"] for name in losses}
-ledger.record({"sign-loss-latent-4-mse": kept(large["mse"])})
-
-# %%
-ledger.record({"sign-loss-latent-4-mixture": kept(large["mixture"])})
-
-# %%
-ledger.record({"sign-loss-latent-4-dsl": kept(large["dsl"])})
+kept = {name: explained_share(trained[f"{name}, larger code"]) for name in losses}
+ledger.record(
+    {
+        "sign-loss-latent-4-mse": kept["mse"],
+        "sign-loss-latent-4-mixture": kept["mixture"],
+        "sign-loss-latent-4-dsl": kept["dsl"],
+    }
+)
 
 # %% [markdown]
 # True without reserve: 99.97% for MSE, 99.9% for the mixture, and nothing for DSL alone. Then the choice between MSE

@@ -48,9 +48,11 @@ from scipy.stats import kurtosis
 from sklearn.decomposition import PCA
 
 from shapeofloss import figures, ledger
+from shapeofloss.datasets.prices import minute_prices, split, windows
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.signloss.prices import load_prices, simulated_prices, split, train_prices, windows
+from shapeofloss.signloss.reconstructions import cumulative_signs, explained_share, relative_size
 from shapeofloss.signloss.training import measures
+from shapeofloss.signloss.trainings import train_prices
 
 run = workspace.begin("203_stocks")
 figures.use_house_style()
@@ -66,8 +68,7 @@ figures.use_house_style()
 # there.
 
 # %%
-file = workspace.data() / "prices.csv"
-series = {seed: load_prices(file) if file.is_file() else simulated_prices(seed) for seed in seeds}
+series = {seed: minute_prices(seed) for seed in seeds}
 steps_of = {seed: np.diff(prices) for seed, prices in series.items()}
 pd.DataFrame(
     {
@@ -111,15 +112,23 @@ figures.save(
 
 # %%
 losses = {"mse": (1.0, 0.0), "dsl": (0.0, 1.0), "mixture": (1.0, weight)}
-shape = {"length": length, "held_out": held_out, "hidden": hidden, "latent": latent, "examples": examples}
-training = {"sharpness": sharpness, "batch": batch, "steps": steps, "learning_rate": learning_rate}
-tasks = [
-    {**shape, **training, "prices": series[seed], "seed": seed, "squared": squared, "directional": directional}
-    for squared, directional in losses.values()
-    for seed in seeds
-]
-found = compute.map(train_prices, tasks, label="trainings")
-results = {name: found[n * len(seeds) : (n + 1) * len(seeds)] for n, name in enumerate(losses)}
+common = {
+    "length": length,
+    "held_out": held_out,
+    "network": {"hidden": hidden, "latent": latent},
+    "schedule": {"batch": batch, "steps": steps, "learning_rate": learning_rate},
+    "examples": examples,
+}
+
+
+def train(squared, directional):
+    """Return the results of one loss by seed; each seed has its own prices."""
+    loss = {"squared": squared, "directional": directional, "sharpness": sharpness}
+    tasks = [{**common, "loss": loss, "prices": series[seed], "seed": seed} for seed in seeds]
+    return compute.map(train_prices, tasks, label="trainings")
+
+
+results = {name: train(*loss) for name, loss in losses.items()}
 
 
 # %%
@@ -127,10 +136,10 @@ def by_components(seed):
     """Return what a principal component analysis of the training windows makes of the windows that are measured."""
     seen, _ = split(series[seed], length, held_out)
     components = PCA(min(latent, length), svd_solver="full").fit(seen.numpy())
-    own = results["mse"][seeds.index(seed)]
+    trained = results["mse"][seeds.index(seed)]
     measured = {}
     for prefix in ("", "unseen_"):
-        x = own[prefix + "original"]
+        x = trained[prefix + "original"]
         rebuilt = components.inverse_transform(components.transform(x)).astype(np.float32)
         values = measures(torch.from_numpy(x), torch.from_numpy(rebuilt), sharpness=sharpness)
         measured |= {prefix + name: value for name, value in values.items()}
@@ -145,8 +154,8 @@ everything = {**results, "PCA": baseline}
 def table(prefix):
     """Return the mean over seeds of each scale for each model."""
     means = {
-        model: {names[m]: np.mean([float(r[prefix + m]) for r in found]) for m in names}
-        for model, found in everything.items()
+        model: {names[m]: np.mean([float(r[prefix + m]) for r in each]) for m in names}
+        for model, each in everything.items()
     }
     return pd.DataFrame(means).T.round(3)
 
@@ -172,29 +181,19 @@ pd.concat({"training windows": table(""), "held-out windows": table("unseen_"), 
 # without change. The size of the code nearly fixes the number.
 
 # %%
-values = {m: {name: [float(r[m]) for r in found] for name, found in results.items()} for m in names}
-ledger.record({"sign-loss-stocks-mse-best": values["mse"]})
-
-# %%
-ledger.record({"sign-loss-stocks-mse-worst": values["mse"]})
-
-# %%
-ledger.record({"sign-loss-stocks-dsl-best": values["dsl"]})
-
-# %%
-ledger.record({"sign-loss-stocks-dsl-worst": values["dsl"]})
-
-# %%
-ledger.record({"sign-loss-stocks-exact-best": values["exact"]})
-
-# %%
-ledger.record({"sign-loss-stocks-exact-worst": values["exact"]})
-
-# %%
-ledger.record({"sign-loss-stocks-persistence-best": values["persistence"]})
-
-# %%
-ledger.record({"sign-loss-stocks-persistence-worst": values["persistence"]})
+values = {m: {name: [float(r[m]) for r in each] for name, each in results.items()} for m in names}
+ledger.record(
+    {
+        "sign-loss-stocks-mse-best": values["mse"],
+        "sign-loss-stocks-mse-worst": values["mse"],
+        "sign-loss-stocks-dsl-best": values["dsl"],
+        "sign-loss-stocks-dsl-worst": values["dsl"],
+        "sign-loss-stocks-exact-best": values["exact"],
+        "sign-loss-stocks-exact-worst": values["exact"],
+        "sign-loss-stocks-persistence-best": values["persistence"],
+        "sign-loss-stocks-persistence-worst": values["persistence"],
+    }
+)
 
 # %% [markdown]
 # The caption of the source's table has two clauses on the mixture and the MSE model: directions are better with DSL
@@ -207,16 +206,14 @@ def of(metric, *models):
     return {name: values[metric][name] for name in models}
 
 
-ledger.record({"sign-loss-stocks-mixture-beats-mse-on-exact": of("exact", "mixture", "mse")})
-
-# %%
-ledger.record({"sign-loss-stocks-mixture-farther-diagrams": of("persistence", "mse", "mixture")})
-
-# %%
-ledger.record({"sign-loss-stocks-topology-kept-better": of("persistence", "mixture", "mse")})
-
-# %%
-ledger.record({"sign-loss-stocks-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"])})
+ledger.record(
+    {
+        "sign-loss-stocks-mixture-beats-mse-on-exact": of("exact", "mixture", "mse"),
+        "sign-loss-stocks-mixture-farther-diagrams": of("persistence", "mse", "mixture"),
+        "sign-loss-stocks-topology-kept-better": of("persistence", "mixture", "mse"),
+        "sign-loss-stocks-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"]),
+    }
+)
 
 # %% [markdown]
 # "Minimally sacrificing" is too friendly here: the mixture leaves three times the squared error of the MSE model (1.3
@@ -228,21 +225,22 @@ ledger.record({"sign-loss-stocks-mse-hardly-sacrificed": np.divide(values["mse"]
 # Then the numbers, within a factor of 1.25 or not:
 
 # %%
-rows = [
-    ledger.record({"sign-loss-stocks-mse-after-mse": values["mse"]["mse"]}),
-    ledger.record({"sign-loss-stocks-mse-after-dsl": values["mse"]["dsl"]}),
-    ledger.record({"sign-loss-stocks-mse-after-mixture": values["mse"]["mixture"]}),
-    ledger.record({"sign-loss-stocks-dsl-after-mse": values["dsl"]["mse"]}),
-    ledger.record({"sign-loss-stocks-dsl-after-dsl": values["dsl"]["dsl"]}),
-    ledger.record({"sign-loss-stocks-dsl-after-mixture": values["dsl"]["mixture"]}),
-    ledger.record({"sign-loss-stocks-exact-after-mse": values["exact"]["mse"]}),
-    ledger.record({"sign-loss-stocks-exact-after-dsl": values["exact"]["dsl"]}),
-    ledger.record({"sign-loss-stocks-exact-after-mixture": values["exact"]["mixture"]}),
-    ledger.record({"sign-loss-stocks-persistence-after-mse": values["persistence"]["mse"]}),
-    ledger.record({"sign-loss-stocks-persistence-after-dsl": values["persistence"]["dsl"]}),
-    ledger.record({"sign-loss-stocks-persistence-after-mixture": values["persistence"]["mixture"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-stocks-mse-after-mse": values["mse"]["mse"],
+        "sign-loss-stocks-mse-after-dsl": values["mse"]["dsl"],
+        "sign-loss-stocks-mse-after-mixture": values["mse"]["mixture"],
+        "sign-loss-stocks-dsl-after-mse": values["dsl"]["mse"],
+        "sign-loss-stocks-dsl-after-dsl": values["dsl"]["dsl"],
+        "sign-loss-stocks-dsl-after-mixture": values["dsl"]["mixture"],
+        "sign-loss-stocks-exact-after-mse": values["exact"]["mse"],
+        "sign-loss-stocks-exact-after-dsl": values["exact"]["dsl"],
+        "sign-loss-stocks-exact-after-mixture": values["exact"]["mixture"],
+        "sign-loss-stocks-persistence-after-mse": values["persistence"]["mse"],
+        "sign-loss-stocks-persistence-after-dsl": values["persistence"]["dsl"],
+        "sign-loss-stocks-persistence-after-mixture": values["persistence"]["mixture"],
+    }
+)
 
 # %% [markdown]
 # And what share of the 63 directions is missed. If prices were coins, half would be the score of somebody who knows
@@ -250,13 +248,13 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 missed = {name: np.divide(values["exact"][name], length - 1) for name in losses}
-ledger.record({"sign-loss-stocks-misses-after-mse": missed["mse"]})
-
-# %%
-ledger.record({"sign-loss-stocks-misses-after-dsl": missed["dsl"]})
-
-# %%
-ledger.record({"sign-loss-stocks-misses-after-mixture": missed["mixture"]})
+ledger.record(
+    {
+        "sign-loss-stocks-misses-after-mse": missed["mse"],
+        "sign-loss-stocks-misses-after-dsl": missed["dsl"],
+        "sign-loss-stocks-misses-after-mixture": missed["mixture"],
+    }
+)
 
 # %% [markdown]
 # Between a quarter and a third: much better than a coin, although the price is a near-Brownian path in which each
@@ -270,11 +268,6 @@ ledger.record({"sign-loss-stocks-misses-after-mixture": missed["mixture"]})
 
 
 # %%
-def cumulative_signs(x):
-    """Return the running sum of the signs of the differences, from 0."""
-    return np.concatenate([[0], np.cumsum(np.sign(np.diff(x)))])
-
-
 def agreement(result, prefix=""):
     """Return the share of signs that equal the original's, for each window."""
     signs = [np.sign(np.diff(result[prefix + name])) for name in ("original", "reconstruction")]
@@ -284,7 +277,7 @@ def agreement(result, prefix=""):
 place = 0
 colors = {"mse": figures.PALETTE[0], "dsl": figures.PALETTE[1], "mixture": figures.PALETTE[2]}
 curves = {"original": results["mse"][0]["original"][place]}
-curves |= {name: found[0]["reconstruction"][place] for name, found in results.items()}
+curves |= {name: each[0]["reconstruction"][place] for name, each in results.items()}
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
 for name, curve in curves.items():
     style = {"color": "black", "linewidth": 1.8} if name == "original" else {"color": colors[name], "linewidth": 1.2}
@@ -302,38 +295,20 @@ figures.save(
     alt="A window of 64 minutes and its reconstructions by three models. Left, in prices, MSE and mixture follow the original and the "
     "DSL model stays near zero. Right, in cumulative signs, with the share of right directions of each.",
     data=curves,
-    answers="Fig. 3",
-)
-
-
-# %%
-def size(found):
-    """Return the root mean square of the reconstructions over that of the windows, by seed."""
-    return [np.sqrt(np.mean(r["reconstruction"] ** 2) / np.mean(r["original"] ** 2)) for r in found]
-
-
-def kept(found):
-    """Return the share of the windows' sum of squares that the reconstructions explain, by seed."""
-    return [1 - np.sum((r["original"] - r["reconstruction"]) ** 2) / np.sum(r["original"] ** 2) for r in found]
-
-
-ledger.record({"sign-loss-stocks-dsl-near-zero": size(results["dsl"])}, figure="window")
-
-# %%
-ledger.record({"sign-loss-stocks-mse-follows": kept(results["mse"])}, figure="window")
-
-# %%
-ledger.record({"sign-loss-stocks-mixture-follows": kept(results["mixture"])}, figure="window")
-
-# %%
-agreeing = {name: [agreement(r).mean() for r in found] for name, found in results.items()}
-ledger.record(
-    {"sign-loss-stocks-agreement-dsl-over-mixture": {n: agreeing[n] for n in ("mixture", "dsl")}}, figure="window"
+    answers="sign loss: Fig. 3",
 )
 
 # %%
+agreeing = {name: [agreement(r).mean() for r in each] for name, each in results.items()}
 ledger.record(
-    {"sign-loss-stocks-agreement-mixture-over-mse": {n: agreeing[n] for n in ("mse", "mixture")}}, figure="window"
+    {
+        "sign-loss-stocks-dsl-near-zero": relative_size(results["dsl"]),
+        "sign-loss-stocks-mse-follows": explained_share(results["mse"]),
+        "sign-loss-stocks-mixture-follows": explained_share(results["mixture"]),
+        "sign-loss-stocks-agreement-dsl-over-mixture": {name: agreeing[name] for name in ("mixture", "dsl")},
+        "sign-loss-stocks-agreement-mixture-over-mse": {name: agreeing[name] for name in ("mse", "mixture")},
+    },
+    figure="window",
 )
 
 # %% [markdown]
@@ -354,16 +329,17 @@ ledger.record(
 # %%
 rows = [
     (model, kind, seed, float(r[prefix + "exact"]) / (length - 1))
-    for model, found in everything.items()
+    for model, each in everything.items()
     for kind, prefix in (("training", ""), ("held out", "unseen_"))
-    for seed, r in zip(seeds, found)
+    for seed, r in zip(seeds, each)
 ]
 shares = pd.DataFrame(rows, columns=["model", "windows", "seed", "missed"])
 figure, ax = plt.subplots(figsize=(5.4, 3.2))
 for n, (model, group) in enumerate(shares.groupby("model", sort=False)):
-    for offset, (kind, own) in zip((-0.1, 0.1), group.groupby("windows", sort=False)):
+    for offset, (kind, shares_of_kind) in zip((-0.1, 0.1), group.groupby("windows", sort=False)):
         fill = "none" if kind == "held out" else colors.get(model, "black")
-        ax.plot([n + offset] * len(own), own.missed, "o", color=colors.get(model, "black"), markerfacecolor=fill)
+        color = colors.get(model, "black")
+        ax.plot([n + offset] * len(shares_of_kind), shares_of_kind.missed, "o", color=color, markerfacecolor=fill)
 ax.axhline(0.5, color="gray", linestyle="--", linewidth=0.8)
 ax.set(
     xticks=range(len(everything)), xticklabels=list(everything), ylabel="share of directions missed", ylim=(0.2, 0.52)

@@ -55,8 +55,9 @@ from shapeofloss import figures, ledger
 from shapeofloss.datasets.photographs import expanded, photograph
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.images.range_coding import HEADER, compress, decompress
-from shapeofloss.signloss.rate import measure_images, psnr
-from shapeofloss.signloss.residual_vae import train_images, trained_model
+from shapeofloss.signloss.rate_distortion import measure_images
+from shapeofloss.signloss.residual_vae import trained_model
+from shapeofloss.signloss.trainings import train_images
 
 run = workspace.begin("204_images")
 figures.use_house_style()
@@ -86,26 +87,32 @@ torch.set_num_threads(1)
 
 # %%
 losses = {"mse": (1.0, 0.0), "dsl": (0.0, 1.0), "mixture": (0.5, 0.5)}
-model = {"channels": channels, "latent": latent}
-fitting = {"side": side, "batch": batch, "steps": steps, "learning_rate": learning_rate}
-tasks = [
-    {
-        **model,
-        **fitting,
-        **{"seed": seed, "squared": squared, "directional": directional, "sharpness": sharpness},
-        **{"names": expanded(training), "lowest": weights[0], "highest": weights[-1]},
-    }
-    for squared, directional in losses.values()
-    for seed in seeds
-]
-trained = compute.map(train_images, tasks, label="trainings")
+network = {"channels": channels, "latent": latent}
+common = {
+    "names": expanded(training),
+    "side": side,
+    "network": network,
+    "schedule": {"batch": batch, "steps": steps, "learning_rate": learning_rate},
+    "weights": [weights[0], weights[-1]],
+}
+cases = {
+    name: {"loss": {"squared": squared, "directional": directional, "sharpness": sharpness}}
+    for name, (squared, directional) in losses.items()
+}
+trained = compute.grid(train_images, cases, seeds, common=common, label="trainings")
 asked = {"weights": weights, "names": expanded(held_out), "side": crop, "count": crops, "sharpness": sharpness}
-measured = compute.map(
-    measure_images,
-    [{**model, **asked, "parameters": t["parameters"], "seed": task["seed"]} for t, task in zip(trained, tasks)],
-    label="measurements",
-)
-results = {name: measured[n * len(seeds) : (n + 1) * len(seeds)] for n, name in enumerate(losses)}
+
+
+def measure(models):
+    """Return what is measured of models, one for each seed."""
+    tasks = [
+        {**asked, "network": network, "parameters": model["parameters"], "seed": seed}
+        for seed, model in zip(seeds, models)
+    ]
+    return compute.map(measure_images, tasks, label="measurements")
+
+
+results = {name: measure(models) for name, models in trained.items()}
 names = {
     "bpp": "bits per pixel",
     "mse": "MSE",
@@ -124,7 +131,7 @@ names = {
 # \text{MSE})$ for values between 0 and 1.
 
 # %%
-values = {m: {name: [float(r[m][0].mean()) for r in found] for name, found in results.items()} for m in names}
+values = {m: {name: [float(r[m][0].mean()) for r in each] for name, each in results.items()} for m in names}
 printed = pd.DataFrame(
     [
         [0.3553, 0.0012, 0.9953, 0.3812, 0.1933, 29.5401],
@@ -150,57 +157,53 @@ pd.concat({"here, lambda = 16": ours.round(4), "source": printed})
 # image *and* the divergence of the code, where we count the code alone.)
 
 # %%
-agreement = [
-    max(np.abs(psnr(r["mse"]) - r["psnr"]).max() for r in (results[name][n] for name in losses))
-    for n in range(len(seeds))
+gaps = [
+    max(np.abs(-10 * np.log10(r["mse"]) - r["psnr"]).max() for r in of_one_seed)
+    for of_one_seed in zip(*results.values())
 ]
-ledger.record({"sign-loss-images-psnr-definition": agreement})
-
-# %%
-rows = [
-    ledger.record({"sign-loss-images-mse-best": values["mse"]}),
-    ledger.record({"sign-loss-images-mse-worst": values["mse"]}),
-    ledger.record({"sign-loss-images-dsl-best": values["dsl"]}),
-    ledger.record({"sign-loss-images-dsl-worst": values["dsl"]}),
-    ledger.record({"sign-loss-images-exact-best": values["exact"]}),
-    ledger.record({"sign-loss-images-exact-worst": values["exact"]}),
-    ledger.record({"sign-loss-images-persistence-best": values["persistence"]}),
-    ledger.record({"sign-loss-images-persistence-worst": values["persistence"]}),
-    ledger.record({"sign-loss-images-psnr-best": values["psnr"]}),
-    ledger.record({"sign-loss-images-psnr-worst": values["psnr"]}),
-    ledger.record({"sign-loss-images-bpp-best": values["bpp"]}),
-    ledger.record({"sign-loss-images-bpp-worst": values["bpp"]}),
-]
-pd.DataFrame(rows)[["id", "source_value", "verdict"]]
-
-# %%
 distance = values["persistence"]
-rows = [
-    ledger.record({"sign-loss-images-mse-after-mse": values["mse"]["mse"]}),
-    ledger.record({"sign-loss-images-mse-after-dsl": values["mse"]["dsl"]}),
-    ledger.record({"sign-loss-images-mse-after-mixture": values["mse"]["mixture"]}),
-    ledger.record({"sign-loss-images-dsl-after-mse": values["dsl"]["mse"]}),
-    ledger.record({"sign-loss-images-dsl-after-dsl": values["dsl"]["dsl"]}),
-    ledger.record({"sign-loss-images-dsl-after-mixture": values["dsl"]["mixture"]}),
-    ledger.record({"sign-loss-images-exact-after-mse": values["exact"]["mse"]}),
-    ledger.record({"sign-loss-images-exact-after-dsl": values["exact"]["dsl"]}),
-    ledger.record({"sign-loss-images-exact-after-mixture": values["exact"]["mixture"]}),
-    ledger.record({"sign-loss-images-psnr-after-mse": values["psnr"]["mse"]}),
-    ledger.record({"sign-loss-images-psnr-after-dsl": values["psnr"]["dsl"]}),
-    ledger.record({"sign-loss-images-psnr-after-mixture": values["psnr"]["mixture"]}),
-    ledger.record({"sign-loss-images-bpp-after-mse": values["bpp"]["mse"]}),
-    ledger.record({"sign-loss-images-bpp-after-dsl": values["bpp"]["dsl"]}),
-    ledger.record({"sign-loss-images-bpp-after-mixture": values["bpp"]["mixture"]}),
-    ledger.record({"sign-loss-images-persistence-after-dsl": np.divide(distance["dsl"], distance["mse"])}),
-    ledger.record({"sign-loss-images-persistence-after-mixture": np.divide(distance["mixture"], distance["mse"])}),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(4)
+ledger.record(
+    {
+        "sign-loss-images-psnr-definition": gaps,
+        "sign-loss-images-mse-best": values["mse"],
+        "sign-loss-images-mse-worst": values["mse"],
+        "sign-loss-images-dsl-best": values["dsl"],
+        "sign-loss-images-dsl-worst": values["dsl"],
+        "sign-loss-images-exact-best": values["exact"],
+        "sign-loss-images-exact-worst": values["exact"],
+        "sign-loss-images-persistence-best": values["persistence"],
+        "sign-loss-images-persistence-worst": values["persistence"],
+        "sign-loss-images-psnr-best": values["psnr"],
+        "sign-loss-images-psnr-worst": values["psnr"],
+        "sign-loss-images-bpp-best": values["bpp"],
+        "sign-loss-images-bpp-worst": values["bpp"],
+    }
+)
 
 # %%
-ledger.record({"sign-loss-images-topology-kept-better": {n: distance[n] for n in ("mixture", "mse")}})
-
-# %%
-ledger.record({"sign-loss-images-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"])})
+ledger.record(
+    {
+        "sign-loss-images-mse-after-mse": values["mse"]["mse"],
+        "sign-loss-images-mse-after-dsl": values["mse"]["dsl"],
+        "sign-loss-images-mse-after-mixture": values["mse"]["mixture"],
+        "sign-loss-images-dsl-after-mse": values["dsl"]["mse"],
+        "sign-loss-images-dsl-after-dsl": values["dsl"]["dsl"],
+        "sign-loss-images-dsl-after-mixture": values["dsl"]["mixture"],
+        "sign-loss-images-exact-after-mse": values["exact"]["mse"],
+        "sign-loss-images-exact-after-dsl": values["exact"]["dsl"],
+        "sign-loss-images-exact-after-mixture": values["exact"]["mixture"],
+        "sign-loss-images-psnr-after-mse": values["psnr"]["mse"],
+        "sign-loss-images-psnr-after-dsl": values["psnr"]["dsl"],
+        "sign-loss-images-psnr-after-mixture": values["psnr"]["mixture"],
+        "sign-loss-images-bpp-after-mse": values["bpp"]["mse"],
+        "sign-loss-images-bpp-after-dsl": values["bpp"]["dsl"],
+        "sign-loss-images-bpp-after-mixture": values["bpp"]["mixture"],
+        "sign-loss-images-persistence-after-dsl": np.divide(distance["dsl"], distance["mse"]),
+        "sign-loss-images-persistence-after-mixture": np.divide(distance["mixture"], distance["mse"]),
+        "sign-loss-images-topology-kept-better": {name: distance[name] for name in ("mixture", "mse")},
+        "sign-loss-images-mse-hardly-sacrificed": np.divide(values["mse"]["mixture"], values["mse"]["mse"]),
+    }
+)
 
 # %% [markdown]
 # The mixture's squared error is that of the MSE model within a tenth, for twice the bits. Its diagrams are *farther*
@@ -215,7 +218,7 @@ ledger.record({"sign-loss-images-mse-hardly-sacrificed": np.divide(values["mse"]
 chosen = range(4)
 figure, axes = plt.subplots(len(chosen), 4, figsize=(6.4, 6.8))
 for k, row in zip(chosen, axes):
-    images = [results["mse"][0]["original"][k], *(found[0]["reconstruction"][k] for found in results.values())]
+    images = [results["mse"][0]["original"][k], *(each[0]["reconstruction"][k] for each in results.values())]
     for ax, image, name in zip(row, images, ("original", *losses)):
         ax.imshow(image.transpose(1, 2, 0), interpolation="nearest")
         ax.set(xticks=[], yticks=[])
@@ -228,7 +231,7 @@ figures.save(
     alt="Four crops of held-out photographs and their reconstructions after training on MSE, on DSL and on the mixture, at the lowest "
     "weight. After DSL alone they are faded, towards the middle of the range.",
     data={"loss": list(losses), "bits_per_pixel": [float(f[0]["bpp"][0].mean()) for f in results.values()]},
-    answers="Fig. 4",
+    answers="sign loss: Fig. 4",
 )
 
 # %% [markdown]
@@ -241,13 +244,6 @@ figures.save(
 # That nobody could tell reconstruction from original, as the source writes of its pictures at this weight, is not
 # true of ours: they are the work of a small model at half a bit to a bit per pixel.
 
-# %%
-contrast = {name: [float(r["contrast"][0].mean()) for r in found] for name, found in results.items()}
-ledger.record({"sign-loss-images-dsl-fades": contrast["dsl"]}, figure="crops")
-
-# %%
-ledger.record({"sign-loss-images-only-dsl-fades": contrast}, figure="crops")
-
 
 # %%
 def similarity(first, second):
@@ -256,14 +252,21 @@ def similarity(first, second):
     return float(np.mean([structural_similarity(a, b, data_range=1, channel_axis=0) for a, b in pairs]))
 
 
+contrast, like = (
+    {name: [float(r[scale][0].mean()) for r in each] for name, each in results.items()}
+    for scale in ("contrast", "ssim")
+)
 between = [similarity(a["reconstruction"], b["reconstruction"]) for a, b in zip(results["mse"], results["mixture"])]
-like = {name: [float(r["ssim"][0].mean()) for r in found] for name, found in results.items()}
-rows = [
-    ledger.record({"sign-loss-images-mse-like-original": like["mse"]}, figure="crops"),
-    ledger.record({"sign-loss-images-mixture-like-original": like["mixture"]}, figure="crops"),
-    ledger.record({"sign-loss-images-mse-like-mixture": between}, figure="crops"),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
+ledger.record(
+    {
+        "sign-loss-images-dsl-fades": contrast["dsl"],
+        "sign-loss-images-only-dsl-fades": contrast,
+        "sign-loss-images-mse-like-original": like["mse"],
+        "sign-loss-images-mixture-like-original": like["mixture"],
+        "sign-loss-images-mse-like-mixture": between,
+    },
+    figure="crops",
+)
 
 # %% [markdown]
 # ## What the table hides
@@ -272,7 +275,8 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "verdict"]].round(3)
 
 # %%
 follows = [
-    min(float(spearmanr(weights, r["bpp"].mean(axis=1)).statistic) for r in own) for own in zip(*results.values())
+    min(float(spearmanr(weights, r["bpp"].mean(axis=1)).statistic) for r in of_one_seed)
+    for of_one_seed in zip(*results.values())
 ]
 ledger.record({"sign-loss-images-rate-control": follows})
 
@@ -284,15 +288,15 @@ ledger.record({"sign-loss-images-rate-control": follows})
 colors = {"mse": figures.PALETTE[0], "dsl": figures.PALETTE[1], "mixture": figures.PALETTE[2]}
 figure, axes = plt.subplots(1, 5, figsize=(13, 3))
 for ax, metric in zip(axes, list(names)[1:]):
-    for name, found in results.items():
-        for r in found:
+    for name, each in results.items():
+        for r in each:
             ax.plot(
                 r["bpp"].mean(axis=1),
                 r[metric].mean(axis=1),
                 ".-",
                 color=colors[name],
                 linewidth=0.9,
-                label=name if r is found[0] else None,
+                label=name if r is each[0] else None,
             )
     ax.set(xlabel="bits per pixel", title=names[metric])
     if metric == "mse":
@@ -307,12 +311,12 @@ figures.save(
     data=pd.DataFrame(
         [
             {"loss": name, "seed": seed, "weight": w, **{m: float(r[m][k].mean()) for m in names}}
-            for name, found in results.items()
-            for seed, r in zip(seeds, found)
+            for name, each in results.items()
+            for seed, r in zip(seeds, each)
             for k, w in enumerate(weights)
         ]
     ),
-    answers="Table 3",
+    answers="sign loss: Table 3",
 )
 
 # %% [markdown]
@@ -330,27 +334,26 @@ figures.save(
 # %%
 def at_equal_rate(metric):
     """Return the metric of each loss at one rate that all of them reach, by seed: the middle of the common range."""
-    found = {name: [] for name in losses}
-    for own in zip(*results.values()):
-        rates = [np.log(r["bpp"].mean(axis=1)) for r in own]
-        common = (max(rate.min() for rate in rates) + min(rate.max() for rate in rates)) / 2
-        for name, rate, r in zip(losses, rates, own):
-            found[name].append(float(np.interp(common, rate, r[metric].mean(axis=1))))
-    return found
+    at_rate = {name: [] for name in losses}
+    for of_one_seed in zip(*results.values()):
+        rates = [np.log(r["bpp"].mean(axis=1)) for r in of_one_seed]
+        middle = (max(rate.min() for rate in rates) + min(rate.max() for rate in rates)) / 2
+        for name, rate, r in zip(losses, rates, of_one_seed):
+            at_rate[name].append(float(np.interp(middle, rate, r[metric].mean(axis=1))))
+    return at_rate
 
 
-rows = [
-    ledger.record({"sign-loss-images-mse-at-equal-rate": at_equal_rate("mse")}, figure="rates"),
-    ledger.record({"sign-loss-images-dsl-at-equal-rate": at_equal_rate("dsl")}, figure="rates"),
-    ledger.record({"sign-loss-images-exact-at-equal-rate": at_equal_rate("exact")}, figure="rates"),
-    ledger.record({"sign-loss-images-persistence-at-equal-rate": at_equal_rate("persistence")}, figure="rates"),
-]
-pd.DataFrame(rows)[["id", "measured", "verdict"]]
-
-# %%
-pd.DataFrame({m: {name: np.mean(v) for name, v in at_equal_rate(m).items()} for m in list(names)[1:]}).rename(
-    columns=names
-).round(4)
+equal = {metric: at_equal_rate(metric) for metric in list(names)[1:]}
+ledger.record(
+    {
+        "sign-loss-images-mse-at-equal-rate": equal["mse"],
+        "sign-loss-images-dsl-at-equal-rate": equal["dsl"],
+        "sign-loss-images-exact-at-equal-rate": equal["exact"],
+        "sign-loss-images-persistence-at-equal-rate": equal["persistence"],
+    },
+    figure="rates",
+)
+pd.DataFrame({names[m]: {name: np.mean(v) for name, v in groups.items()} for m, groups in equal.items()}).round(4)
 
 # %% [markdown]
 # "Best on everything" is not what the mixture is. It buys 1.3 points of directions for a fifth more squared error and
@@ -369,7 +372,7 @@ pd.DataFrame({m: {name: np.mean(v) for name, v in at_equal_rate(m).items()} for 
 image = 2 * torch.from_numpy(photograph(whole).transpose(2, 0, 1) / 255).float() - 1
 written = []
 for name in losses:
-    coder = trained_model(trained[list(losses).index(name) * len(seeds)]["parameters"], channels, latent)
+    coder = trained_model(trained[name][0]["parameters"], **network)
     for weight in (weights[0], weights[-1]):
         data, rebuilt, bits = compress(coder, image, weight)
         exactly = torch.equal(decompress(coder, data), rebuilt)

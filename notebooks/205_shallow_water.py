@@ -53,7 +53,8 @@ from scipy.stats import spearmanr
 from shapeofloss import figures, ledger
 from shapeofloss.datasets.shallow_water import simulate, snapshots
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.signloss.convolutional import autoencoder, train_water
+from shapeofloss.signloss.autoencoders import convolutional_autoencoder
+from shapeofloss.signloss.trainings import train_water
 
 run = workspace.begin("205_shallow_water")
 figures.use_house_style()
@@ -90,16 +91,16 @@ pd.DataFrame({"cells": grids, "relative error": errors, "ratio": [np.nan, *np.di
 
 # %%
 basin = {"size": size, "frames": frames, "every": every, "step": time_step}
-tasks = [
-    {**basin, "seed": seed + offset, "count": count}
-    for seed in seeds
+training, unseen = (
+    compute.map(
+        snapshots,
+        [{**basin, "seed": offset + seed, "count": count} for seed in seeds],
+        label="sets of simulations",
+    )
     for offset, count in ((0, simulations), (10_000, held_out))
-]
-water = compute.map(snapshots, tasks, label="sets of simulations")
-training, unseen = water[0::2], water[1::2]
-ledger.record(
-    {"sign-loss-water-conserves-mass": [max(found["drift"].max() for found in pair) for pair in zip(training, unseen)]}
 )
+drift = [max(seen["drift"].max(), new["drift"].max()) for seen, new in zip(training, unseen)]
+ledger.record({"sign-loss-water-conserves-mass": drift})
 
 # %% [markdown]
 # The error falls by nearly four each time; the last ratio is smaller as the wave, though a hundred thousandth of the
@@ -144,7 +145,7 @@ ledger.record({"sign-loss-water-bump-falls": fallen}, figure="simulation")
 # %%
 differences = []
 for seed in seeds:
-    decoder = autoencoder((filters[0], filters[1]), seed=seed)[1]
+    decoder = convolutional_autoencoder(filters, seed=seed)[1]
     code = torch.randn(1, filters[1], 2, 12, 12, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         plain, shifted = decoder(code), decoder(code.roll(1, dims=4))
@@ -158,7 +159,7 @@ ledger.record({"sign-loss-water-block-upsampling": differences})
 
 # %%
 with torch.no_grad():
-    code = autoencoder((64, 128), seed=0)[0](torch.zeros(1, 1, 8, 64, 64))
+    code = convolutional_autoencoder((64, 128), seed=0)[0](torch.zeros(1, 8, 64, 64))
 ledger.record({"sign-loss-water-latent-size": code.numel()})
 
 # %% [markdown]
@@ -171,24 +172,27 @@ ledger.record({"sign-loss-water-latent-size": code.numel()})
 # comparisons. Heights are standardised.
 
 # %%
-settings = {"filters": filters, "sharpness": sharpness, "batch": batch, "steps": steps, "learning_rate": learning_rate}
-tasks = [
-    {
-        **settings,
-        **{"heights": seen["heights"], "unseen": new["heights"], "seed": seed, "share": share},
-        **{"dropout": dropout, "plateau": plateau, "measured": measured},
-    }
-    for seed, seen, new in zip(seeds, training, unseen)
-    for share in shares
-]
-found = compute.map(train_water, tasks, label="trainings")
-results = {seed: found[n * len(shares) : (n + 1) * len(shares)] for n, seed in enumerate(seeds)}
+common = {
+    "network": {"filters": filters, "dropout": dropout},
+    "schedule": {"batch": batch, "steps": steps, "learning_rate": learning_rate, "plateau": plateau},
+    "measured": measured,
+}
+
+
+def train(seed, seen, new):
+    """Return the results of all shares on the simulations of one seed."""
+    data = {"heights": seen["heights"], "unseen": new["heights"], "seed": seed}
+    losses = [{"squared": 1 - share, "directional": share, "sharpness": sharpness} for share in shares]
+    return compute.map(train_water, [{**common, **data, "loss": loss} for loss in losses], label="trainings")
+
+
+results = {seed: train(seed, seen, new) for seed, seen, new in zip(seeds, training, unseen)}
 names = {"mse": "MSE", "dsl": "DSL", "exact": "exact DSL", "persistence": "diagram distance"}
 table = pd.DataFrame(
     [
         {"seed": seed, "share": share, **{m: float(r[m]) for m in names}}
-        for seed, own in results.items()
-        for share, r in zip(shares, own)
+        for seed, of_one_seed in results.items()
+        for share, r in zip(shares, of_one_seed)
     ]
 )
 table.groupby("share")[list(names)].mean().rename(columns=names).round(3)
@@ -196,8 +200,8 @@ table.groupby("share")[list(names)].mean().rename(columns=names).round(3)
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(11.5, 2.9))
 for ax, (metric, name) in zip(axes, names.items()):
-    for n, (seed, own) in enumerate(table.groupby("seed")):
-        ax.plot(own.share, own[metric], ".", color=figures.PALETTE[n], label=f"seed {seed}")
+    for n, (seed, rows) in enumerate(table.groupby("seed")):
+        ax.plot(rows.share, rows[metric], ".", color=figures.PALETTE[n], label=f"seed {seed}")
     ax.plot(table.groupby("share")[metric].mean(), color="black", linewidth=1, label="mean")
     ax.set(xlabel="share of DSL in the loss", title=name, ylim=(0, None))
 axes[0].legend(fontsize="x-small")
@@ -208,7 +212,7 @@ figures.save(
     "steeply at the end. DSL and exact DSL fall at the first tenth and are flat from 0.4 on. The diagram distance falls from 1.5 to 0.9 "
     "at 0.2, stays until 0.6, and rises to 2.8.",
     data=table,
-    answers="Fig. 5",
+    answers="sign loss: Fig. 5",
 )
 
 # %% [markdown]
@@ -228,16 +232,17 @@ figures.save(
 # %%
 def along(metric):
     """Return the rank correlation between share and metric, by seed."""
-    return [float(spearmanr(own.share, own[metric]).statistic) for _, own in table.groupby("seed")]
+    return [float(spearmanr(rows.share, rows[metric]).statistic) for _, rows in table.groupby("seed")]
 
 
-ledger.record({"sign-loss-water-mse-along-mixture": along("mse")}, figure="mixtures")
-
-# %%
-ledger.record({"sign-loss-water-dsl-along-mixture": along("dsl")}, figure="mixtures")
-
-# %%
-ledger.record({"sign-loss-water-exact-along-mixture": along("exact")}, figure="mixtures")
+ledger.record(
+    {
+        "sign-loss-water-mse-along-mixture": along("mse"),
+        "sign-loss-water-dsl-along-mixture": along("dsl"),
+        "sign-loss-water-exact-along-mixture": along("exact"),
+    },
+    figure="mixtures",
+)
 
 # %% [markdown]
 # and where each scale has its best and its worst:
@@ -246,18 +251,20 @@ ledger.record({"sign-loss-water-exact-along-mixture": along("exact")}, figure="m
 # %%
 def at(metric, which):
     """Return the share with the lowest or highest metric, by seed."""
-    return [float(own.share.iloc[which(own[metric].to_numpy())]) for _, own in table.groupby("seed")]
+    return [float(rows.share.iloc[which(rows[metric].to_numpy())]) for _, rows in table.groupby("seed")]
 
 
-rows = [
-    ledger.record({"sign-loss-water-mse-lowest": at("mse", np.argmin)}, figure="mixtures"),
-    ledger.record({"sign-loss-water-mse-highest": at("mse", np.argmax)}, figure="mixtures"),
-    ledger.record({"sign-loss-water-dsl-lowest": at("dsl", np.argmin)}, figure="mixtures"),
-    ledger.record({"sign-loss-water-exact-lowest": at("exact", np.argmin)}, figure="mixtures"),
-    ledger.record({"sign-loss-water-persistence-lowest": at("persistence", np.argmin)}, figure="mixtures"),
-    ledger.record({"sign-loss-water-persistence-peak": at("persistence", np.argmax)}, figure="mixtures"),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "per_seed", "verdict"]]
+ledger.record(
+    {
+        "sign-loss-water-mse-lowest": at("mse", np.argmin),
+        "sign-loss-water-mse-highest": at("mse", np.argmax),
+        "sign-loss-water-dsl-lowest": at("dsl", np.argmin),
+        "sign-loss-water-exact-lowest": at("exact", np.argmin),
+        "sign-loss-water-persistence-lowest": at("persistence", np.argmin),
+        "sign-loss-water-persistence-peak": at("persistence", np.argmax),
+    },
+    figure="mixtures",
+)
 
 # %% [markdown]
 # A share of 0.1 is singled out in the caption: a local minimum of the exact count, and a balance of all four scales.
@@ -265,17 +272,16 @@ pd.DataFrame(rows)[["id", "source_value", "measured", "per_seed", "verdict"]]
 # %%
 wide = {metric: table.pivot(index="seed", columns="share", values=metric) for metric in names}
 exact = wide["exact"]
-ledger.record(
-    {"sign-loss-water-exact-local-minimum": np.minimum(exact[0.0], exact[0.2]) / exact[0.1] - 1}, figure="mixtures"
-)
-
-# %%
 scaled = [
     frame.sub(frame.min(axis=1), axis=0).div(frame.max(axis=1) - frame.min(axis=1), axis=0) for frame in wide.values()
 ]
 worst = np.maximum.reduce([frame.to_numpy() for frame in scaled])
 ledger.record(
-    {"sign-loss-water-balance": [1 + int(np.sum(row < row[shares.index(0.1)])) for row in worst]}, figure="mixtures"
+    {
+        "sign-loss-water-exact-local-minimum": np.minimum(exact[0.0], exact[0.2]) / exact[0.1] - 1,
+        "sign-loss-water-balance": [1 + int(np.sum(row < row[shares.index(0.1)])) for row in worst],
+    },
+    figure="mixtures",
 )
 
 # %% [markdown]
@@ -283,10 +289,12 @@ ledger.record(
 
 # %%
 distance, squared = wide["persistence"], wide["mse"]
-ledger.record({"sign-loss-water-topology-kept-better": {"share_0_1": distance[0.1], "share_0": distance[0.0]}})
-
-# %%
-ledger.record({"sign-loss-water-mse-hardly-sacrificed": squared[0.1] / squared[0.0]})
+ledger.record(
+    {
+        "sign-loss-water-topology-kept-better": {"share_0_1": distance[0.1], "share_0": distance[0.0]},
+        "sign-loss-water-mse-hardly-sacrificed": squared[0.1] / squared[0.0],
+    }
+)
 
 # %% [markdown]
 # With a tenth of DSL the diagrams are 28% nearer, for 9% more squared error: at these 250 steps the abstract's
@@ -318,7 +326,7 @@ figures.save(
     alt="One moment of a simulation that was held out and its reconstructions at several shares of DSL, above the whole basin, below the "
     "upper left sixteenth enlarged. At share 0 it is rough in a regular pattern, towards share 1 smooth and pale.",
     data={"share": shown, "mse": [float(first[shares.index(s)]["mse"]) for s in shown]},
-    answers="Figs. 6 and 7",
+    answers="sign loss: Fig. 6; Fig. 7",
 )
 
 # %% [markdown]
@@ -336,12 +344,12 @@ figures.save(
 # %%
 def jump_ratio(volumes, period=4):
     """Return the jump ratio of volumes, shape (N, frames, size, size)."""
-    found = []
+    ratios = []
     for axis in (2, 3):
         change = np.abs(np.diff(volumes, axis=axis)).mean(axis=tuple({0, 1, 2, 3} - {axis}))
         phases = np.arange(len(change)) % period
-        found.append([change[phases == p].mean() / change[phases != p].mean() for p in range(period)])
-    return float(np.max(np.mean(found, axis=0)))
+        ratios.append([change[phases == p].mean() / change[phases != p].mean() for p in range(period)])
+    return float(np.max(np.mean(ratios, axis=0)))
 
 
 blocky = pd.DataFrame(
@@ -352,36 +360,26 @@ blocky = pd.DataFrame(
             "relative": jump_ratio(r["reconstruction"]) / jump_ratio(r["original"]),
             "ratio": jump_ratio(r["reconstruction"]),
         }
-        for seed, own in results.items()
-        for share, r in zip(shares, own)
+        for seed, of_one_seed in results.items()
+        for share, r in zip(shares, of_one_seed)
     ]
 )
 by_share = blocky.pivot(index="seed", columns="share", values="relative")
 by_share.round(2).rename_axis("jump ratio over the original's, seed")
 
 # %%
-rows = [
-    ledger.record({"sign-loss-water-blocks-with-dsl": by_share[1.0]}, figure="reconstructions"),
-    ledger.record(
-        {
-            "sign-loss-water-blocks-along-mixture": [
-                float(spearmanr(own.share, own.ratio).statistic) for _, own in blocky.groupby("seed")
-            ]
-        },
-        figure="reconstructions",
-    ),
-    ledger.record({"sign-loss-water-no-blocks-with-mse": by_share[0.0]}, figure="reconstructions"),
-    ledger.record(
-        {
-            "sign-loss-water-block-period": [
-                2 + int(np.argmax([jump_ratio(own[-1]["reconstruction"], p) for p in range(2, 8)]))
-                for own in results.values()
-            ]
-        },
-        figure="reconstructions",
-    ),
-]
-pd.DataFrame(rows)[["id", "source_value", "measured", "per_seed", "verdict"]]
+along_mixture = [float(spearmanr(rows.share, rows.ratio).statistic) for _, rows in blocky.groupby("seed")]
+alone = [of_one_seed[-1] for of_one_seed in results.values()]  # DSL alone
+periods = [2 + int(np.argmax([jump_ratio(r["reconstruction"], period) for period in range(2, 8)])) for r in alone]
+ledger.record(
+    {
+        "sign-loss-water-blocks-with-dsl": by_share[1.0],
+        "sign-loss-water-blocks-along-mixture": along_mixture,
+        "sign-loss-water-no-blocks-with-mse": by_share[0.0],
+        "sign-loss-water-block-period": periods,
+    },
+    figure="reconstructions",
+)
 
 # %% [markdown]
 # After 250 steps all four are contradicted: the jump ratio *falls* along the mixture, in every seed, from 1.65 to
@@ -413,10 +411,9 @@ def places(original, rebuilt, period=4):
         share = agree.mean(axis=tuple({0, 1, 2, 3} - {axis}))
         right["inside"].append(share[phases != best].mean())
         right["across"].append(share[phases == best].mean())
-    return {name: float(np.mean(found)) for name, found in right.items()}
+    return {name: float(np.mean(both)) for name, both in right.items()}
 
 
-alone = [own[-1] for own in results.values()]
 signs = [places(r["original"], r["reconstruction"]) for r in alone]
 ledger.record(
     {"sign-loss-water-gradients-right-in-blocks": {name: [s[name] for s in signs] for name in ("across", "inside")}},
@@ -447,7 +444,7 @@ ledger.record(
 # %% [markdown]
 # And large differences do not cross the mean height; there are no jumps.
 #
-# **Exercise.** Replace the transposed convolutions of `autoencoder` by a nearest-neighbour upsampling and an ordinary
+# **Exercise.** Replace the transposed convolutions of `convolutional_autoencoder` by a nearest-neighbour upsampling and an ordinary
 # convolution. What becomes of the jump ratio after MSE alone?
 #
 # **Exercise.** Train with `-p sharpness=200`. Do the blocks change sides?

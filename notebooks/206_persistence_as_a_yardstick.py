@@ -14,7 +14,7 @@
 # **Question.** What does the distance between persistence diagrams measure, and can directions stand in for it?
 #
 # **Source.** Dam et al., *Directional sign loss*, appendices 5.1 and 5.3, Algorithm 2; the claim of the abstract that
-# the loss is a proxy for measures of topology. **Time on a laptop.** Five minutes after notebooks 202 to 25.
+# the loss is a proxy for measures of topology. **Time on a laptop.** Five minutes after notebooks 202 to 205.
 #
 # The tables of this part have a column "diagram distance". It is the yardstick that topologists would use to say that
 # one array has kept the valleys of another (those of minus the array are its hills, which no table of this part looks
@@ -56,18 +56,16 @@ from scipy.stats import spearmanr
 
 from shapeofloss import figures, ledger
 from shapeofloss.datasets.photographs import NAMES, expanded, next_patches, patches
+from shapeofloss.datasets.prices import minute_prices
 from shapeofloss.datasets.shallow_water import snapshots
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.experiments.persistence_as_a_yardstick.learned_sharpness import search
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
-from shapeofloss.signloss.convolutional import train_water
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
-from shapeofloss.signloss.prices import load_prices, simulated_prices, train_prices
-from shapeofloss.signloss.rate import measure_images
-from shapeofloss.signloss.residual_vae import train_images
-from shapeofloss.signloss.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
-from shapeofloss.signloss.waves import train_waves
+from shapeofloss.signloss.rate_distortion import measure_images
+from shapeofloss.signloss.trainings import train_images, train_prices, train_water, train_waves
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
+from shapeofloss.topology.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a progress bar that we do not use
@@ -111,24 +109,22 @@ for seed in seeds:
         np.sum((x <= low) & ~(x <= high)) for x in arrays for low, high in itertools.pairwise(np.sort(x, axis=None))
     ]
     leaving.append(sum(left))
-    own = [diagram(x) for x in arrays]
-    other = [persistence_diagram(x) for x in arrays]
-    finite = [(a[np.isfinite(a[:, 1])], b[np.isfinite(b[:, 1])]) for a, b in zip(own, other)]
+    ours = [diagram(x) for x in arrays]
+    compiled = [persistence_diagram(x) for x in arrays]
+    finite = [(a[np.isfinite(a[:, 1])], b[np.isfinite(b[:, 1])]) for a, b in zip(ours, compiled)]
     apart.append(max(np.abs(a - b).max() if a.shape == b.shape else math.inf for a, b in finite))
     minima = [set(x[x == minimum_filter(x, size=3, mode="nearest")]) for x in arrays]
     births = [{event.height for event in sweep(x) if event.born} for x in arrays]
     odd.append(sum(len(a ^ b) for a, b in zip(minima, births)))
-    infinite.append(max(abs(np.isinf(ponds[:, 1]).sum() - 1) for ponds in own))
-ledger.record({"sign-loss-sublevel-sets-nested": leaving})
-
-# %%
-ledger.record({"sign-loss-union-find-is-the-diagram": apart})
-
-# %%
-ledger.record({"sign-loss-births-are-minima": odd})
-
-# %%
-ledger.record({"sign-loss-one-infinite-point": infinite})
+    infinite.append(max(abs(np.isinf(ponds[:, 1]).sum() - 1) for ponds in ours))
+ledger.record(
+    {
+        "sign-loss-sublevel-sets-nested": leaving,
+        "sign-loss-union-find-is-the-diagram": apart,
+        "sign-loss-births-are-minima": odd,
+        "sign-loss-one-infinite-point": infinite,
+    }
+)
 
 # %% [markdown]
 # ## The worked example, worked again
@@ -162,7 +158,7 @@ figures.save(
     alt="The array of the appendix at thresholds 1 to 5, cells at or below the threshold shaded. With eight neighbours there is one "
     "component throughout. With four neighbours there are two, four, three, two and one.",
     data=pd.DataFrame(counts, columns=["neighbours", "threshold", "components"]),
-    answers="Appendix 5.1.2",
+    answers="sign loss: Appendix 5.1.2",
 )
 
 # %%
@@ -182,20 +178,25 @@ diagrams = {
 
 # %%
 finite = {key: ponds[np.isfinite(ponds[:, 1])] for key, ponds in diagrams.items()}
-ledger.record({"sign-loss-example-finite-points": len(finite["sublevel", "all"])}, figure="worked_example")
-
-# %%
 at_one = [event.components for event in sweep(example) if event.height <= 1][-1]
-ledger.record({"sign-loss-example-components-at-1": at_one}, figure="worked_example")
-
-# %%
 lifetimes = np.diff(finite["sublevel", "axes"], axis=1)
-ledger.record({"sign-loss-example-four-neighbours": lifetimes.sum()}, figure="worked_example")
-
-# %%
 printed = {(1, 2), (1, 3), (1, 4), (1, 5), (1, 6)}
-found = [len(printed & {tuple(sorted(abs(p) for p in point)) for point in ponds.tolist()}) for ponds in finite.values()]
-ledger.record({"sign-loss-example-is-neither": max(found)})
+in_print = [
+    len(printed & {tuple(sorted(abs(p) for p in point)) for point in ponds.tolist()}) for ponds in finite.values()
+]
+ledger.record(
+    {
+        "sign-loss-example-finite-points": len(finite["sublevel", "all"]),
+        "sign-loss-example-components-at-1": at_one,
+        "sign-loss-example-four-neighbours": lifetimes.sum(),
+        "sign-loss-example-is-neither": max(in_print),
+    },
+    figure={
+        "sign-loss-example-finite-points": "worked_example",
+        "sign-loss-example-components-at-1": "worked_example",
+        "sign-loss-example-four-neighbours": "worked_example",
+    },
+)
 
 # %% [markdown]
 # ## How far apart are two diagrams?
@@ -236,7 +237,7 @@ for seed in seeds:
     generator = np.random.default_rng(seed)
     pairs = [(random_diagram(generator, 20), random_diagram(generator, n)) for n in (15, 20, 30)]
     both = [(by_assignment(*pair, order=p), wasserstein(*pair, order=p)) for pair in pairs for p in (1, 2)]
-    gaps.append(max(abs(own / other - 1) for own, other in both))
+    gaps.append(max(abs(assigned / solved - 1) for assigned, solved in both))
     cost = completed_cost(*pairs[0])
     limit, n = bottleneck(cost), len(cost)
     for p in (1, 2, 4, 8, 16, 32, 64):
@@ -247,10 +248,7 @@ for seed in seeds:
     violations.append(worst)
     a, b = pairs[0]
     doubled.append(wasserstein(2 * a, 2 * b) / wasserstein(a, b))
-ledger.record({"sign-loss-wasserstein-by-assignment": gaps})
-
-# %%
-ledger.record({"sign-loss-bottleneck-limit": violations})
+ledger.record({"sign-loss-wasserstein-by-assignment": gaps, "sign-loss-bottleneck-limit": violations})
 
 # %% [markdown]
 # The steps as printed differ from the definition in two places. They charge pairs of two *projections*, which should
@@ -262,10 +260,12 @@ first, second = np.array([[0.0, 4.0]]), np.array([[1.0, 5.0]])
 charged = completed_cost(first, second, free=False)
 as_printed = min(charged[0, 0] + charged[1, 1], charged[0, 1] + charged[1, 0])
 print(f"as printed {as_printed:.3f}, by the definition {by_assignment(first, second, order=1):.3f}")
-ledger.record({"sign-loss-diagonal-pairs-charged": by_assignment(first, second, order=1)})
-
-# %%
-ledger.record({"sign-loss-power-missing": doubled})
+ledger.record(
+    {
+        "sign-loss-diagonal-pairs-charged": by_assignment(first, second, order=1),
+        "sign-loss-power-missing": doubled,
+    }
+)
 
 # %% [markdown]
 # ## What it costs
@@ -307,13 +307,10 @@ ledger.record({"sign-loss-cells-of-a-grid": exponent(np.power(cubes, 3), cells)}
 times, memories = [], []
 for seed in seeds:
     images = [np.random.default_rng(seed).standard_normal((n, n)) for n in sides]
-    own = [(seconds(partial(diagram, x), repeats=1), peak_of_arrays(partial(diagram, x))) for x in images]
-    times.append(exponent(np.square(sides), [t for t, _ in own]))
-    memories.append(exponent(np.square(sides), [m for _, m in own]))
-ledger.record({"sign-loss-union-find-time": times})
-
-# %%
-ledger.record({"sign-loss-union-find-memory": memories})
+    costs = [(seconds(partial(diagram, x), repeats=1), peak_of_arrays(partial(diagram, x))) for x in images]
+    times.append(exponent(np.square(sides), [t for t, _ in costs]))
+    memories.append(exponent(np.square(sides), [m for _, m in costs]))
+ledger.record({"sign-loss-union-find-time": times, "sign-loss-union-find-memory": memories})
 
 # %% [markdown]
 # So three of the appendix's orders of growth are too high and one is too low. None of that matters for the paper's
@@ -365,49 +362,58 @@ ledger.record({"sign-loss-diagram-sees-values": smallest})
 
 
 # %%
-def numbers_of(notebook, *names):
-    """Return numbers of another notebook at the present profile."""
-    values = profiles.load()[notebook].at(run.profile)
-    return {name: values[name] for name in names}
+def numbers_of(notebook):
+    """Return the numbers of another notebook at the present profile."""
+    return profiles.load()[notebook].at(run.profile)
 
 
-TRAINING = ["hidden", "latent", "sharpness", "batch", "steps", "learning_rate", "examples", "weight"]
-WAVES, PRICES = ["points", *TRAINING], ["length", "held_out", *TRAINING]
-BASIN = ["size", "frames", "every", "time_step"]
-PATCHES = ["channels", "latent", "side", "batch", "steps", "learning_rate", "sharpness", "training", "weights"]
-CROPS = ["held_out", "crop", "crops"]
-SEA = ["filters", "sharpness", "batch", "steps", "learning_rate", "plateau", "dropout"]
-own = numbers_of("202_waves", *WAVES)
-wave_tasks = [
-    {
-        **{name: value for name, value in own.items() if name != "weight"},
-        **{"seed": seed, "squared": 1.0, "directional": own["weight"], "measured_at": own["sharpness"]},
-    }
-    for seed in trained
-]
-priced = numbers_of("203_stocks", *PRICES)
-file = workspace.data() / "prices.csv"
-price_tasks = [
-    {
-        **{name: value for name, value in priced.items() if name != "weight"},
-        **{"seed": seed, "squared": 1.0, "directional": priced["weight"]},
-        "prices": load_prices(file) if file.is_file() else simulated_prices(seed),
-    }
-    for seed in trained
-]
-wet = numbers_of("205_shallow_water", *BASIN, *SEA, "simulations")
-basin = {name: wet[name] for name in ("size", "frames", "every")} | {"step": wet["time_step"]}
-sets = [(seed, wet["simulations"]) for seed in trained] + [(20_000 + seed, simulations) for seed in trained]
-water = compute.map(snapshots, [{**basin, "seed": s, "count": n} for s, n in sets], label="sets of simulations")
+def picked(numbers, *names):
+    return {name: numbers[name] for name in names}
+
+
+def on_the_mixture(numbers, squared, directional):
+    """Return loss and schedule of a training on the mixture."""
+    schedule = picked(numbers, "batch", "steps", "learning_rate")
+    loss = {"squared": squared, "directional": directional, "sharpness": numbers["sharpness"]}
+    return {"loss": loss, "schedule": schedule}
+
+
+waved, priced = numbers_of("202_waves"), numbers_of("203_stocks")
+wet, pictured = numbers_of("205_shallow_water"), numbers_of("204_images")
+wave_settings = {
+    **picked(waved, "points", "examples"),
+    **on_the_mixture(waved, 1.0, waved["weight"]),
+    "network": picked(waved, "hidden", "latent"),
+    "measured_at": waved["sharpness"],
+}
+price_settings = {
+    **picked(priced, "length", "held_out", "examples"),
+    **on_the_mixture(priced, 1.0, priced["weight"]),
+    "network": picked(priced, "hidden", "latent"),
+}
+
+# %%
+basin = {**picked(wet, "size", "frames", "every"), "step": wet["time_step"]}
+seen, unseen = (
+    compute.map(
+        snapshots, [{**basin, "seed": offset + seed, "count": count} for seed in trained], label="sets of simulations"
+    )
+    for offset, count in ((0, wet["simulations"]), (20_000, simulations))
+)
+water_settings = {
+    **on_the_mixture(wet, 0.5, 0.5),
+    "network": picked(wet, "filters", "dropout"),
+    "measured": 1,
+}
+water_settings["schedule"]["plateau"] = wet["plateau"]
+wave_tasks = [{**wave_settings, "seed": seed} for seed in trained]
+price_tasks = [{**price_settings, "seed": seed, "prices": minute_prices(seed)} for seed in trained]
 water_tasks = [
-    {
-        **{name: wet[name] for name in SEA},
-        **{"heights": seen["heights"], "unseen": new["heights"], "seed": seed, "share": 0.5, "measured": 1},
-    }
-    for seed, seen, new in zip(trained, water, water[len(trained) :])
+    {**water_settings, "seed": seed, "heights": old["heights"], "unseen": new["heights"]}
+    for seed, old, new in zip(trained, seen, unseen)
 ]
 models = {
-    "waves": (compute.map(train_waves, wave_tasks, label="trainings"), own),
+    "waves": (compute.map(train_waves, wave_tasks, label="trainings"), waved),
     "prices": (compute.map(train_prices, price_tasks, label="trainings"), priced),
     "water": (compute.map(train_water, water_tasks, label="trainings"), wet),
 }
@@ -433,44 +439,45 @@ def by_example(result, sharpness, weight=None):
     )
 
 
-drawn = numbers_of("204_images", *PATCHES, *CROPS)
-picture_tasks = [
-    {
-        **{name: drawn[name] for name in PATCHES if name not in ("training", "weights")},
-        **{"seed": seed, "squared": 0.5, "directional": 0.5, "names": expanded(drawn["training"])},
-        **{"lowest": drawn["weights"][0], "highest": drawn["weights"][-1]},
-    }
-    for seed in trained
-]
-coders = compute.map(train_images, picture_tasks, label="trainings")
-crop_tasks = [
-    {
-        **{name: drawn[name] for name in ("channels", "latent", "weights", "sharpness")},
-        **{"names": expanded(drawn["held_out"]), "side": drawn["crop"], "count": drawn["crops"]},
-        **{"seed": seed, "parameters": coder["parameters"]},
-    }
-    for seed, coder in zip(trained, coders)
-]
-pictured = compute.map(measure_images, crop_tasks, label="measurements")
+image_settings = {
+    **on_the_mixture(pictured, 0.5, 0.5),
+    "network": picked(pictured, "channels", "latent"),
+    "names": expanded(pictured["training"]),
+    "side": pictured["side"],
+    "weights": [pictured["weights"][0], pictured["weights"][-1]],
+}
+coders = compute.map(train_images, [{**image_settings, "seed": seed} for seed in trained], label="trainings")
+crop_settings = {
+    **picked(pictured, "weights", "sharpness"),
+    "network": image_settings["network"],
+    "names": expanded(pictured["held_out"]),
+    "side": pictured["crop"],
+    "count": pictured["crops"],
+}
+crops = compute.map(
+    measure_images,
+    [{**crop_settings, "seed": seed, "parameters": coder["parameters"]} for seed, coder in zip(trained, coders)],
+    label="measurements",
+)
 
 
 def of_crops(result):
     """Return the same for crops of photographs at the lowest weight, whose grey diagrams are compared already."""
     x, y = (2 * torch.from_numpy(result[name]) for name in ("original", "reconstruction"))
-    dsl = directional_sign_loss(y, x, sharpness=drawn["sharpness"], reduction="none").numpy()
+    dsl = directional_sign_loss(y, x, sharpness=pictured["sharpness"], reduction="none").numpy()
     squared = (x - y).square().flatten(1).mean(dim=1).numpy()
     distance = result["persistence"][0]
     return pd.DataFrame({"DSL": dsl, "mixture": squared + dsl, "squared error": squared, "distance": distance})
 
 
 frames = {
-    name: [by_example(result, numbers["sharpness"], numbers.get("weight")) for result in found]
-    for name, (found, numbers) in models.items()
+    name: [by_example(result, numbers["sharpness"], numbers.get("weight")) for result in results]
+    for name, (results, numbers) in models.items()
 }
-frames["photographs"] = [of_crops(result) for result in pictured]
+frames["photographs"] = [of_crops(result) for result in crops]
 correlations = {
-    (name, loss): [float(spearmanr(frame[loss], frame.distance).statistic) for frame in own]
-    for name, own in frames.items()
+    (name, loss): [float(spearmanr(frame[loss], frame.distance).statistic) for frame in by_seed]
+    for name, by_seed in frames.items()
     for loss in ("DSL", "mixture", "squared error")
 }
 pd.DataFrame(correlations, index=trained).T.round(2).rename_axis("seed", axis=1)
@@ -479,33 +486,24 @@ pd.DataFrame(correlations, index=trained).T.round(2).rename_axis("seed", axis=1)
 # The last line of each block is not the source's: it is the plain squared error.
 
 # %%
-ledger.record({"sign-loss-proxy-dsl-waves": correlations["waves", "DSL"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-mixture-waves": correlations["waves", "mixture"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-dsl-stocks": correlations["prices", "DSL"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-mixture-stocks": correlations["prices", "mixture"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-dsl-water": correlations["water", "DSL"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-mixture-water": correlations["water", "mixture"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-dsl-images": correlations["photographs", "DSL"]}, figure="proxy")
-
-# %%
-ledger.record({"sign-loss-proxy-mixture-images": correlations["photographs", "mixture"]}, figure="proxy")
+ledger.record(
+    {
+        "sign-loss-proxy-dsl-waves": correlations["waves", "DSL"],
+        "sign-loss-proxy-mixture-waves": correlations["waves", "mixture"],
+        "sign-loss-proxy-dsl-stocks": correlations["prices", "DSL"],
+        "sign-loss-proxy-mixture-stocks": correlations["prices", "mixture"],
+        "sign-loss-proxy-dsl-water": correlations["water", "DSL"],
+        "sign-loss-proxy-mixture-water": correlations["water", "mixture"],
+        "sign-loss-proxy-dsl-images": correlations["photographs", "DSL"],
+        "sign-loss-proxy-mixture-images": correlations["photographs", "mixture"],
+    },
+    figure="proxy",
+)
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.2))
-for ax, (name, own) in zip(axes, frames.items()):
-    for n, (seed, frame) in enumerate(zip(trained, own)):
+for ax, (name, by_seed) in zip(axes, frames.items()):
+    for n, (seed, frame) in enumerate(zip(trained, by_seed)):
         ax.plot(frame.DSL, frame.distance, ".", markersize=3, color=figures.PALETTE[n], label=f"seed {seed}")
     ax.set(xlabel="DSL of a reconstruction", ylabel="2-Wasserstein distance" if ax is axes[0] else "", title=name)
 axes[0].legend(fontsize="x-small", markerscale=3)
@@ -515,7 +513,7 @@ figures.save(
     alt="Diagram distance against DSL for the reconstructions of models trained on the mixture, one colour per seed. Waves: a different "
     "pattern for each seed. Prices: a cloud that rises. Water: clouds without direction. Photographs: clouds that rise steeply.",
     data=pd.concat(
-        {(n, s): f for n, own in frames.items() for s, f in zip(trained, own)}, names=["data", "seed"]
+        {(n, s): f for n, by_seed in frames.items() for s, f in zip(trained, by_seed)}, names=["data", "seed"]
     ).reset_index(),
 )
 
@@ -562,32 +560,31 @@ for seed in seeds:
 ledger.record({"sign-loss-algorithm-2-reference-settles": scatter})
 
 # %%
-kinds = {"photographs": patch, "waves": points}
-tasks = [
-    {"data": data, "seed": seed, "size": size, "batch": search_batch, "start": 1.0, "steps": search_steps}
-    for data, size in kinds.items()
-    for seed in seeds
-]
-searched = compute.map(search, tasks, label="searches")
-searches = {data: searched[n * len(seeds) : (n + 1) * len(seeds)] for n, data in enumerate(kinds)}
+kinds = {"photographs": {"data": "photographs", "size": patch}, "waves": {"data": "waves", "size": points}}
+common = {"batch": search_batch, "start": 1.0, "steps": search_steps}
+searches = compute.grid(search, kinds, seeds, common=common, label="searches")
 pd.DataFrame(
     [
         (data, seed, float(s["value"]), str(s["reason"]), float(s["largest"]), float(np.mean(s["reference"])))
-        for data, own in searches.items()
-        for seed, s in zip(seeds, own)
+        for data, by_seed in searches.items()
+        for seed, s in zip(seeds, by_seed)
     ],
     columns=["data", "seed", "sharpness", "end", "largest DSL", "reference"],
 ).round(3)
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2))
-for (data, own), color in zip(searches.items(), figures.PALETTE):
-    for s in own:
-        axes[0].plot(s["sharpness"], color=color, linewidth=0.8, label=data if s is own[0] else None)
+for (data, by_seed), color in zip(searches.items(), figures.PALETTE):
+    for s in by_seed:
+        axes[0].plot(s["sharpness"], color=color, linewidth=0.8, label=data if s is by_seed[0] else None)
         smooth = [np.convolve(s[name], np.ones(50) / 50, mode="valid") for name in ("loss", "reference")]
-        axes[1].plot(smooth[0], color=color, linewidth=0.8, label=f"DSL, {data}" if s is own[0] else None)
+        axes[1].plot(smooth[0], color=color, linewidth=0.8, label=f"DSL, {data}" if s is by_seed[0] else None)
         axes[1].plot(
-            smooth[1], color=color, linewidth=0.8, linestyle=":", label=f"reference, {data}" if s is own[0] else None
+            smooth[1],
+            color=color,
+            linewidth=0.8,
+            linestyle=":",
+            label=f"reference, {data}" if s is by_seed[0] else None,
         )
 axes[0].axhline(9.6, color="gray", linestyle="--", linewidth=0.8)
 axes[0].set(xlabel="step", ylabel="sharpness s", yscale="log")
@@ -600,8 +597,9 @@ figures.save(
     alt="Algorithm 2 by step. Left, the sharpness: on photographs it levels off, on waves it rises without end; a dashed line at "
     "9.6. Right, DSL and its reference: they meet on photographs, and on waves DSL stays far below.",
     data=pd.DataFrame(
-        {f"{data}_{seed}": s["sharpness"] for data, own in searches.items() for seed, s in zip(seeds, own)}
+        {f"{data}_{seed}": s["sharpness"] for data, each in searches.items() for seed, s in zip(seeds, each)}
     ),
+    answers="sign loss: Algorithm 2",
 )
 
 # %% [markdown]
@@ -617,24 +615,21 @@ figures.save(
 
 
 # %%
-def gap(own):
+def gap(data):
     """Return the relative gap between DSL and its reference over the last 50 steps, by seed."""
-    return [abs(np.mean(s["loss"][-50:]) / np.mean(s["reference"][-50:]) - 1) for s in own]
+    return [abs(np.mean(s["loss"][-50:]) / np.mean(s["reference"][-50:]) - 1) for s in searches[data]]
 
 
-ledger.record(
-    {"sign-loss-algorithm-2-sharpness": [float(s["value"]) for s in searches["photographs"]]}, figure="search"
-)
-
-# %%
-ledger.record({"sign-loss-algorithm-2-closes-gap-photographs": gap(searches["photographs"])}, figure="search")
-
-# %%
-ledger.record({"sign-loss-algorithm-2-closes-gap-waves": gap(searches["waves"])}, figure="search")
-
-# %%
 growth = [s["sharpness"][-1] / s["sharpness"][-len(s["sharpness"]) // 4] - 1 for s in searches["waves"]]
-ledger.record({"sign-loss-algorithm-2-sharpness-settles-waves": growth}, figure="search")
+ledger.record(
+    {
+        "sign-loss-algorithm-2-sharpness": [float(s["value"]) for s in searches["photographs"]],
+        "sign-loss-algorithm-2-closes-gap-photographs": gap("photographs"),
+        "sign-loss-algorithm-2-closes-gap-waves": gap("waves"),
+        "sign-loss-algorithm-2-sharpness-settles-waves": growth,
+    },
+    figure="search",
+)
 
 # %% [markdown]
 # **Exercise.** Scale the waves by 0.5 before the search. Does it converge? To what? Explain the scale at which it

@@ -14,8 +14,8 @@
 # **Question.** How can a laptop work with a matrix that does not fit into its memory?
 #
 # **Source.** Feydy, *Computational optimal transport* (slides, 2024), from "How to code a N-body simulation?" to
-# "KeOps lets users work with millions of points", and "Remark 1". **Time on a laptop.** One minute and a half, and as
-# much again the first time, for compiling.
+# "KeOps lets users work with millions of points", and "Remark 1". **Time on a laptop.** One minute and a half, and
+# two or three more the first time, for compiling.
 #
 # A thousand stars attract each other. Each of them feels all the others, so that a million forces have to be added
 # up, for one small step in time. Molecules, neurons, customers and warehouses make the same demand: *all pairs*. A
@@ -68,7 +68,7 @@ from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
 from shapeofloss.engine import costs, profiles, workspace
 from shapeofloss.experiments.symbolic_matrices import nbody
-from shapeofloss.transport.entropic.grids import fft_transform, grid_points, separable_transform
+from shapeofloss.transport.entropic.grid_transforms import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.entropic.softmin import Dense, Symbolic, halved_squared_distances
 from shapeofloss.transport.entropic.truncation import Clusters, truncated
 from shapeofloss.transport.symbolic import keops
@@ -76,11 +76,11 @@ from shapeofloss.transport.symbolic import lazy as sym
 
 run = workspace.begin("301_symbolic_matrices")
 figures.use_house_style()
-keops.prepare()
+keops.prepare(["transforms", "symbolic matrices"])
 
 # %% [markdown]
-# The last line has the formulas of this course compiled, if they are not yet; it returns the names of damaged files
-# among those that KeOps keeps, of which there should be none.
+# The last line has the formulas of this notebook compiled, if they are not yet, one after the other and away from
+# KeOps's own folder, so that nothing that is interrupted is left there.
 
 # %% [markdown]
 # ## Stars
@@ -125,25 +125,22 @@ different = symbolic_forces(stars.positions, stars.masses) - stored_forces(stars
 f"largest difference of a component of the force: {different.abs().max():.0e}"
 
 # %% [markdown]
-# They agree to the last digits. From here on we use `symbolic.gravity` of this course's package, which is the same.
-# The ledger has the error relative to the largest component, for three clouds.
+# They agree to the last digits. From here on we use `lazy.gravity` of this course's package, which is the same. The
+# ledger will have the error relative to the largest component, for three clouds.
 
 
 # %%
-def of_largest(found, expected):
+def of_largest(result, expected):
     """Return the largest error over the largest entry."""
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((result - expected).abs().max() / expected.abs().max())
 
 
 gravity = partial(sym.gravity, softening=softening)
 spheres = [nbody.plummer_sphere(bodies, seed) for seed in seeds]
-ledger.record(
-    {
-        "transport-nbody-symbolic-equals-dense": [
-            of_largest(gravity(s.positions, s.masses), gravity(s.positions, s.masses, symbolic=False)) for s in spheres
-        ]
-    }
-)
+force_errors = [
+    of_largest(gravity(s.positions, s.masses), gravity(s.positions, s.masses, symbolic=False)) for s in spheres
+]
+force_errors
 
 
 # %% [markdown]
@@ -186,6 +183,7 @@ figures.save(
     alt="A ball of stars at the start and at the end of a simulation, which looks much the same, and the relative error of its "
     "energy over time for two time steps, the smaller one below the larger one.",
     data={"time": times, **{f"step {size:g}": error for size, error in drifts.items()}},
+    answers='transport: slide "How to code a N-body simulation?"',
 )
 
 # %% [markdown]
@@ -200,13 +198,8 @@ ends = [
     [simulate(sphere, 100, step, symbolic=symbolic)[-1].positions for symbolic in (True, False)] for sphere in spheres
 ]
 extent = [float(sphere.positions.norm(dim=1).max()) for sphere in spheres]
-ledger.record(
-    {
-        "transport-nbody-trajectories-agree": [
-            float((a - b).norm(dim=1).max()) / size for (a, b), size in zip(ends, extent, strict=True)
-        ]
-    }
-)
+path_errors = [float((a - b).norm(dim=1).max()) / size for (a, b), size in zip(ends, extent, strict=True)]
+path_errors
 
 # %% [markdown]
 # (Not for ever: gravitation among many is chaotic, every rounding error grows.) How long does one evaluation of all
@@ -218,9 +211,13 @@ force_seconds = {
     name: [costs.seconds(partial(gravity, c.positions, c.masses, symbolic=symbolic), repeats=1) for c in crowds]
     for name, symbolic in (("symbolic", True), ("dense", False))
 }
-ledger.record({"transport-nbody-symbolic-is-faster": force_seconds})
-
-# %%
+ledger.record(
+    {
+        "transport-nbody-symbolic-equals-dense": force_errors,
+        "transport-nbody-trajectories-agree": path_errors,
+        "transport-nbody-symbolic-is-faster": force_seconds,
+    }
+)
 gain = np.mean(np.divide(force_seconds["dense"], force_seconds["symbolic"]))
 f"{crowd} bodies: symbolic {1e3 * np.mean(force_seconds['symbolic']):.0f} ms, {gain:.1f} times as fast as arrays"
 
@@ -250,26 +247,21 @@ def convolve(count, seed, symbolic):
 for symbolic in (True, False):  # what is loaded at the first use does not count
     costs.peak_of_process(partial(convolve, sizes[-1], seeds[0], symbolic))
 stored_bytes = [[costs.peak_of_process(partial(convolve, n, seed, False)) for n in sizes] for seed in seeds]
-ledger.record({"transport-dense-memory-is-quadratic": [costs.exponent(sizes, row) for row in stored_bytes]})
-
-# %%
 all_sizes = [*sizes, *larger]
 watched = all_sizes[1::2]  # a factor of 16 from the first to the last
 symbolic_bytes = [[costs.peak_of_process(partial(convolve, n, seed, True)) for n in watched] for seed in seeds]
-ledger.record({"transport-symbolic-memory-is-linear": [costs.exponent(watched, row) for row in symbolic_bytes]})
+pd.DataFrame(
+    {
+        "MB, stored": pd.Series(np.mean(stored_bytes, axis=0) / 1e6, index=sizes),
+        "MB, symbolic": pd.Series(np.mean(symbolic_bytes, axis=0) / 1e6, index=watched),
+    }
+).rename_axis("points").round(1)
 
 # %% [markdown]
 # The symbolic computation needs its data, the copies in double precision that they were made from, and its result:
-# some 50 to 60 bytes for each point, and nothing else that could be seen in the memory of the process. At the largest
-# size the table of all pairs would take this many times more:
-
-# %%
-ledger.record(
-    {"transport-convolution-outgrows-dense-memory": [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes]}
-)
-
-
-# %% [markdown]
+# some 50 to 60 bytes for each point, and nothing else that could be seen in the memory of the process. The ledger will
+# have how many times more the table of all pairs would take at the largest size.
+#
 # Then the sparse matrix: one entry of a hundred is stored, at random places. How much longer does it take to multiply
 # one of its entries with a vector than one of a dense matrix?
 
@@ -285,7 +277,14 @@ def dearer(seed):
 
 
 prices = [dearer(seed) for seed in seeds]
-ledger.record({"transport-sparse-entries-are-dearer": prices})
+ledger.record(
+    {
+        "transport-dense-memory-is-quadratic": [costs.exponent(sizes, row) for row in stored_bytes],
+        "transport-symbolic-memory-is-linear": [costs.exponent(watched, row) for row in symbolic_bytes],
+        "transport-convolution-outgrows-dense-memory": [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes],
+        "transport-sparse-entries-are-dearer": prices,
+    }
+)
 
 # %% [markdown]
 # An entry of the sparse matrix costs more, because its column has to be read beside it and the vector is visited in
@@ -302,20 +301,17 @@ ledger.record({"transport-sparse-entries-are-dearer": prices})
 # %%
 double = [convolution_data(checked, seed, torch.float64) for seed in seeds]
 both = [[sym.gaussian_convolution(*data, symbolic=s) for s in (True, False)] for data in double]
-ledger.record({"transport-symbolic-kernel-product-equals-dense": [of_largest(*pair) for pair in both]})
-
-# %%
 transforms = [
     [kind(0.5, b[:, 0]) for kind in (Symbolic(x, y), Dense(halved_squared_distances(x, y)))] for x, y, b in double
 ]
-ledger.record(
-    {"transport-symbolic-logsumexp-equals-dense": [2 * float((a - b).abs().max()) for a, b in transforms]}
-)  # the transform is -eps times the log-sum-exp, with eps = 1/2
-
-# %%
 five = [[sym.smallest(x, y, 5, symbolic=s) for s in (True, False)] for x, y, _ in double]
-ledger.record({"transport-symbolic-kmin-equals-dense": [float((a - b).abs().max()) for a, b in five]})
-
+operations = {
+    "sum": [of_largest(*pair) for pair in both],
+    # the transform is -eps times the log-sum-exp, with eps = 1/2
+    "log-sum-exp": [2 * float((a - b).abs().max()) for a, b in transforms],
+    "five smallest": [float((a - b).abs().max()) for a, b in five],
+}
+pd.DataFrame(operations, index=pd.Index(seeds, name="seed"))
 
 # %% [markdown]
 # KeOps has a face for NumPy and one for PyTorch:
@@ -330,13 +326,8 @@ def by_numpy(x, y, b):
     return torch.from_numpy((-((x_i - y_j) ** 2).sum(-1)).exp() @ b.numpy())
 
 
-ledger.record(
-    {
-        "transport-symbolic-numpy-equals-torch": [
-            of_largest(by_numpy(*data), pair[0]) for data, pair in zip(double, both, strict=True)
-        ]
-    }
-)
+by_both = [of_largest(by_numpy(*data), pair[0]) for data, pair in zip(double, both, strict=True)]
+by_both
 
 # %% [markdown]
 # The formula knows its own derivative. PyTorch differentiates through a symbolic matrix as through any tensor, and
@@ -355,10 +346,8 @@ def derivatives(x, y, b, *, symbolic):
 
 
 differentiated = [[derivatives(*data, symbolic=s) for s in (True, False)] for data in double]
-ledger.record({"transport-symbolic-gradients-are-right": [of_largest(a[0], b[0]) for a, b in differentiated]})
-
-# %%
-ledger.record({"transport-symbolic-second-derivatives-are-right": [of_largest(a[1], b[1]) for a, b in differentiated]})
+gradients, seconds = ([of_largest(a[n], b[n]) for a, b in differentiated] for n in (0, 1))
+{"gradient": gradients, "second derivative": seconds}
 
 # %% [markdown]
 # The last slide on formulas promises *batches* (several problems at once), *block sparsity* (blocks of pairs that are
@@ -373,9 +362,8 @@ batch = (
 )
 together = sym.gaussian_convolution(*batch)
 alone = torch.stack([sym.gaussian_convolution(*(part[n] for part in batch)) for n in range(len(together))])
-ledger.record(
-    {"transport-symbolic-batches-are-right": [of_largest(a, b) for a, b in zip(together, alone, strict=True)]}
-)
+batches = [of_largest(a, b) for a, b in zip(together, alone, strict=True)]
+batches
 
 
 # %%
@@ -392,13 +380,8 @@ def blocks(x, y, b, seed):
     return sym.gaussian_convolution(x, y, b, ranges=from_matrix(ranges, ranges, keep)), kernel @ b
 
 
-ledger.record(
-    {
-        "transport-symbolic-block-sparsity-is-exact": [
-            of_largest(*blocks(*data, seed)) for data, seed in zip(double, seeds, strict=True)
-        ]
-    }
-)
+sparse_blocks = [of_largest(*blocks(*data, seed)) for data, seed in zip(double, seeds, strict=True)]
+sparse_blocks
 
 # %%
 layers = [torch.randn(8, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
@@ -406,7 +389,19 @@ networks = [
     [sym.pair_network(x, y, w[:, :3].contiguous(), w[:, 3].contiguous(), symbolic=s) for s in (True, False)]
     for (x, y, _), w in zip(double, layers, strict=True)
 ]
-ledger.record({"transport-symbolic-neural-network-formula": [of_largest(*pair) for pair in networks]})
+ledger.record(
+    {
+        "transport-symbolic-kernel-product-equals-dense": operations["sum"],
+        "transport-symbolic-logsumexp-equals-dense": operations["log-sum-exp"],
+        "transport-symbolic-kmin-equals-dense": operations["five smallest"],
+        "transport-symbolic-numpy-equals-torch": by_both,
+        "transport-symbolic-gradients-are-right": gradients,
+        "transport-symbolic-second-derivatives-are-right": seconds,
+        "transport-symbolic-batches-are-right": batches,
+        "transport-symbolic-block-sparsity-is-exact": sparse_blocks,
+        "transport-symbolic-neural-network-formula": [of_largest(*pair) for pair in networks],
+    }
+)
 
 # %% [markdown]
 # ## The neighbour in dimension fifty
@@ -451,16 +446,14 @@ def lost(metric, seed):
     return int((chosen > stored.amin(1) + 1e-9).sum())
 
 
-ledger.record({"transport-metric-euclidean-is-exact": [lost("euclidean", seed) for seed in seeds]})
-
-# %%
-ledger.record({"transport-metric-manhattan-is-exact": [lost("manhattan", seed) for seed in seeds]})
-
-# %%
-ledger.record({"transport-metric-cosine-is-exact": [lost("cosine", seed) for seed in seeds]})
-
-# %%
-ledger.record({"transport-metric-hyperbolic-is-exact": [lost("hyperbolic", seed) for seed in seeds]})
+ledger.record(
+    {
+        "transport-metric-euclidean-is-exact": [lost("euclidean", seed) for seed in seeds],
+        "transport-metric-manhattan-is-exact": [lost("manhattan", seed) for seed in seeds],
+        "transport-metric-cosine-is-exact": [lost("cosine", seed) for seed in seeds],
+        "transport-metric-hyperbolic-is-exact": [lost("hyperbolic", seed) for seed in seeds],
+    }
+)
 
 
 # %% [markdown]
@@ -487,18 +480,16 @@ def ranked_otherwise(seed):
     return int((chosen > true.amin(1) + 1e-9).sum())
 
 
-ledger.record({"transport-hyperbolic-formula-ranks-like-the-distance": [ranked_otherwise(seed) for seed in seeds]})
-
-# %%
 low, high = torch.tensor([[1.0, 0.0], [math.e, 0.0]], dtype=torch.float64).split(1)
-ledger.record({"transport-hyperbolic-formula-is-not-the-distance": hyperbolic_distance(low, high).item()})
-
-# %%
 along = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+ledger.record(
+    {
+        "transport-hyperbolic-formula-ranks-like-the-distance": [ranked_otherwise(seed) for seed in seeds],
+        "transport-hyperbolic-formula-is-not-the-distance": hyperbolic_distance(low, high).item(),
+        "transport-cosine-formula-needs-unit-vectors": cosine_distance(along, along).item(),
+    }
+)
 printed = sym.dissimilarities(along, along, metric="cosine", symbolic=False).item()
-ledger.record({"transport-cosine-formula-needs-unit-vectors": cosine_distance(along, along).item()})
-
-# %%
 {"printed hyperbolic formula": by_rows(low, high, "hyperbolic").item(), "printed cosine formula": printed}
 
 # %% [markdown]
@@ -527,6 +518,7 @@ figures.save(
     alt="Contours of four distances to one point of a half-plane: circles, diamonds, rays from the origin, and circles that lie "
     "off the point, closer together towards the boundary below.",
     data={"height": plane[:, 0], "other": plane[:, 1], **{name: values[:, 0] for name, values in shown.items()}},
+    answers='transport: slide "The KeOps library combines performance with flexibility"',
 )
 
 # %% [markdown]
@@ -544,8 +536,8 @@ def search(kind, x, y):
     """Return the place of the nearest point by one of four programs."""
     if kind in ("symbolic", "dense"):
         return sym.nearest(x, y, symbolic=kind == "symbolic").numpy()
-    found = NearestNeighbors(n_neighbors=1, algorithm=kind, n_jobs=1).fit(y.numpy())
-    return found.kneighbors(x.numpy(), return_distance=False)[:, 0]
+    fitted = NearestNeighbors(n_neighbors=1, algorithm=kind, n_jobs=1).fit(y.numpy())
+    return fitted.kneighbors(x.numpy(), return_distance=False)[:, 0]
 
 
 def farther(x, y):
@@ -555,9 +547,6 @@ def farther(x, y):
 
 
 fifty = [queries_for("euclidean", seed) for seed in seeds]
-ledger.record({"transport-neighbours-in-dimension-50-are-exact": [farther(x, y) for x, y in fifty]})
-
-# %%
 kinds = {
     "symbolic": "symbolic matrix",
     "dense": "broadcast differences",
@@ -571,11 +560,12 @@ search_seconds = {
 pd.DataFrame({"milliseconds": {kinds[kind]: 1e3 * np.mean(times) for kind, times in search_seconds.items()}}).round(0)
 
 # %%
-ledger.record({"transport-speedup-neighbours-laptop": np.divide(search_seconds["dense"], search_seconds["symbolic"])})
-
-# %%
 ledger.record(
-    {"transport-neighbours-on-par-with-blas-laptop": np.divide(search_seconds["symbolic"], search_seconds["brute"])}
+    {
+        "transport-neighbours-in-dimension-50-are-exact": [farther(x, y) for x, y in fifty],
+        "transport-speedup-neighbours-laptop": np.divide(search_seconds["dense"], search_seconds["symbolic"]),
+        "transport-neighbours-on-par-with-blas-laptop": np.divide(search_seconds["symbolic"], search_seconds["brute"]),
+    }
 )
 
 # %% [markdown]
@@ -606,15 +596,16 @@ def single_error(seed):
     x, y, b = convolution_data(accurate, seed)
     some = x[::20]
     true = sym.gaussian_convolution(some.double(), y.double(), b.double(), symbolic=False)
-    found = [
+    results = [
         sym.gaussian_convolution(x, y, b)[::20],
         sym.gaussian_convolution(some, y, b, symbolic=False),
         torch.from_numpy(by_numpy_arrays(some.numpy(), y.numpy(), b.numpy())),
     ]
-    return max(of_largest(one.double(), true) for one in found)
+    return max(of_largest(result.double(), true) for result in results)
 
 
-ledger.record({"transport-convolution-single-precision-error": [single_error(seed) for seed in seeds]})
+single_errors = [single_error(seed) for seed in seeds]
+single_errors
 
 
 # %% [markdown]
@@ -639,37 +630,40 @@ def convolution_seconds(kind, count, seed):
 
 
 programs = {"symbolic": all_sizes, "dense_torch": sizes, "dense_numpy": sizes}
-measured = {kind: [[convolution_seconds(kind, n, s) for n in own] for s in seeds] for kind, own in programs.items()}
+measured = {
+    kind: [[convolution_seconds(kind, n, s) for n in counts] for s in seeds] for kind, counts in programs.items()
+}
 common = len(sizes) - 1
-ledger.record(
-    {"transport-convolution-benchmark-ranking": {k: [row[common] for row in rows] for k, rows in measured.items()}}
-)
-
-# %%
+last = slice(common, None)
 ledger.record(
     {
+        "transport-convolution-single-precision-error": single_errors,
+        "transport-convolution-benchmark-ranking": {k: [row[common] for row in rows] for k, rows in measured.items()},
         "transport-speedup-convolution-laptop": [
-            dense[common] / own[common]
-            for dense, own in zip(measured["dense_torch"], measured["symbolic"], strict=True)
-        ]
-    }
+            dense[common] / quick[common]
+            for dense, quick in zip(measured["dense_torch"], measured["symbolic"], strict=True)
+        ],
+        "transport-symbolic-time-is-quadratic": [
+            costs.exponent(all_sizes[last], row[last]) for row in measured["symbolic"]
+        ],
+    },
+    figure={
+        "transport-convolution-benchmark-ranking": "convolution",
+        "transport-speedup-convolution-laptop": "convolution",
+        "transport-symbolic-time-is-quadratic": "convolution",
+    },
 )
-
-# %%
-last = slice(common, None)
-slopes = [costs.exponent(all_sizes[last], row[last]) for row in measured["symbolic"]]
-ledger.record({"transport-symbolic-time-is-quadratic": slopes})
 
 # %%
 labels = {"symbolic": "symbolic (KeOps)", "dense_torch": "stored (PyTorch)", "dense_numpy": "stored (NumPy)"}
 figure, axes = figures.panels(2, height=3.5, width=4.6)
-for (kind, own), color in zip(programs.items(), figures.PALETTE, strict=False):
-    axes[0].loglog(own, np.mean(measured[kind], axis=0), "o-", color=color, label=labels[kind])
-for rows, own, label, color in (
+for (kind, counts), color in zip(programs.items(), figures.PALETTE, strict=False):
+    axes[0].loglog(counts, np.mean(measured[kind], axis=0), "o-", color=color, label=labels[kind])
+for rows, counts, label, color in (
     (symbolic_bytes, watched, labels["symbolic"], figures.PALETTE[0]),
     (stored_bytes, sizes, labels["dense_torch"], figures.PALETTE[1]),
 ):
-    axes[1].loglog(own, np.mean(rows, axis=0) / 1e6, "o-", color=color, label=label)
+    axes[1].loglog(counts, np.mean(rows, axis=0) / 1e6, "o-", color=color, label=label)
 axes[0].set(xlabel="points in each cloud, N", ylabel="seconds of one convolution")
 axes[1].set(xlabel="points in each cloud, N", ylabel="memory beyond the start (MB)")
 for ax in axes:
@@ -681,7 +675,7 @@ figures.save(
     alt="Left, seconds of one Gaussian convolution against the number of points for a symbolic matrix and two stored ones: three "
     "parallel lines, the symbolic one lowest. Right, memory: the stored matrix rises steeply, the symbolic one slowly.",
     data=table.rename_axis("points").reset_index(),
-    answers="Slide: KeOps lets users work with millions of points at a time",
+    answers='transport: slide "KeOps lets users work with millions of points at a time"',
     timing=True,
 )
 
@@ -739,14 +733,8 @@ for seed in seeds:
     x, y, b, g = weighted(seed)
     h = b.log() + g / eps
     pairs_of_transforms.append([Symbolic(x, y)(eps, h), Dense(halved_squared_distances(x, y))(eps, h)])
-ledger.record(
-    {
-        "transport-soft-distance-transform-equals-dense": [
-            float((a - b).abs().max() / eps) for a, b in pairs_of_transforms
-        ]
-    }
-)
-
+stored_errors = [float((a - b).abs().max() / eps) for a, b in pairs_of_transforms]
+stored_errors
 
 # %% [markdown]
 # Up to a constant, it is minus $\varepsilon$ times the logarithm of a sum of bell curves of standard deviation
@@ -763,7 +751,8 @@ def against_bells(seed):
     return float(np.ptp(difference) / wide**2)
 
 
-ledger.record({"transport-soft-distance-transform-is-a-gaussian-convolution": [against_bells(s) for s in seeds]})
+bell_errors = [against_bells(seed) for seed in seeds]
+bell_errors
 
 
 # %% [markdown]
@@ -777,12 +766,16 @@ def violation(seed):
     hard = halved_squared_distances(x, y).amin(1)
     equal = torch.full((len(y),), -math.log(len(y)), dtype=torch.float64)
     soft = {e: Symbolic(x, y)(e, equal) for e in (1.0, 0.1, 0.01, 0.001)}
-    return max(
-        float(torch.maximum(hard - found, found - hard - e * math.log(len(y))).amax()) for e, found in soft.items()
-    )
+    return max(float(torch.maximum(hard - f, f - hard - e * math.log(len(y))).amax()) for e, f in soft.items())
 
 
-ledger.record({"transport-soft-distance-transform-tends-to-the-hard-one": [max(violation(s), 0.0) for s in seeds]})
+ledger.record(
+    {
+        "transport-soft-distance-transform-equals-dense": stored_errors,
+        "transport-soft-distance-transform-is-a-gaussian-convolution": bell_errors,
+        "transport-soft-distance-transform-tends-to-the-hard-one": [max(violation(s), 0.0) for s in seeds],
+    }
+)
 
 # %% [markdown]
 # To see it, take a drawing instead of a cloud: the points of a ring and of a dot, and the transform at all pixels.
@@ -808,6 +801,7 @@ figures.save(
     alt="A ring and a dot, and the soft distance transform of them at three blurs: at the smallest its level lines follow both "
     "shapes, at the largest they run around both together.",
     data={f"blur {size:g}": values.ravel() for size, values in softened.items()},
+    answers='transport: slide "Remark 1: a streamlined algorithm"',
 )
 
 # %% [markdown]
@@ -846,14 +840,6 @@ truncation(*clouds.surfaces(500, seeds[0]), eps)  # warm
 surfaces = [truncation(*clouds.surfaces(surface, seed), eps) for seed in seeds]
 pd.DataFrame(surfaces, index=pd.Index(seeds, name="seed")).round(4)
 
-# %%
-ledger.record(
-    {"transport-truncation-is-ten-times-faster": [row["brute force (s)"] / row["truncated (s)"] for row in surfaces]}
-)
-
-# %%
-ledger.record({"transport-truncation-keeps-the-precision": [row["error / eps"] for row in surfaces]})
-
 
 # %% [markdown]
 # The source says that truncation likes clouds of low dimension. To test it alone, both clouds have to be of one kind:
@@ -875,9 +861,13 @@ def kept(kind, seed):
 
 sparsity = {kind: [kept(kind, seed) for seed in seeds] for kind in ("cube", "surface")}
 gains = {kind: [gain for gain, _ in rows] for kind, rows in sparsity.items()}
-ledger.record({"transport-truncation-likes-low-dimension": gains})
-
-# %%
+ledger.record(
+    {
+        "transport-truncation-is-ten-times-faster": [row["brute force (s)"] / row["truncated (s)"] for row in surfaces],
+        "transport-truncation-keeps-the-precision": [row["error / eps"] for row in surfaces],
+        "transport-truncation-likes-low-dimension": gains,
+    }
+)
 pd.DataFrame(
     {
         kind: {"pairs / pairs kept": np.mean(gains[kind]), "clusters of x": np.mean([count for _, count in rows])}
@@ -918,26 +908,22 @@ def on_grid(shape, seed, eps=4.0):
 
 grids = {"square": (grid_2d,) * 2, "cube": (grid_3d,) * 3}
 on_grids = {name: [on_grid(shape, seed) for seed in seeds] for name, shape in grids.items()}
-ledger.record(
-    {
-        "transport-separable-transform-is-exact": [
-            max(on_grids[name][n]["error / eps"] for name in grids) for n in range(len(seeds))
-        ]
-    }
-)
-
-# %%
 pd.DataFrame({name: [row["gain"] for row in rows] for name, rows in on_grids.items()}, index=seeds).round(1)
 
 # %% [markdown]
 # The claim is about grids of two *and* of three dimensions, so the ledger takes the smaller gain of the two.
 
+
 # %%
+def over_grids(kind, column):
+    """Return the smallest or largest value of a column over the grids, one for each seed."""
+    return [kind(on_grids[name][n][column] for name in grids) for n in range(len(seeds))]
+
+
 ledger.record(
     {
-        "transport-separable-transform-is-ten-times-faster": [
-            min(on_grids[name][n]["gain"] for name in grids) for n in range(len(seeds))
-        ]
+        "transport-separable-transform-is-exact": over_grids(max, "error / eps"),
+        "transport-separable-transform-is-ten-times-faster": over_grids(min, "gain"),
     }
 )
 
@@ -966,33 +952,31 @@ def accuracy(seed, eps=1.0):
 results = [accuracy(seed) for seed in seeds]
 
 
-def worst(found, true):
+def worst(values, true):
     """Return the largest error, infinite where a value is not finite."""
-    return float(torch.where(found.isfinite(), (found - true).abs(), torch.inf).max())
+    return float(torch.where(values.isfinite(), (values - true).abs(), torch.inf).max())
 
 
-relative = [worst(found["fft"], true) / float(true.max()) for true, found in results]
-ledger.record({"transport-fft-loses-accuracy": [value if math.isfinite(value) else 1.0 for value in relative]})
-
-
-# %%
 def digits(error):
     """Return log10 of an error, at least -16, and 0 if it is not finite."""
     return max(math.log10(max(error, 1e-300)), -16.0) if math.isfinite(error) else 0.0
 
 
+relative = [worst(ways["fft"], true) / float(true.max()) for true, ways in results]
 ledger.record(
     {
+        "transport-fft-loses-accuracy": [value if math.isfinite(value) else 1.0 for value in relative],
         "transport-fft-is-less-accurate-than-separable": {
-            kind: [digits(worst(found[kind], true)) for true, found in results] for kind in ("separable", "fft")
-        }
-    }
+            kind: [digits(worst(ways[kind], true)) for true, ways in results] for kind in ("separable", "fft")
+        },
+    },
+    figure="fft",
 )
 
 # %%
-true, found = results[0]
+true, ways = results[0]
 figure, axes = figures.panels(3, height=3.3, width=3.3)
-pictures = {"true transform": true, "separable": found["separable"], "by FFT": found["fft"]}
+pictures = {"true transform": true, "separable": ways["separable"], "by FFT": ways["fft"]}
 for ax, (name, values) in zip(axes, pictures.items(), strict=True):
     shade = ax.imshow(values.numpy(), cmap=figures.FIELD, vmin=0, vmax=float(true.max()))
     ax.set(title=name, xticks=[], yticks=[])
@@ -1003,10 +987,11 @@ figures.save(
     alt="Three images of the distance transform of five points. The true and the separable one agree; the one by FFT is right "
     "near the points only; beyond some eight pixels it is low everywhere, with white gaps where there is no value.",
     data={name: np.nan_to_num(values.numpy().ravel(), nan=-1.0) for name, values in pictures.items()},
+    answers='transport: slide "Remark 1: a streamlined algorithm"',
 )
 
 # %%
-missing = [float((~found["fft"].isfinite()).double().mean()) for _, found in results]
+missing = [float((~ways["fft"].isfinite()).double().mean()) for _, ways in results]
 f"pixels without a value by FFT: {100 * np.mean(missing):.0f} % (mean over seeds)"
 
 # %% [markdown]

@@ -19,8 +19,8 @@
 # Two heaps of sand have the same volume. Turn the one into the other with the least work: that is Monge's problem of
 # 1781. A hundred and sixty years later Kantorovich allowed grains to be split, and made of it a linear program, one of
 # the first. This notebook looks at the problem from five sides, as sorting, as an assignment, as a linear program, as a
-# market of prices, and as a geometry of probability laws, and leaves the solving to libraries. (Solvers of our own
-# follow in notebook 33.) Everything here is exact, so most rows of the ledger are theorems: their job is to test the
+# market of prices, and as a geometry of probability distributions, and leaves the solving to libraries. (Solvers of our own
+# follow in notebook 303.) Everything here is exact, so most rows of the ledger are theorems: their job is to test the
 # code and the reader's understanding.
 
 # %% tags=["parameters"]
@@ -42,6 +42,7 @@ from shapeofloss import figures, ledger
 from shapeofloss.distributions import gaussians
 from shapeofloss.distributions.clouds import disk_and_moons, gaussian, uniform
 from shapeofloss.engine import profiles, workspace
+from shapeofloss.experiments.what_transport_is import gauss_map
 from shapeofloss.transport.assignment.exact import (
     cost_matrix,
     mean_cost,
@@ -82,10 +83,12 @@ def sorting_gap(seed, p):
     return abs(in_order / best - 1)
 
 
-ledger.record({"transport-sorting-is-optimal-p1": [sorting_gap(seed, 1) for seed in seeds]})
-
-# %%
-ledger.record({"transport-sorting-is-optimal-p2": [sorting_gap(seed, 2) for seed in seeds]})
+ledger.record(
+    {
+        "transport-sorting-is-optimal-p1": [sorting_gap(seed, 1) for seed in seeds],
+        "transport-sorting-is-optimal-p2": [sorting_gap(seed, 2) for seed in seeds],
+    }
+)
 
 # %% [markdown]
 # **A simpler method wins.** Sorting $N$ numbers takes about $N \log_2 N$ comparisons, an assignment solver some $N^3$
@@ -114,7 +117,7 @@ figures.save(
     alt="A disk of blue points between two orange half-moons. With the projection all points run to the inner rims of the moons and leave the "
     "rest empty; with transport every point of the moons is reached by one line, and the disk is torn in two.",
     data={"x1": x[:, 0], "x2": x[:, 1], "y1": y[:, 0], "y2": y[:, 1], "nearest": nearest, "optimal": best},
-    answers="Slide: The optimal transport plan",
+    answers='transport: slide "The optimal transport plan"',
 )
 
 # %% [markdown]
@@ -169,7 +172,7 @@ ledger.record(
 plans = [plan_program(cost) for cost in costs]
 by_plan = [float((plan * cost).sum()) for plan, cost in zip(plans, costs, strict=True)]
 by_permutation = [mean_cost(cost, optimal_assignment(cost)) for cost in costs]
-ledger.record({"transport-optimal-plan-is-a-permutation": np.abs(np.divide(by_permutation, by_plan) - 1)})
+pd.DataFrame({"plan": by_plan, "permutation": by_permutation}, index=pd.Index(seeds, name="seed")).round(4)
 
 
 # %%
@@ -179,10 +182,6 @@ def from_whole(plan):
     return float(np.minimum(np.abs(entries), np.abs(entries - 1)).max())
 
 
-ledger.record({"transport-solver-returns-a-permutation": [from_whole(plan) for plan in plans]})
-
-
-# %%
 def matrix_gap(seed, cost):
     """Return the difference between a random permutation's cost and the sum over its matrix."""
     permutation = np.random.default_rng(seed).permutation(points)
@@ -193,9 +192,11 @@ def matrix_gap(seed, cost):
 
 ledger.record(
     {
+        "transport-optimal-plan-is-a-permutation": np.abs(np.divide(by_permutation, by_plan) - 1),
+        "transport-solver-returns-a-permutation": [from_whole(plan) for plan in plans],
         "transport-optimal-cost-is-linear-in-the-plan": [
-            matrix_gap(s, cost) for s, cost in zip(seeds, costs, strict=True)
-        ]
+            matrix_gap(seed, cost) for seed, cost in zip(seeds, costs, strict=True)
+        ],
     }
 )
 
@@ -205,13 +206,7 @@ ledger.record(
 
 # %%
 projected = [float((projection_program(cost) * cost).sum()) for cost in costs]
-ledger.record(
-    {
-        "transport-incompressibility-is-the-only-difference": [
-            abs(value / cost.min(1).mean() - 1) for value, cost in zip(projected, costs, strict=True)
-        ]
-    }
-)
+pd.DataFrame({"projection": projected, "transport": by_plan}, index=pd.Index(seeds, name="seed")).mean().round(3)
 
 # %%
 weighted = []
@@ -221,10 +216,14 @@ for seed in seeds:
     masses = [w / w.sum() for w in (rng.random(sources) + 0.1, rng.random(targets) + 0.1)]
     weighted.append((clouds, masses))
 received = [optimal_plan(cost_matrix(*clouds), a, b).sum(0) / b - 1 for clouds, (a, b) in weighted]
-ledger.record({"transport-transport-is-incompressible": [float(np.abs(r).max()) for r in received]})
-
-# %%
-pd.DataFrame({"projection": projected, "transport": by_plan}, index=pd.Index(seeds, name="seed")).mean().round(3)
+ledger.record(
+    {
+        "transport-incompressibility-is-the-only-difference": [
+            abs(value / cost.min(1).mean() - 1) for value, cost in zip(projected, costs, strict=True)
+        ],
+        "transport-transport-is-incompressible": [float(np.abs(excess).max()) for excess in received],
+    }
+)
 
 # %% [markdown]
 # **A simpler method wins, again.** Incompressibility has its price, here 3.2 times the cost of the projection. Where
@@ -264,10 +263,6 @@ def triangle(seed):
     return max(worst, 0.0)
 
 
-ledger.record({"transport-root-of-transport-satisfies-the-triangle-inequality": [triangle(seed) for seed in seeds]})
-
-
-# %%
 def usual_over_talks(seed):
     """Return the usual Wasserstein-2 distance, from quantiles, over the root of the talk's OT."""
     p, q = gaussian(line_points, 1, 2 * seed), 2 + gaussian(line_points, 1, 2 * seed + 1)
@@ -276,7 +271,12 @@ def usual_over_talks(seed):
     return np.sqrt(np.mean((u - v) ** 2) / optimal_value(cost_matrix(p, q)))
 
 
-ledger.record({"transport-root-of-transport-carries-one-half": [usual_over_talks(seed) for seed in seeds]})
+ledger.record(
+    {
+        "transport-root-of-transport-satisfies-the-triangle-inequality": [triangle(seed) for seed in seeds],
+        "transport-root-of-transport-carries-one-half": [usual_over_talks(seed) for seed in seeds],
+    }
+)
 
 # %% [markdown]
 # ## A market of prices
@@ -308,16 +308,11 @@ def gap(cost, plan, f, g, masses):
 
 
 solved = {p: [both_programs(*problem, p) for problem in weighted] for p in (1, 2)}
-gaps = {p: [gap(*s, masses) for s, (_, masses) in zip(found, weighted, strict=True)] for p, found in solved.items()}
-ledger.record({"transport-strong-duality-p1": gaps[1]})
-
-# %%
-ledger.record({"transport-strong-duality-p2": gaps[2]})
-
-# %%
-ledger.record(
-    {"transport-dual-is-feasible": [float((f[:, None] + g - cost).max() / cost.max()) for cost, _, f, g in solved[2]]}
-)
+gaps = {
+    p: [gap(*s, masses) for s, (_, masses) in zip(problems, weighted, strict=True)] for p, problems in solved.items()
+}
+violation = [float((f[:, None] + g - cost).max() / cost.max()) for cost, _, f, g in solved[2]]
+pd.DataFrame({"relative gap, p = 1": gaps[1], "p = 2": gaps[2], "violation": violation}, index=seeds)
 
 
 # %% [markdown]
@@ -341,9 +336,12 @@ def excess(seed, problem, masses):
 
 ledger.record(
     {
+        "transport-strong-duality-p1": gaps[1],
+        "transport-strong-duality-p2": gaps[2],
+        "transport-dual-is-feasible": violation,
         "transport-weak-duality": [
-            excess(s, problem, m) for s, problem, (_, m) in zip(seeds, solved[2], weighted, strict=True)
-        ]
+            excess(seed, problem, masses) for seed, problem, (_, masses) in zip(seeds, solved[2], weighted, strict=True)
+        ],
     }
 )
 
@@ -380,22 +378,13 @@ figures.save(
         "slack": slack.ravel(),
         "mass": plan.ravel(),
     },
-    answers="Slide: Duality",
+    answers='transport: slide "Duality: central planning with NM variables ≃ outsourcing with N + M variables"',
 )
 
 # %% [markdown]
 # **Reading the figure.** White dots sit where the slack is zero. There are $N + M - 1 = 69$ of them, of 1,200 pairs:
 # as many as there are independent constraints, and a corner of the set of plans never has more. Nobody asked the plan
 # to be sparse. The right panel shows the gap between "zero", which is below $10^{-15}$, and the next pair, at 0.005.
-
-# %%
-ledger.record(
-    {
-        "transport-complementary-slackness": [
-            abs(float((plan * (cost - f[:, None] - g)).sum() / (plan * cost).sum())) for cost, plan, f, g in solved[2]
-        ]
-    }
-)
 
 # %% [markdown]
 # The $M$ numbers $g$ are enough. The best $f$ beside a given $g$ is its *c-transform*, $f_i = \min_j \, (C_{ij} -
@@ -404,31 +393,33 @@ ledger.record(
 # %%
 ledger.record(
     {
+        "transport-complementary-slackness": [
+            abs(float((plan * (cost - f[:, None] - g)).sum() / (plan * cost).sum())) for cost, plan, f, g in solved[2]
+        ],
         "transport-dual-has-fewer-unknowns": [
             abs(float(a @ c_transform(cost, g) + b @ g) / float((plan * cost).sum()) - 1)
             for (cost, plan, _, g), (_, (a, b)) in zip(solved[2], weighted, strict=True)
-        ]
-    }
+        ],
+    },
+    figure={"transport-complementary-slackness": "slackness"},
 )
-
-# %%
 {"unknowns of the plan": sources * targets, "unknowns of the prices": sources + targets}
 
 # %% [markdown]
-# ## A geometry of laws
+# ## A geometry of distributions
 #
-# Distances between probability laws turn a family of laws into a landscape. Take the normal laws of the line, one for
+# Distances between probability distributions turn a family of them into a landscape. Take the normal ones of the line, one for
 # each mean $m$ and standard deviation $\sigma > 0$: a half-plane. Which distances and shortest paths does it inherit?
 #
-# *Wasserstein-2* moves mass. Between two normal laws $W_2^2 = (m_1 - m_2)^2 + (\sigma_1 - \sigma_2)^2$: the
-# half-plane is flat, shortest paths are straight. *Fisher-Rao* measures how well samples tell two neighbouring laws
+# *Wasserstein-2* moves mass. Between two Gaussians $W_2^2 = (m_1 - m_2)^2 + (\sigma_1 - \sigma_2)^2$: the
+# half-plane is flat, shortest paths are straight. *Fisher-Rao* measures how well samples tell two neighbouring Gaussians
 # apart. It is the relative entropy seen up close, and makes the half-plane hyperbolic. Each of the statements is
 # checked against quadrature or a numerical shortest path that does not know the formula.
 
 
 # %%
-def laws(seed, count):
-    """Return random pairs of normal laws (m, sigma), shape (count, 2, 2)."""
+def random_pairs(seed, count):
+    """Return random pairs of Gaussians (m, sigma), shape (count, 2, 2)."""
     rng = np.random.default_rng(seed)
     return np.stack([rng.normal(size=(count, 2)), np.exp(0.5 * rng.normal(size=(count, 2)))], axis=-1)
 
@@ -436,11 +427,12 @@ def laws(seed, count):
 def quadrature_gap(first, second):
     """Return the relative gap between W2^2 from quantile functions and from the formula."""
     (u, shares), (v, _) = gaussians.quantiles(first), gaussians.quantiles(second)
-    return abs(float(shares @ (u - v) ** 2) / gaussians.wasserstein_distance(first, second) ** 2 - 1)
+    return abs(float(shares @ (u - v) ** 2) / gauss_map.wasserstein_distance(first, second) ** 2 - 1)
 
 
-drawn = {seed: laws(seed, pairs) for seed in seeds}
-ledger.record({"transport-wasserstein-is-flat": [max(quadrature_gap(*pair) for pair in drawn[seed]) for seed in seeds]})
+drawn = {seed: random_pairs(seed, pairs) for seed in seeds}
+flatness = [max(quadrature_gap(*pair) for pair in drawn[seed]) for seed in seeds]
+flatness
 
 
 # %% [markdown]
@@ -459,23 +451,24 @@ def off_segment(first, second):
         mean = shares @ between
         spread = np.sqrt(shares @ (between - mean) ** 2)
         worst = max(worst, float(np.hypot(*((1 - t) * first + t * second - [mean, spread]))))
-    return worst / gaussians.wasserstein_distance(first, second)
+    return worst / gauss_map.wasserstein_distance(first, second)
 
 
-ledger.record({"transport-wasserstein-geodesics-are-straight": [max(off_segment(*p) for p in drawn[s]) for s in seeds]})
+ledger.record(
+    {
+        "transport-wasserstein-is-flat": flatness,
+        "transport-wasserstein-geodesics-are-straight": [max(off_segment(*p) for p in drawn[s]) for s in seeds],
+    }
+)
 
 
 # %%
 def geodesic_gap(first, second):
     """Return the relative gap between the closed Fisher-Rao distance and the length of a numerical shortest path."""
-    found = gaussians.geodesic(gaussians.fisher_information, first, second)
-    return abs(found.length / gaussians.fisher_rao_distance(first, second) - 1)
+    shortest = gauss_map.geodesic(gauss_map.fisher_information, first, second)
+    return abs(shortest.length / gauss_map.fisher_rao_distance(first, second) - 1)
 
 
-ledger.record({"transport-fisher-rao-is-a-half-plane": [max(geodesic_gap(*pair) for pair in drawn[s]) for s in seeds]})
-
-
-# %%
 def entropy_gap(seed, relative=1e-4):
     """Return the largest relative gap between 2 KL and the squared Fisher-Rao length of small steps."""
     rng = np.random.default_rng(seed)
@@ -483,40 +476,47 @@ def entropy_gap(seed, relative=1e-4):
     for first, _ in drawn[seed]:
         angle = 2 * np.pi * rng.random()
         second = first + relative * first[1] * np.array([np.cos(angle), np.sin(angle)])
-        length = gaussians.fisher_rao_distance(first, second)
-        worst = max(worst, abs(2 * gaussians.relative_entropy(first, second) / length**2 - 1))
+        length = gauss_map.fisher_rao_distance(first, second)
+        worst = max(worst, abs(2 * gauss_map.relative_entropy(first, second) / length**2 - 1))
     return worst
 
 
-ledger.record({"transport-fisher-rao-is-local-relative-entropy": [entropy_gap(seed) for seed in seeds]})
+lengths, entropies = [max(geodesic_gap(*pair) for pair in drawn[s]) for s in seeds], [entropy_gap(s) for s in seeds]
+pd.DataFrame({"length": lengths, "relative entropy": entropies}, index=pd.Index(seeds, name="seed"))
 
 # %% [markdown]
 # The source calls the Fisher-Rao half-plane the Poincaré metric. Up to scale it is: the metric is $(dm^2 + 2 \,
 # d\sigma^2) / \sigma^2$, whose curvature is $-\tfrac12$ everywhere, where Poincaré's $(dx^2 + dy^2) / y^2$ has $-1$.
 # With $x = m / \sqrt2$ and all lengths divided by $\sqrt2$ the two agree.
 
-# %%
-curved = gaussians.curvature(gaussians.fisher_information, [0.3, 1.7])
-ledger.record({"transport-fisher-rao-curvature-is-minus-one-half": curved})
-
 
 # %%
 def midpoint_gap(seed):
     """Return the relative gap between the numerical midpoint's sigma and sqrt(s^2 + a^2 / 2)."""
     a, s = np.random.default_rng(seed).uniform(0.5, 1.5, size=2)
-    found = gaussians.geodesic(gaussians.fisher_information, [-a, s], [a, s])
-    middle = found.points[len(found.points) // 2, 1]
+    points = gauss_map.geodesic(gauss_map.fisher_information, [-a, s], [a, s]).points
+    middle = points[len(points) // 2, 1]
     return abs(middle / np.sqrt(s**2 + a**2 / 2) - 1)
 
 
-ledger.record({"transport-fisher-rao-geodesics-bend-upwards": [midpoint_gap(seed) for seed in seeds]})
+ledger.record(
+    {
+        "transport-fisher-rao-is-a-half-plane": lengths,
+        "transport-fisher-rao-is-local-relative-entropy": entropies,
+        "transport-fisher-rao-curvature-is-minus-one-half": gauss_map.curvature(
+            gauss_map.fisher_information, [0.3, 1.7]
+        ),
+        "transport-fisher-rao-geodesics-bend-upwards": [midpoint_gap(seed) for seed in seeds],
+    },
+    figure={"transport-fisher-rao-geodesics-bend-upwards": "gauss_map"},
+)
 
 # %%
 ends = np.array([[-2.0, 0.5], [2.0, 0.5]])
 times = np.linspace(0, 1, 41)
 paths = {
     "Wasserstein-2": (1 - times)[:, None] * ends[0] + times[:, None] * ends[1],
-    "Fisher-Rao": gaussians.fisher_rao_path(*ends, times),
+    "Fisher-Rao": gauss_map.fisher_rao_path(*ends, times),
 }
 grid = np.linspace(-5, 5, 300)
 figure, axes = figures.panels(3, height=3.3, width=3.6)
@@ -539,12 +539,12 @@ figures.save(
     alt="Left, two paths between the same two points of the half-plane of m and sigma: a straight segment and an arch. Middle, the "
     "densities along the segment keep their shape and travel. Right, those along the arch become wide and low in the middle.",
     data=curves,
-    answers="Slides on the Gauss map",
+    answers='transport: slide "Gauss map"',
 )
 
 # %% [markdown]
-# **Reading the figure.** Between the same two laws, Wasserstein carries a bump across. Fisher-Rao widens it until
-# both ends are plausible, then narrows it again: where samples overlap, laws are hard to tell apart, and the way is
+# **Reading the figure.** Between the same two Gaussians, Wasserstein carries a bump across. Fisher-Rao widens it until
+# both ends are plausible, then narrows it again: where samples overlap, distributions are hard to tell apart, and the way is
 # short.
 #
 # Which one is better? It depends on what "near" should mean. If values have noise that one knows, Fisher-Rao counts
@@ -555,8 +555,8 @@ figures.save(
 pd.DataFrame(
     {
         sigma: {
-            "Fisher-Rao": gaussians.fisher_rao_distance([0.0, sigma], [0.1, sigma]),
-            "Wasserstein-2": gaussians.wasserstein_distance([0.0, sigma], [0.1, sigma]),
+            "Fisher-Rao": gauss_map.fisher_rao_distance([0.0, sigma], [0.1, sigma]),
+            "Wasserstein-2": gauss_map.wasserstein_distance([0.0, sigma], [0.1, sigma]),
         }
         for sigma in (0.01, 0.1, 1.0, 10.0)
     }

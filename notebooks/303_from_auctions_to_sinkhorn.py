@@ -59,7 +59,12 @@ from scipy.stats import spearmanr
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, seconds
-from shapeofloss.experiments.from_auctions_to_sinkhorn.bidding import auction_history, price_war, square_and_ring
+from shapeofloss.experiments.from_auctions_to_sinkhorn.bidding import (
+    auction_in_war,
+    auction_of_clouds,
+    price_war,
+    square_and_ring,
+)
 from shapeofloss.transport.assignment.auction import auction, auction_rounds, dual_value
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment, optimal_value
 from shapeofloss.transport.entropic.sinkhorn import annealing, hard_bound, sinkhorn, sinkhorn_steps
@@ -103,8 +108,8 @@ greedy_excess = []
 for seed in greedy_seeds:
     cost = cost_matrix(*square_and_ring(greedy_points, seed))
     order = np.random.default_rng(seed + 1000).permutation(greedy_points)
-    found = greedy(cost, order)
-    greedy_excess.append(mean_cost(cost, found) / mean_cost(cost, optimal_assignment(cost)))
+    served = greedy(cost, order)
+    greedy_excess.append(mean_cost(cost, served) / mean_cost(cost, optimal_assignment(cost)))
 ledger.record({"transport-greedy-is-costly": greedy_excess})
 
 # %%
@@ -135,7 +140,7 @@ figures.save(
     alt="Points in a square, blue, paired with points in a ring, orange, by grey segments. Left, greedily: most segments are "
     "short, and some cross the whole square. Right, optimally: all are of moderate length and none cross.",
     data={"x1": x[:, 0], "x2": x[:, 1], "y1": y[:, 0], "y2": y[:, 1], **pairings},
-    answers='slide "Being too greedy... doesn\'t work!"',
+    answers='transport: slide "Being too greedy... doesn\'t work!"',
 )
 
 # %% [markdown]
@@ -232,38 +237,34 @@ ledger.record({"transport-price-war-never-ends": stalled.waiting})
 # bad object costs each buyer a random number between 0.5 and 1, and keep a record of every round.
 
 # %%
-clouds = [
-    {"market": "clouds", "count": count, "seed": seed, "share": 1 / ratio}
-    for count in crowds
-    for ratio in ratios
-    for seed in seeds
-]
-fights = {"market": "price war", "count": wars[0]}
+clouds = [{"count": count, "seed": seed, "share": 1 / ratio} for count in crowds for ratio in ratios for seed in seeds]
+fights = {"count": wars[0]}
 finer = [{**fights, "seed": seed, "share": 1 / ratio} for seed in seeds for ratio in war_ratios]
 larger = [{**fights, "seed": seed, "share": 0.1, "scale": ratio / 10} for seed in seeds for ratio in war_ratios]
-longer = [{"market": "price war", "count": count, "seed": None, "share": 0.01} for count in wars]
-tasks = [*clouds, *finer, *larger, *longer]
-columns = ["rounds", "waiting", "eps", "largest", "excess", "slack", "duals", "value", "optimum"]
-found = pd.DataFrame([{**{"scale": 1.0}, **t} for t in tasks]).join(
-    pd.DataFrame(compute.map(auction_history, tasks, label="auctions"))[columns]
+longer = [{"count": count, "share": 0.01} for count in wars]
+calls = [(auction_of_clouds, setting) for setting in clouds]
+calls += [(auction_in_war, setting) for setting in (*finer, *larger, *longer)]
+auctions = pd.DataFrame([{"scale": 1.0, **setting} for _, setting in calls]).join(
+    pd.DataFrame(compute.run(calls, label="auctions"))
 )
-found["relative"] = found.rounds * found.eps / found.largest
-parts = np.split(np.arange(len(found)), np.cumsum([len(clouds), len(finer), len(larger)]))
-clouds, finer, larger, longer = (found.iloc[part] for part in parts)
+auctions["market"] = ["clouds"] * len(clouds) + ["price war"] * (len(calls) - len(clouds))
+auctions["relative"] = auctions.rounds * auctions.eps / auctions.largest
+parts = np.split(np.arange(len(calls)), np.cumsum([len(clouds), len(finer), len(larger)]))
+clouds, finer, larger, longer = (auctions.iloc[part] for part in parts)
 clouds.assign(ratio=(clouds.largest / clouds.eps).round()).pivot_table("rounds", "ratio", "count").round(0)
 
 # %% [markdown]
 # The mean numbers of rounds, by $\max C / \varepsilon$ and $N$. First what is certain, over all of them:
 
 # %%
-by_seed = found[found.seed.notna()].groupby("seed")
-ledger.record({"transport-auction-ends": by_seed.waiting.max()})
-
-# %%
-ledger.record({"transport-auction-is-eps-optimal": by_seed.excess.max()})
-
-# %%
-ledger.record({"transport-auction-keeps-eps-slackness": (by_seed.slack.max() - 1).clip(lower=0)})
+by_seed = auctions[auctions.seed.notna()].groupby("seed")
+ledger.record(
+    {
+        "transport-auction-ends": by_seed.waiting.max(),
+        "transport-auction-is-eps-optimal": by_seed.excess.max(),
+        "transport-auction-keeps-eps-slackness": (by_seed.slack.max() - 1).clip(lower=0),
+    }
+)
 
 # %% [markdown]
 # The bound is for the worst case. On clouds the excess is about a tenth of $\varepsilon$, and more than a seventh only on
@@ -277,31 +278,35 @@ clouds.groupby("count").excess.agg(["mean", "max"]).round(3)
 # $\varepsilon$ by the same number, and each bid is the same as before.
 
 # %%
-against_eps = [exponent(own.largest / own.eps, own.rounds) for _, own in finer.groupby("seed")]
-ledger.record({"transport-auction-rounds-grow-as-inverse-eps": against_eps})
-
-# %%
-against_range = [exponent(own.largest, own.rounds) for _, own in larger.groupby("seed")]
-ledger.record({"transport-auction-rounds-grow-as-cost-range": against_range})
+against_eps = [exponent(rows.largest / rows.eps, rows.rounds) for _, rows in finer.groupby("seed")]
+against_range = [exponent(rows.largest, rows.rounds) for _, rows in larger.groupby("seed")]
+ledger.record(
+    {
+        "transport-auction-rounds-grow-as-inverse-eps": against_eps,
+        "transport-auction-rounds-grow-as-cost-range": against_range,
+    }
+)
 
 # %% [markdown]
 # And now the promise itself, on clouds:
 
 # %%
-ledger.record({"transport-auction-rounds-are-below-the-bound": clouds.groupby("seed").relative.max()})
-
-# %%
 middle = clouds[np.isclose(clouds.share, 1 / ratios[1])]
-against_n = [exponent(own["count"], own.rounds) for _, own in middle.groupby("seed")]
-ledger.record({"transport-auction-rounds-against-n": against_n})
-
-# %%
-ledger.record({"transport-auction-rounds-grow-with-n": exponent(longer["count"], longer.rounds)})
+ledger.record(
+    {
+        "transport-auction-rounds-are-below-the-bound": clouds.groupby("seed").relative.max(),
+        "transport-auction-rounds-against-n": [
+            exponent(rows["count"], rows.rounds) for _, rows in middle.groupby("seed")
+        ],
+        "transport-auction-rounds-grow-with-n": exponent(longer["count"], longer.rounds),
+    },
+    figure="rounds",
+)
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.4)
-for color, (count, own) in zip(plt.get_cmap("viridis")(np.linspace(0.85, 0, len(crowds))), clouds.groupby("count")):
-    means = own.groupby("share").rounds.mean()
+for color, (count, rows) in zip(plt.get_cmap("viridis")(np.linspace(0.85, 0, len(crowds))), clouds.groupby("count")):
+    means = rows.groupby("share").rounds.mean()
     axes[0].loglog(1 / means.index, means, "o-", color=color, markersize=4, label=f"N = {count}")
 axes[0].plot(ratios, ratios, color="black", linestyle="--", linewidth=1, label="max C / eps")
 axes[0].set(xlabel="max C / eps", ylabel="rounds of the auction")
@@ -317,8 +322,8 @@ figures.save(
     alt="Rounds of the auction. Left, against max C / eps for five sizes of clouds: the small clouds end below the dashed line of "
     "the bound, the large ones above it. Right, against N at max C / eps = 100: rounds on clouds grow from below the bound to "
     "above it; in price wars they grow in proportion to N, far above it.",
-    data=found[["market", "count", "seed", "share", "scale", "rounds", "relative"]],
-    answers="slide eps-scaling",
+    data=auctions[["market", "count", "seed", "share", "scale", "rounds", "relative"]],
+    answers='transport: slide "The Auction/Sinkhorn algorithms"',
 )
 
 # %% [markdown]
@@ -358,21 +363,23 @@ figures.save(
     alt="Left, the dual value of an auction against the round, on a logarithmic axis: it rises all the way to just below the dashed "
     "optimum, which it nears after some hundred rounds. Right, the pairs after one round, a tenth of the rounds and all of them: some short segments, nearly all, all.",
     data={"round": range(len(duals)), "dual value": duals},
-    answers='slide "The auction algorithm"',
+    answers='transport: slide "The auction algorithm: take it easy with a slackness ε > 0"',
 )
 
 # %%
 of_history = clouds[(clouds["count"] == history_points) & np.isclose(clouds.share, 1 / ratio)]
 early, late = [], []
-for _, own in of_history.iterrows():
-    rises = np.diff(own.duals) / own.eps
+for _, row in of_history.iterrows():
+    rises = np.diff(row.duals) / row.eps
     quarter = -(-len(rises) // 4)
     early.append(rises[:quarter].min())
     late.append(rises[-quarter:].mean())
-ledger.record({"transport-auction-early-steps-raise-the-dual": early})
-
-# %%
-ledger.record({"transport-auction-late-steps-raise-the-dual-less": late})
+ledger.record(
+    {
+        "transport-auction-early-steps-raise-the-dual": early,
+        "transport-auction-late-steps-raise-the-dual-less": late,
+    }
+)
 
 # %% [markdown]
 # Are other values of $\varepsilon$ kinder? Rises of the dual value per round, in units of $\varepsilon$, for clouds of the
@@ -380,11 +387,11 @@ ledger.record({"transport-auction-late-steps-raise-the-dual-less": late})
 
 # %%
 rows = []
-for _, own in clouds[clouds["count"] == history_points].iterrows():
-    rises = np.diff(own.duals) / own.eps
+for _, row in clouds[clouds["count"] == history_points].iterrows():
+    rises = np.diff(row.duals) / row.eps
     quarter = -(-len(rises) // 4)
     rows.append(
-        (round(1 / own.share), rises[0], rises[:quarter].min(), rises[:quarter].mean(), rises[-quarter:].mean())
+        (round(1 / row.share), rises[0], rises[:quarter].min(), rises[:quarter].mean(), rises[-quarter:].mean())
     )
 columns = ["max C / eps", "first round", "smallest of first quarter", "mean of first quarter", "mean of last quarter"]
 pd.DataFrame(rows, columns=columns).groupby("max C / eps").mean().round(4)
@@ -481,11 +488,11 @@ last = states[-1].g
 }
 
 # %%
-outside = []
+beyond_hard = []
 for seed, market in markets.items():
     above = np.array([f - (market - g).min(1) for f, g in settled[seed][::2]])
-    outside.append(max(0.0, -above.min(), above.max() - temperature[seed] * np.log(soft_points)))
-ledger.record({"transport-sinkhorn-is-a-soft-auction": outside})
+    beyond_hard.append(max(0.0, -above.min(), above.max() - temperature[seed] * np.log(soft_points)))
+beyond_hard
 
 # %% [markdown]
 # *Every update raises the dual value* (or leaves it): unlike a bid, a soft minimum is the best answer to the other
@@ -493,13 +500,8 @@ ledger.record({"transport-sinkhorn-is-a-soft-auction": outside})
 
 # %%
 climbs = {seed: [soft_dual(markets[seed], temperature[seed], *pair) for pair in settled[seed]] for seed in seeds}
-ledger.record(
-    {
-        "transport-sinkhorn-raises-the-dual": [
-            max(0, -np.diff(climbs[seed]).min()) / markets[seed].max() for seed in seeds
-        ]
-    }
-)
+falls = [max(0, -np.diff(climbs[seed]).min()) / markets[seed].max() for seed in seeds]
+falls
 
 
 # %% [markdown]
@@ -514,16 +516,13 @@ def plan(cost, eps, f, g):
 
 
 plans = {seed: plan(markets[seed], temperature[seed], *settled[seed][-1]) for seed in seeds}
-wrong = [np.abs(plans[seed].sum(1) - 1 / soft_points).sum() for seed in seeds]
-ledger.record({"transport-sinkhorn-limit-has-the-source-marginal": wrong})
-
-# %%
-wrong = []
+source_errors = [np.abs(plans[seed].sum(1) - 1 / soft_points).sum() for seed in seeds]
+target_errors = []
 for seed in seeds:
-    f, g = settled[seed][-1]
+    _, g = settled[seed][-1]
     f = softmin(markets[seed], temperature[seed], g)
-    wrong.append(np.abs(plan(markets[seed], temperature[seed], f, g).sum(0) - 1 / soft_points).sum())
-ledger.record({"transport-sinkhorn-limit-has-the-target-marginal": wrong})
+    target_errors.append(np.abs(plan(markets[seed], temperature[seed], f, g).sum(0) - 1 / soft_points).sum())
+{"source": source_errors, "target": target_errors}
 
 # %% [markdown]
 # *The optimum is well-defined*, which the talk holds against the hard auction: whatever the start, the same potentials
@@ -535,38 +534,46 @@ for seed, market in markets.items():
     starts = np.random.default_rng(seed).standard_normal((2, soft_points)) * market.max()
     ends = [settle(market, temperature[seed], start)[-1][0] for start in starts]
     spreads.append(np.ptp(ends[0] - ends[1]) / temperature[seed])
-ledger.record({"transport-sinkhorn-optimum-is-well-defined": spreads})
+spreads
 
 # %% [markdown]
 # *The dual value is the primal one*, and *constants do not matter* (this is what the logarithm in the talk's formula
 # is for; without it, they do).
 
 # %%
-gaps = []
-for seed, pi in plans.items():
-    primal = (pi * markets[seed]).sum() + temperature[seed] * (pi * np.log(pi * pi.size)).sum()
-    gaps.append(abs(climbs[seed][-1] / primal - 1))
-ledger.record({"transport-soft-dual-equals-soft-primal": gaps})
-
-# %%
-changes = []
+gaps, changes = [], []
 for seed, market in markets.items():
-    rng, (f, g) = np.random.default_rng(seed), settled[seed][3]
+    pi = plans[seed]
+    primal = (pi * market).sum() + temperature[seed] * (pi * np.log(pi * pi.size)).sum()
+    gaps.append(abs(climbs[seed][-1] / primal - 1))
+    f, g = settled[seed][3]
     value = soft_dual(market, temperature[seed], f, g)
-    shifted = [soft_dual(market, temperature[seed], f + s, g + t) for s, t in rng.uniform(-10, 10, (20, 2))]
+    constants = np.random.default_rng(seed).uniform(-10, 10, (20, 2))
+    shifted = [soft_dual(market, temperature[seed], f + s, g + t) for s, t in constants]
     changes.append(np.abs(np.array(shifted) - value).max())
-ledger.record({"transport-soft-dual-ignores-constants": changes})
+{"gap": gaps, "change": changes}
 
 # %% [markdown]
 # *The soft optimum lies above the exact one, by at most $\varepsilon \log N$*: the entropy is never negative, and a
 # permutation has the largest one, $\log N$.
 
 # %%
-outside = []
+beyond_entropy = []
 for seed, market in markets.items():
     exact, soft = mean_cost(market, optimal_assignment(market)), climbs[seed][-1]
-    outside.append(max(0.0, exact - soft, soft - exact - temperature[seed] * np.log(soft_points)))
-ledger.record({"transport-soft-value-brackets-the-exact-one": outside})
+    beyond_entropy.append(max(0.0, exact - soft, soft - exact - temperature[seed] * np.log(soft_points)))
+ledger.record(
+    {
+        "transport-sinkhorn-is-a-soft-auction": beyond_hard,
+        "transport-sinkhorn-raises-the-dual": falls,
+        "transport-sinkhorn-limit-has-the-source-marginal": source_errors,
+        "transport-sinkhorn-limit-has-the-target-marginal": target_errors,
+        "transport-sinkhorn-optimum-is-well-defined": spreads,
+        "transport-soft-dual-equals-soft-primal": gaps,
+        "transport-soft-dual-ignores-constants": changes,
+        "transport-soft-value-brackets-the-exact-one": beyond_entropy,
+    }
+)
 
 # %% [markdown]
 # And the two claims about the number of steps, in which a step is an update of both. *Solved* means: the dual value is
@@ -594,16 +601,17 @@ needed = {
 pd.Series(needed).unstack().rename_axis("steps to eps-optimality: seed", axis=0).rename_axis("max C / eps", axis=1)
 
 # %%
-ledger.record(
-    {"transport-sinkhorn-steps-are-below-the-bound": [max(needed[seed, r] / r for r in ratios) for seed in seeds]}
-)
-
-# %%
 smallest = []
 for seed in seeds:
     rises = np.diff(runs[seed, ratios[-1]]) * ratios[-1] / markets[seed].max()
     smallest.append(rises[: max(1, -(-needed[seed, ratios[-1]] // 4))].min())
-ledger.record({"transport-sinkhorn-early-steps-raise-the-dual": smallest})
+ledger.record(
+    {
+        "transport-sinkhorn-steps-are-below-the-bound": [max(needed[seed, r] / r for r in ratios) for seed in seeds],
+        "transport-sinkhorn-early-steps-raise-the-dual": smallest,
+    },
+    figure="soft_climb",
+)
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.2)
@@ -628,7 +636,7 @@ figures.save(
     "dashed line at 1 within 0, 2 and about two hundred steps. Right, the rise per step: above 1 in the first step at the two lower "
     "temperatures, below it from the second or third step on.",
     data=pd.concat(table),
-    answers="slide eps-scaling",
+    answers='transport: slide "The Auction/Sinkhorn algorithms"',
 )
 
 # %% [markdown]
@@ -664,7 +672,7 @@ figures.save(
     "At the largest blur everything goes nearly everywhere, at the middle one points fan out over nearby targets, at the smallest "
     "most points have a few targets.",
     data=pd.DataFrame(drawn),
-    answers='slide "The Sinkhorn algorithm"',
+    answers='transport: slide "The Sinkhorn algorithm: use a softmin, get a well-defined optimum"',
 )
 
 # %% [markdown]
@@ -685,10 +693,10 @@ for seed in seeds:
     x, y = square_and_ring(soft_points, seed)
     exact = mean_cost(markets[seed], optimal_assignment(markets[seed]))
     for blur in blurs:
-        own, first, second = (sinkhorn(*pair, eps=blur**2, tolerance=1e-4) for pair in ((x, y), (x, x), (y, y)))
-        cost_of_plan = float((own.plan().numpy() * markets[seed]).sum())
-        debiased = own.value - (first.value + second.value) / 2
-        rows.append((seed, blur, exact, own.value, cost_of_plan, own.bound, debiased, own.steps, own.converged))
+        both, first, second = (sinkhorn(*pair, eps=blur**2, tolerance=1e-4) for pair in ((x, y), (x, x), (y, y)))
+        cost_of_plan = float((both.plan().numpy() * markets[seed]).sum())
+        debiased = both.value - (first.value + second.value) / 2
+        rows.append((seed, blur, exact, both.value, cost_of_plan, both.bound, debiased, both.steps, both.converged))
 names = ["soft value", "cost of the plan", "bound", "debiased"]
 values = pd.DataFrame(rows, columns=["seed", "blur", "exact", *names, "steps", "converged"])
 assert values.converged.all()
@@ -696,12 +704,12 @@ values[values.seed == seeds[0]].drop(columns=["seed", "converged"]).round(4)
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.2)
-own = values[values.seed == seeds[0]]
+drawn = values[values.seed == seeds[0]]
 for name, color in zip(names, figures.PALETTE[:4]):
-    axes[0].plot(own.blur, own[name], "o-", color=color, markersize=4, label=name)
+    axes[0].plot(drawn.blur, drawn[name], "o-", color=color, markersize=4, label=name)
     error = (values[name] / values.exact - 1).abs().groupby(values.blur).mean()
     axes[1].loglog(error.index, 100 * error, "o-", color=color, markersize=4)
-axes[0].axhline(own.exact.iloc[0], color="black", linestyle="--", linewidth=1, label="exact")
+axes[0].axhline(drawn.exact.iloc[0], color="black", linestyle="--", linewidth=1, label="exact")
 axes[0].set(xlabel="blur (sides of the square)", ylabel="value (squared sides)")
 axes[0].legend(fontsize="x-small")
 axes[1].axhline(1, color="gray", linestyle=":", linewidth=1)
@@ -714,11 +722,12 @@ figures.save(
     alt="Four values from one plan against the blur. Left, soft value and cost of the plan rise far above the dashed exact value as the "
     "blur grows, bound and debiased value stay nearer. Right, their relative errors fall with the blur; the bound has the smallest.",
     data=values.drop(columns="converged"),
+    answers='transport: slide "The Sinkhorn algorithm: use a softmin, get a well-defined optimum"',
 )
 
 # %%
 correlation = [
-    spearmanr(own.blur, (own["soft value"] - own.exact).abs()).statistic for _, own in values.groupby("seed")
+    spearmanr(rows.blur, (rows["soft value"] - rows.exact).abs()).statistic for _, rows in values.groupby("seed")
 ]
 ledger.record({"transport-blur-controls-the-bias": correlation}, figure="blur")
 
@@ -750,12 +759,6 @@ for seed in seeds:
 compared = pd.DataFrame(compared, columns=["seed", "max C / eps", "fixed", "scaled", "excess"])
 at_precision = compared.groupby("seed").first()
 at_precision.round(3)
-
-# %%
-ledger.record({"transport-eps-scaling-speeds-up-the-auction": at_precision.fixed / at_precision.scaled})
-
-# %%
-ledger.record({"transport-eps-scaling-keeps-the-auction-eps-optimal": at_precision.excess})
 
 # %% [markdown]
 # For Sinkhorn, $\varepsilon$ falls at every step, by the factor $q^2$, so that the blur falls by the factor $q$, GeomLoss's
@@ -793,10 +796,6 @@ finished = pd.DataFrame(finished, columns=["seed", "schedule", "steps", "error (
 )
 arrived
 
-# %%
-steps_to_it = arrived["steps to 1%"]
-ledger.record({"transport-eps-scaling-speeds-up-sinkhorn": steps_to_it["fixed eps"] / steps_to_it["scaling 0.9"]})
-
 # %% [markdown]
 # And if we simply stop when the schedule has come to its end, where are we?
 
@@ -804,7 +803,16 @@ ledger.record({"transport-eps-scaling-speeds-up-sinkhorn": steps_to_it["fixed ep
 finished.round(3)
 
 # %%
-ledger.record({"transport-eps-scaling-keeps-sinkhorn-precise": finished["error (%)"]["scaling 0.9"]})
+steps_to_it = arrived["steps to 1%"]
+ledger.record(
+    {
+        "transport-eps-scaling-speeds-up-the-auction": at_precision.fixed / at_precision.scaled,
+        "transport-eps-scaling-keeps-the-auction-eps-optimal": at_precision.excess,
+        "transport-eps-scaling-speeds-up-sinkhorn": steps_to_it["fixed eps"] / steps_to_it["scaling 0.9"],
+        "transport-eps-scaling-keeps-sinkhorn-precise": finished["error (%)"]["scaling 0.9"],
+    },
+    figure="scaling",
+)
 
 # %%
 means = compared[compared["max C / eps"].isin(scaled_ratios)].groupby("max C / eps")[["fixed", "scaled"]].mean()
@@ -836,7 +844,7 @@ figures.save(
             if s == seeds[0]
         ]
     ),
-    answers="slide eps-scaling",
+    answers='transport: slide "The Auction/Sinkhorn algorithms"',
 )
 
 # %% [markdown]
@@ -943,8 +951,8 @@ times = pd.DataFrame(rows, columns=["method", "N", "seconds", "error (%)"])
 
 # %%
 figure, ax = plt.subplots(figsize=(5.4, 3.4))
-for (name, own), marker in zip(times.groupby("method", sort=False), "osD^"):
-    ax.loglog(own.N, 1000 * own.seconds, f"{marker}-", markersize=5, label=name)
+for (name, rows), marker in zip(times.groupby("method", sort=False), "osD^"):
+    ax.loglog(rows.N, 1000 * rows.seconds, f"{marker}-", markersize=5, label=name)
 ax.set(xlabel="N", ylabel="time (milliseconds)", xticks=timed, xticklabels=timed)
 ax.minorticks_off()
 ax.legend(fontsize="x-small")

@@ -52,7 +52,7 @@ from IPython.display import Markdown
 from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
 from shapeofloss.engine import costs, profiles, workspace
-from shapeofloss.experiments.scaling_up.ladder import SOLVERS, plain
+from shapeofloss.experiments.scaling_up.ladder import SOLVERS, fixed
 from shapeofloss.experiments.scaling_up.munkres import munkres
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.entropic.sinkhorn import sinkhorn
@@ -62,7 +62,7 @@ from shapeofloss.transport.symbolic import keops
 
 run = workspace.begin("304_scaling_up")
 figures.use_house_style()
-keops.prepare(["transform", "transform in blocks"])
+keops.prepare(["transforms"])
 
 # %% [markdown]
 # ## Eighty years in a table
@@ -83,7 +83,7 @@ keops.prepare(["transform", "transform in blocks"])
 # entry that is looked at or changed:
 
 # %%
-operations = [munkres(np.outer(*[np.arange(1.0, n + 1)] * 2)).operations for n in munkres_sizes]
+operations = [munkres(np.outer(*[np.arange(1.0, n + 1)] * 2))[1] for n in munkres_sizes]
 ledger.record({"transport-kuhn-1955-is-quartic": costs.exponent(munkres_sizes, operations)})
 
 # %% [markdown]
@@ -116,7 +116,7 @@ figures.save(
     alt="Four panels with a rectangle of points on the left, coloured by height, and their images on the right: at a large blur one "
     "small heap in the middle of an ellipse, then a vertical streak sorted by colour, then nearly the whole ellipse.",
     data={f"{axis} at blur {blur}": image[:, n] for blur, image in moved.items() for n, axis in enumerate("xy")},
-    answers="Slide: Generalized QuickSort algorithm",
+    answers='transport: slide "Generalized QuickSort algorithm"',
 )
 
 # %% [markdown]
@@ -138,17 +138,15 @@ def clustered_error(seed):
     side = 2 * np.sqrt(eps / 3)  # half a cube's diagonal is sqrt(eps)
     coarse = [Clusters.of(torch.from_numpy(z), side) for z in (x, y)]
     weights = [c.sizes.double() / coarse_points for c in coarse]
-    found = sinkhorn(*(c.centres for c in coarse), *weights, eps=eps, tolerance=1e-6, backend="dense")
+    between = sinkhorn(*(c.centres for c in coarse), *weights, eps=eps, tolerance=1e-6, backend="dense")
     costs_to = halved_squared_distances(torch.from_numpy(x), coarse[1].centres)
-    extended = Dense(costs_to)(eps, found.b.log() + found.g / eps)
+    extended = Dense(costs_to)(eps, between.b.log() + between.g / eps)
     difference = extended - fine.f
     return float((difference - difference.mean()).abs().max() / eps), [len(w) for w in weights]
 
 
 clustered = [clustered_error(seed) for seed in seeds]
 ledger.record({"transport-coarse-clouds-suffice-early": [error for error, _ in clustered]})
-
-# %%
 f"{clustered[0][1][0]} and {clustered[0][1][1]} clusters stood for {coarse_points} points each"
 
 # %% [markdown]
@@ -164,7 +162,7 @@ pair = clouds.surfaces(clamp_points, seeds[0])
 clamping = pd.DataFrame(
     {
         blur: {
-            name: costs.seconds(lambda b=blur, c=clamp: plain(*pair, blur=b, steps=10, clamp=c), repeats=1)
+            name: costs.seconds(lambda b=blur, c=clamp: fixed(*pair, blur=b, steps=10, clamp=c), repeats=1)
             for name, clamp in (("as it is", False), ("clamped", True))
         }
         for blur in (0.1, 0.02, 0.005)
@@ -211,16 +209,16 @@ options = {
     "hungarian": {},
     "exact": {},
 }
-own = {kind: [n for n in sizes if n <= largest.get(kind, sizes[-1])] for kind in SOLVERS}
-own["plain"] = own["symbolic"] = few
+sizes_of = {kind: [n for n in sizes if n <= largest.get(kind, sizes[-1])] for kind in SOLVERS}
+sizes_of["plain"] = sizes_of["symbolic"] = few
 
 
 def race(kind, size, seed):
     """Return the seconds, the value and the pairs of one solver on one pair of clouds."""
     x, y = clouds.surfaces(size, seed)
     began = time.perf_counter()
-    found = SOLVERS[kind](x, y, **options[kind])
-    return {"seconds": time.perf_counter() - began, "value": found.value, "pairs": found.pairs}
+    solved = SOLVERS[kind](x, y, **options[kind])
+    return {"seconds": time.perf_counter() - began, "value": solved.value, "pairs": solved.pairs}
 
 
 for kind in SOLVERS:  # whatever is compiled or loaded at the first use does not count
@@ -228,7 +226,7 @@ for kind in SOLVERS:  # whatever is compiled or loaded at the first use does not
 results = pd.DataFrame(
     {"solver": kind, "points": size, "seed": seed, **race(kind, size, seed)}
     for kind in SOLVERS
-    for size in own[kind]
+    for size in sizes_of[kind]
     for seed in seeds
 )
 
@@ -258,24 +256,24 @@ results.pivot_table(**order, values="error", aggfunc="max").loc[list(SOLVERS)].r
 # per cent, at its largest size?
 
 # %%
-ledger.record({"transport-precision-plain": measured("plain", own["plain"][-1], "error")})
-
-# %%
-ledger.record({"transport-precision-annealed": measured("annealed", own["annealed"][-1], "error")})
-
-# %%
-ledger.record({"transport-precision-multiscale": measured("multiscale", own["multiscale"][-1], "error")})
+ledger.record(
+    {
+        "transport-precision-plain": measured("plain", sizes_of["plain"][-1], "error"),
+        "transport-precision-annealed": measured("annealed", sizes_of["annealed"][-1], "error"),
+        "transport-precision-multiscale": measured("multiscale", sizes_of["multiscale"][-1], "error"),
+    }
+)
 
 # %%
 styles = {"plain": "o:", "symbolic": "s:", "annealed": "s--", "softassign": "o--", "multiscale": "D-"}
 figure, axes = figures.panels(2, height=4.0, width=5.0)
 for kind, color in zip(SOLVERS, figures.PALETTE, strict=False):
     style = {"color": color, "label": kind}
-    mean = [measured(kind, n).mean() for n in own[kind]]
-    axes[0].loglog(own[kind], mean, styles.get(kind, "^-"), **style)
+    mean = [measured(kind, n).mean() for n in sizes_of[kind]]
+    axes[0].loglog(sizes_of[kind], mean, styles.get(kind, "^-"), **style)
     if results[results.solver == kind].pairs.max():
-        pairs = [measured(kind, n, "pairs").mean() for n in own[kind]]
-        axes[1].loglog(own[kind], pairs, styles.get(kind, "^-"), **style)
+        pairs = [measured(kind, n, "pairs").mean() for n in sizes_of[kind]]
+        axes[1].loglog(sizes_of[kind], pairs, styles.get(kind, "^-"), **style)
 axes[0].set(xlabel="points in each cloud, N", ylabel="seconds to 1% (exact ones: to the end)")
 axes[1].set(xlabel="points in each cloud, N", ylabel="pairs evaluated")
 for ax in axes:
@@ -288,7 +286,8 @@ figures.save(
     alt="Seconds, left, and evaluated pairs, right, against the number of points on logarithmic axes for the solvers. The auction is "
     "lowest in seconds throughout; the multiscale solver starts above the exact one and ends below it.",
     data=results.groupby(["solver", "points"], as_index=False)[["seconds", "pairs"]].mean(),
-    answers="Slide: Scaling up optimal transport to anatomical data",
+    answers='transport: slide "Scaling up optimal transport to anatomical data"; '
+    'slide "Key dates for discrete optimal transport with N points"',
     timing=True,
 )
 
@@ -307,20 +306,15 @@ def gain(slow, fast):
     return measured(slow, common) / measured(fast, common)
 
 
-ledger.record({"transport-ladder-symbolic-matrices-gain-ten": gain("plain", "symbolic")})
-
-# %%
-ledger.record({"transport-ladder-annealing-gain-ten": gain("symbolic", "annealed")})
-
-# %%
-ledger.record({"transport-ladder-multiscale-gain-ten": gain("annealed", "multiscale")})
-
-# %%
-ledger.record({"transport-ladder-total-gain": gain("plain", "multiscale")})
-
-# %%
-work = measured("plain", common, "pairs") / measured("multiscale", common, "pairs")
-ledger.record({"transport-ladder-total-work": work})
+ledger.record(
+    {
+        "transport-ladder-symbolic-matrices-gain-ten": gain("plain", "symbolic"),
+        "transport-ladder-annealing-gain-ten": gain("symbolic", "annealed"),
+        "transport-ladder-multiscale-gain-ten": gain("annealed", "multiscale"),
+        "transport-ladder-total-gain": gain("plain", "multiscale"),
+        "transport-ladder-total-work": measured("plain", common, "pairs") / measured("multiscale", common, "pairs"),
+    }
+)
 
 # %%
 rungs = {
@@ -357,45 +351,31 @@ pd.DataFrame({"times as fast": {name: gain(*pair).mean() for name, pair in rungs
 #
 # ## Who is ahead, and from where on?
 
-# %%
-ledger.record(
-    {
-        "transport-exact-beats-multiscale-when-small": {
-            kind: measured(kind, 1000 if 1000 in sizes else sizes[0]) for kind in ("exact", "multiscale")
-        }
-    }
-)
 
 # %%
-ledger.record(
-    {
-        "transport-multiscale-beats-exact-when-large": {
-            kind: measured(kind, sizes[-1]) for kind in ("multiscale", "exact")
-        }
-    }
-)
-
-
-# %%
-def line(kind, column="seconds", index=slice(None)):
+def line(kind, column="seconds"):
     """Return slope and intercept of log value against log N for sizes of at least 1,000 (all, if there are fewer than two)."""
-    fitted = [n for n in own[kind] if n >= 1000]
-    fitted = fitted if len(fitted) > 1 else own[kind]
+    fitted = [n for n in sizes_of[kind] if n >= 1000]
+    fitted = fitted if len(fitted) > 1 else sizes_of[kind]
     values = np.array([measured(kind, n, column) for n in fitted])  # (sizes, seeds)
     return np.polyfit(np.log(fitted), np.log(values), 1)  # (2, seeds)
 
 
 slope, start = line("multiscale") - line("exact")
-crossing = np.exp(-start / slope)
-ledger.record({"transport-crossing-with-exact": crossing})
-
-# %%
+small, middle, large = 1000 if 1000 in sizes else sizes[0], sizes_of["hungarian"][-1], sizes[-1]
+todays = ("multiscale", "softassign", "auction", "hungarian")
 ledger.record(
     {
-        "transport-multiscale-is-todays-solution": {
-            kind: measured(kind, own["hungarian"][-1]) for kind in ("multiscale", "softassign", "auction", "hungarian")
-        }
-    }
+        "transport-exact-beats-multiscale-when-small": {
+            kind: measured(kind, small) for kind in ("exact", "multiscale")
+        },
+        "transport-multiscale-beats-exact-when-large": {
+            kind: measured(kind, large) for kind in ("multiscale", "exact")
+        },
+        "transport-crossing-with-exact": np.exp(-start / slope),
+        "transport-multiscale-is-todays-solution": {kind: measured(kind, middle) for kind in todays},
+    },
+    figure="ladder",
 )
 
 # %% [markdown]
@@ -411,41 +391,25 @@ ledger.record(
 # worst case need not show on two surfaces; and caches that overflow can add to a slope.)
 
 # %%
-ledger.record({"transport-growth-hungarian": line("hungarian")[0]})
-
-# %%
-ledger.record({"transport-growth-auction": line("auction")[0]})
-
-# %%
-ledger.record({"transport-growth-softassign": line("softassign")[0]})
-
-# %%
-ledger.record({"transport-growth-multiscale": line("multiscale")[0]})
-
-# %%
-ledger.record({"transport-growth-multiscale-pairs": line("multiscale", "pairs")[0]})
-
-# %%
-ledger.record({"transport-growth-auction-bids": line("auction", "pairs")[0]})
-
-# %%
-ledger.record({"transport-growth-auction-below-hungarian": {kind: line(kind)[0] for kind in ("auction", "hungarian")}})
-
-# %%
+slope_of = {kind: line(kind)[0] for kind in SOLVERS if kind not in ("plain", "symbolic")}
+tenth = next(n for n in reversed(sizes) if 10 * n in sizes)
 ledger.record(
-    {"transport-growth-multiscale-below-auction": {kind: line(kind)[0] for kind in ("multiscale", "auction")}}
+    {
+        "transport-growth-hungarian": slope_of["hungarian"],
+        "transport-growth-auction": slope_of["auction"],
+        "transport-growth-softassign": slope_of["softassign"],
+        "transport-growth-multiscale": slope_of["multiscale"],
+        "transport-growth-multiscale-pairs": line("multiscale", "pairs")[0],
+        "transport-growth-auction-bids": line("auction", "pairs")[0],
+        "transport-growth-auction-below-hungarian": {kind: slope_of[kind] for kind in ("auction", "hungarian")},
+        "transport-growth-multiscale-below-auction": {kind: slope_of[kind] for kind in ("multiscale", "auction")},
+        "transport-tenfold-points-cost-less-than-tenfold": measured("multiscale", 10 * tenth)
+        / measured("multiscale", tenth),
+    },
+    figure="ladder",
 )
-
-# %%
-small, tenfold = next((n, 10 * n) for n in reversed(sizes) if 10 * n in sizes)
-ledger.record(
-    {"transport-tenfold-points-cost-less-than-tenfold": measured("multiscale", tenfold) / measured("multiscale", small)}
-)
-
-# %%
-slopes = {kind: line(kind)[0] for kind in SOLVERS if kind not in ("plain", "symbolic")}
 pd.DataFrame(
-    {"mean": {k: s.mean() for k, s in slopes.items()}, "spread": {k: np.ptp(s) / 2 for k, s in slopes.items()}}
+    {"mean": {k: s.mean() for k, s in slope_of.items()}, "spread": {k: np.ptp(s) / 2 for k, s in slope_of.items()}}
 ).round(2)
 
 

@@ -20,7 +20,7 @@
 # learning lives elsewhere: an image has thousands of coordinates, a feature vector some dozens. The same programs run
 # there and return numbers. The source has one slide on what those numbers mean, in two columns. In low dimension
 # distances are large and small, the objective has a marked minimum, nearly optimal plans are useful, and samples
-# stand for their law. In high dimension all of this is false. We measure each clause, as a function of the dimension
+# stand for their distribution. In high dimension all of this is false. We measure each clause, as a function of the dimension
 # $D$, and ask at the end what one should do instead.
 
 # %% tags=["parameters"]
@@ -55,14 +55,14 @@ figures.use_house_style()
 # %% [markdown]
 # ## Distances
 #
-# Take $N$ points from the standard normal law in $\mathbb{R}^D$. The squared distance of two of them is twice a sum
+# Take $N$ points from the standard normal distribution in $\mathbb{R}^D$. The squared distance of two of them is twice a sum
 # of $D$ squares of normal numbers: its mean is $2D$, its standard deviation $2 \sqrt{2D}$. The *coefficient of
 # variation* of the distance, standard deviation over mean, is therefore about $1 / \sqrt{2D}$. It is 0.1 at $D = 50$.
 
 # %%
 pairwise = {d: [distances(d, points, seed) for seed in seeds] for d in dimensions}
-variation = {d: [np.std(r) / np.mean(r) for r in found] for d, found in pairwise.items()}
-ratio = {d: [np.percentile(r, 99) / np.percentile(r, 1) for r in found] for d, found in pairwise.items()}
+variation = {d: [np.std(r) / np.mean(r) for r in rows] for d, rows in pairwise.items()}
+ratio = {d: [np.percentile(r, 99) / np.percentile(r, 1) for r in rows] for d, rows in pairwise.items()}
 pd.DataFrame(
     {
         "coefficient of variation": {d: np.mean(v) for d, v in variation.items()},
@@ -75,8 +75,8 @@ pd.DataFrame(
 figure, axes = figures.panels(2, height=3.4, width=4.6)
 bins = np.linspace(0, 3, 90)
 heights = {}
-for (d, found), color in zip(pairwise.items(), figures.PALETTE, strict=False):
-    heights[f"D = {d}"], _ = np.histogram(found[0] / found[0].mean(), bins=bins, density=True)
+for (d, (first, *_)), color in zip(pairwise.items(), figures.PALETTE, strict=False):
+    heights[f"D = {d}"], _ = np.histogram(first / first.mean(), bins=bins, density=True)
     axes[0].stairs(heights[f"D = {d}"], bins, color=color, label=f"D = {d}")
 axes[0].set(xlabel="distance over its mean", ylabel="density")
 axes[0].legend(fontsize="small")
@@ -91,6 +91,7 @@ figures.save(
     alt="Left, densities of the distance over its mean, broad for dimension 2 and narrower and narrower around 1 up to dimension 50. "
     "Right, the coefficient of variation falls along the line 1 over root 2 D.",
     data={"distance over mean": (bins[1:] + bins[:-1]) / 2, **heights},
+    answers='transport: slide "Remark 3: the curse of dimensionality"',
 )
 
 
@@ -105,19 +106,20 @@ def ranks(values):
     return [spearmanr(dimensions, [values[d][n] for d in dimensions]).statistic for n in range(len(seeds))]
 
 
-ledger.record({"transport-distances-concentrate": ranks(variation)})
-
-# %%
 low, high = dimensions[0], dimensions[-1]
-ledger.record({"transport-distances-vary-in-low-dimension": ratio[low][:few]})
-
-# %%
-ledger.record({"transport-distances-barely-vary-in-high-dimension": variation[high][:few]})
+ledger.record(
+    {
+        "transport-distances-concentrate": ranks(variation),
+        "transport-distances-vary-in-low-dimension": ratio[low][:few],
+        "transport-distances-barely-vary-in-high-dimension": variation[high][:few],
+    },
+    figure="distances",
+)
 
 # %% [markdown]
 # ## The objective
 #
-# Let $x$ and $y$ be two samples of one law, $C_{ij} = \tfrac12 \lVert x_i - y_j \rVert^2$, and $\sigma$ a
+# Let $x$ and $y$ be two samples of one distribution, $C_{ij} = \tfrac12 \lVert x_i - y_j \rVert^2$, and $\sigma$ a
 # permutation, a plan for equal weights. If all distances are nearly equal, so are all plans. We call the cost of the
 # best plan over the mean cost of random ones the *flatness*: near 0, the objective has a deep minimum; at 1 there
 # would be nothing to optimise.
@@ -130,11 +132,10 @@ ledger.record({"transport-distances-barely-vary-in-high-dimension": variation[hi
 # plans is the mean distance between the two images of a point, over the mean distance of any two targets.
 
 # %%
-tasks = [{"dimension": d, "count": points, "seed": seed, "share": share} for d in dimensions for seed in seeds]
-found = compute.map(objective, tasks, label="pairs of samples")
-results = pd.DataFrame(
-    [{**task, **{k: float(v) for k, v in one.items()}} for task, one in zip(tasks, found, strict=True)]
-)
+cases = {d: {"dimension": d} for d in dimensions}
+measured = compute.grid(objective, cases, seeds, common={"count": points, "share": share}, label="pairs of samples")
+results = pd.DataFrame({"dimension": d, **result} for d in dimensions for result in measured[d])
+results = results.astype(float).astype({"dimension": int})
 results.groupby("dimension")[["flatness", "from_optimum", "from_each_other", "excess"]].mean().round(3)
 
 
@@ -144,23 +145,18 @@ def by_dimension(column):
     return {d: results[results.dimension == d][column].tolist() for d in dimensions}
 
 
-flatness = by_dimension("flatness")
-ledger.record({"transport-objective-is-peaky-in-low-dimension": flatness[low][:few]})
-
-# %%
-ledger.record({"transport-objective-is-flat-in-high-dimension": flatness[high][:few]})
-
-# %%
-ledger.record({"transport-flatness-grows-with-dimension": ranks(flatness)})
-
-# %%
-ledger.record({"transport-eps-optimal-plans-are-useful-in-low-dimension": by_dimension("from_optimum")[low][:few]})
-
-# %%
-ledger.record({"transport-eps-optimal-plans-are-random-in-high-dimension": by_dimension("from_each_other")[high][:few]})
-
-# %%
-ledger.record({"transport-eps-optimal-plans-scatter-with-dimension": ranks(by_dimension("from_each_other"))})
+flatness, apart = by_dimension("flatness"), by_dimension("from_each_other")
+ledger.record(
+    {
+        "transport-objective-is-peaky-in-low-dimension": flatness[low][:few],
+        "transport-objective-is-flat-in-high-dimension": flatness[high][:few],
+        "transport-flatness-grows-with-dimension": ranks(flatness),
+        "transport-eps-optimal-plans-are-useful-in-low-dimension": by_dimension("from_optimum")[low][:few],
+        "transport-eps-optimal-plans-are-random-in-high-dimension": apart[high][:few],
+        "transport-eps-optimal-plans-scatter-with-dimension": ranks(apart),
+    },
+    figure="plans",
+)
 
 # %%
 figure, axes = figures.panels(3, height=3.3, width=3.5)
@@ -190,11 +186,11 @@ figures.save(
     alt="Left, flatness and disagreements rise with the dimension, from near 0 to above one half. Middle, in dimension 2 the first "
     "coordinates of points and images lie along the diagonal. Right, in dimension 50 they form a round cloud for both plans.",
     data=drawn,
-    answers="Slide: Remark 3: the curse of dimensionality",
+    answers='transport: slide "Remark 3: the curse of dimensionality"',
 )
 
 # %% [markdown]
-# **Reading the figure.** Both samples come from one law, so that an ideal plan moves nothing: each point's image is
+# **Reading the figure.** Both samples come from one distribution, so that an ideal plan moves nothing: each point's image is
 # the point. In the plane (middle) the best plan is close to that, and the 5% plan is a blurred version of it. In
 # dimension 50 the first coordinate of the image depends only weakly on that of the point, even for the *best* plan:
 # what is optimal is not meaningful any more.
@@ -206,24 +202,17 @@ figures.save(
 # the *whole* optimal cost. The source's three statements stand as directions; the extremes would need a larger
 # dimension, or a smaller $\varepsilon$.
 #
-# ## Samples and laws
+# ## Samples and distributions
 #
-# Transport is mostly computed between samples, and meant between the laws that they come from. The most basic test:
-# two samples of *one* law. The laws have distance zero. Between samples, $W_2$ (here without the factor ½, $W_2^2 =
+# Transport is mostly computed between samples, and meant between the distributions that they come from. The most basic test:
+# two samples of *one* distribution. Its distance from itself is zero. Between samples, $W_2$ (here without the factor ½, $W_2^2 =
 # 2\, \mathrm{OT}$) falls with $N$: as $N^{-1/D}$ in the long run for $D > 2$, and as $N^{-1/2}$ in the plane, up to
 # logarithms.
 
 # %%
-small = compute.map(
-    sample_distances,
-    [{"dimension": d, "counts": counts, "seed": s} for d in dimensions for s in seeds],
-    label="samples",
-)
-w2 = {d: [r["w2"] for r in small[n * len(seeds) : (n + 1) * len(seeds)]] for n, d in enumerate(dimensions)}
-slopes = {d: [exponent(counts, one) for one in w2[d]] for d in dimensions}
-ledger.record({"transport-more-samples-help-less-in-high-dimension": ranks(slopes)})
-
-# %%
+small = compute.grid(sample_distances, cases, seeds, common={"counts": counts}, label="samples")
+w2 = {d: [result["w2"] for result in small[d]] for d in dimensions}
+slopes = {d: [exponent(counts, row) for row in w2[d]] for d in dimensions}
 pd.DataFrame(
     {
         "slope": {d: np.mean(v) for d, v in slopes.items()},
@@ -234,27 +223,32 @@ pd.DataFrame(
 ).rename_axis("D").round(3)
 
 # %% [markdown]
-# Now two laws whose distance is known. Move one of them by one standard deviation along one axis: the best map is
+# Now two distributions whose distance is known. Move one of them by one standard deviation along one axis: the best map is
 # that shift, and $\mathrm{OT} = \tfrac12 \cdot 1^2 = \tfrac12$ in every dimension. How far from ½ is transport
 # between samples of 1,000 points? Beside it is a simpler statistic that answers the same question here: half the
 # squared difference of the two means.
 
 # %%
 error, means = by_dimension("samples"), by_dimension("means")
-ledger.record({"transport-samples-represent-the-law-in-low-dimension": error[low][:few]})
-
-# %%
-ledger.record({"transport-samples-miss-the-law-in-high-dimension": error[high][:few]})
-
-# %%
-ledger.record({"transport-sample-error-grows-with-dimension": ranks(error)})
+ledger.record(
+    {
+        "transport-more-samples-help-less-in-high-dimension": ranks(slopes),
+        "transport-samples-represent-the-law-in-low-dimension": error[low][:few],
+        "transport-samples-miss-the-law-in-high-dimension": error[high][:few],
+        "transport-sample-error-grows-with-dimension": ranks(error),
+    },
+    figure="samples",
+)
 
 # %%
 figure, axes = figures.panels(2, height=3.4, width=4.6)
 for (d, rows), color in zip(w2.items(), figures.PALETTE, strict=False):
     axes[0].loglog(counts, np.mean(rows, axis=0), "o-", color=color, label=f"D = {d}")
 axes[0].set(
-    xlabel="points in each sample, N", ylabel="$W_2$ between two samples of one law", xticks=counts, xticklabels=counts
+    xlabel="points in each sample, N",
+    ylabel="$W_2$ between two samples of one distribution",
+    xticks=counts,
+    xticklabels=counts,
 )
 axes[0].minorticks_off()
 axes[0].legend(fontsize="x-small", ncols=2)
@@ -275,7 +269,7 @@ axes[1].legend(fontsize="small")
 figures.save(
     figure,
     "samples",
-    alt="Left, the distance between two samples of one law falls with the number of points, steeply in dimension 2 and hardly at all "
+    alt="Left, the distance between two samples of one distribution falls with the number of points, steeply in dimension 2 and hardly at all "
     "in dimension 50. Right, the relative error of transport rises from a tenth to beyond fifty, that of the means stays low.",
     data={
         "dimension": dimensions,
@@ -283,6 +277,7 @@ figures.save(
         "error of means": [np.mean(means[d]) for d in dimensions],
         **{f"W2 at N = {n}": [np.mean(w2[d], axis=0)[k] for d in dimensions] for k, n in enumerate(counts)},
     },
+    answers='transport: slide "Remark 3: the curse of dimensionality"',
 )
 
 # %%
@@ -294,13 +289,13 @@ pd.DataFrame(
 # **Reading the figure.** The left panel is the practical one. To halve the distance that is due to sampling alone
 # takes 7 times as many points in the plane and 430 times as many in dimension 10; in dimension 50 it is hopeless.
 # (From dimension 10 on the lines fall a little faster than $N^{-1/D}$; a thousand points are too few for the long run
-# to have begun. In the plane they fall more slowly than $N^{-1/2}$, as the logarithms and the tails of the normal law
+# to have begun. In the plane they fall more slowly than $N^{-1/2}$, as the logarithms and the tails of the normal distribution
 # want it.) In the right panel, transport between samples is within a tenth of the truth in the plane, off by a factor
 # of five in dimension 10, and by a factor of 59 in dimension 50, where nearly all of what it measures is the distance
-# of two samples of *any* law.
+# of two samples of *any* distribution.
 #
 # **A simpler method wins.** The difference of the means answers this question within about a tenth in every
-# dimension. It can because it has been told what to look for: a shift. Two laws with the same mean are all one to it.
+# dimension. It can because it has been told what to look for: a shift. Two distributions with the same mean are all one to it.
 # Between these extremes lie the remedies in use: a Sinkhorn divergence with a large blur, which looks at coarse
 # features and has the sampling error of a smooth statistic (notebook 303 shows what the blur does to the value);
 # projections to lines, where transport is sorting; and features of low dimension, in which transport is computed
@@ -308,7 +303,7 @@ pd.DataFrame(
 #
 # ## Exercises
 #
-# 1. The law of the points here fills all dimensions. Put a two-dimensional normal law into $\mathbb{R}^{50}$ by a
+# 1. The distribution of the points here fills all dimensions. Put a two-dimensional normal distribution into $\mathbb{R}^{50}$ by a
 #    random rotation and measure again. Which of the columns is about $D$, and which about the dimension of the
 #    support?
 # 2. Show that the coefficient of variation of $\lVert x - y \rVert$ tends to $1 / \sqrt{2D}$.
@@ -317,7 +312,7 @@ pd.DataFrame(
 #
 # ## What differs from the source
 #
-# - The slide gives no numbers and no law. Normal laws are the friendliest case with a known answer; data that lie
+# - The slide gives no numbers and no distribution. Normal ones are the friendliest case with a known answer; data that lie
 #   near a surface have its dimension, not that of the space.
 # - How nearly optimal plans are drawn is ours, as explained above.
 

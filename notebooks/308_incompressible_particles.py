@@ -70,8 +70,10 @@ from shapeofloss.engine import compute, costs, profiles, workspace
 from shapeofloss.experiments.incompressible_particles import fluid, solid
 from shapeofloss.experiments.incompressible_particles.fluid import Fluid
 from shapeofloss.transport.assignment.exact import optimal_value
-from shapeofloss.transport.cells import pixels
 from shapeofloss.transport.cells.laguerre import Domain
+from shapeofloss.transport.cells.pixel_costs import MatrixCosts, PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid
 from shapeofloss.transport.entropic.sinkhorn import annealing, sinkhorn_steps
 from shapeofloss.transport.entropic.softmin import Dense
 
@@ -123,7 +125,7 @@ fallen = fall(start, water["frames"])
 # %%
 y = uniform(8, 2, seeds[0])
 f = np.zeros(8)
-small = pixels.Grid((100, 100), 1 / 100)
+small = Grid((100, 100), 1 / 100)
 owner = (((small.centres[:, None] - y) ** 2).sum(2) - f).argmin(1)
 np.bincount(owner, minlength=8) / len(owner)
 
@@ -182,7 +184,7 @@ figures.save(
     alt="Left, the eight Voronoi cells of random seeds, of very different sizes. Middle, the same seeds with cells of equal volume; one "
     "seed lies outside of its own cell. Right, two hundred cells of two sizes, all convex polygons.",
     data=pd.DataFrame({"y1": y[:, 0], "y2": y[:, 1], "f": equal.f, "before": domain.cells(f).volumes, "after": 1 / 8}),
-    answers='slide "Use power diagrams i.e. semi-discrete optimal transport"',
+    answers='transport: slide "Use power diagrams i.e. semi-discrete optimal transport"',
 )
 
 # %% [markdown]
@@ -222,13 +224,14 @@ wanted = np.full(checked, 1 / checked)
 
 def gradient_error(seed):
     """Return the largest difference between the gradient and finite differences, over v_i."""
-    own, h = domains[seed], 1e-6
+    domain, h = domains[seed], 1e-6
     f = np.random.default_rng(seed).normal(scale=0.1 / checked, size=checked)
-    slopes = [(own.value(f + h * e, wanted) - own.value(f - h * e, wanted)) / (2 * h) for e in np.eye(checked)]
-    return np.abs(slopes - (wanted - own.cells(f).volumes)).max() * checked
+    slopes = [(domain.value(f + h * e, wanted) - domain.value(f - h * e, wanted)) / (2 * h) for e in np.eye(checked)]
+    return np.abs(slopes - (wanted - domain.cells(f).volumes)).max() * checked
 
 
-ledger.record({"transport-semi-discrete-gradient-is-the-volume-error": [gradient_error(seed) for seed in seeds]})
+gradient_errors = [gradient_error(seed) for seed in seeds]
+gradient_errors
 
 # %% [markdown]
 # Does the maximum exist, and is it the only one? For a fixed $x$, each term $|x - y_i|^2 - f_i$ is linear in $f$,
@@ -241,19 +244,24 @@ ledger.record({"transport-semi-discrete-gradient-is-the-volume-error": [gradient
 # %%
 def dent(seed):
     """Return by how much D lies below its chords at most, over the range of its values."""
-    own, rng = domains[seed], np.random.default_rng(seed)
+    domain, generator = domains[seed], np.random.default_rng(seed)
     below, values = 0.0, []
     for _ in range(segments):
-        a, b = rng.normal(scale=10 ** rng.uniform(-3, 0), size=(2, checked))
-        share = rng.random()
-        ends = own.value(a, wanted), own.value(b, wanted)
-        between = own.value(share * a + (1 - share) * b, wanted)
+        a, b = generator.normal(scale=10 ** generator.uniform(-3, 0), size=(2, checked))
+        share = generator.random()
+        ends = domain.value(a, wanted), domain.value(b, wanted)
+        between = domain.value(share * a + (1 - share) * b, wanted)
         below = max(below, share * ends[0] + (1 - share) * ends[1] - between)
         values += [*ends, between]
     return below / np.ptp(values)
 
 
-ledger.record({"transport-semi-discrete-dual-is-concave": [dent(seed) for seed in seeds]})
+ledger.record(
+    {
+        "transport-semi-discrete-gradient-is-the-volume-error": gradient_errors,
+        "transport-semi-discrete-dual-is-concave": [dent(seed) for seed in seeds],
+    }
+)
 
 # %% [markdown]
 # ## Newton's method
@@ -291,7 +299,7 @@ even = np.full(200, 1 / 200)
 
 # %%
 solved = {seed: domains[seed].solve(wanted, tolerance=1e-9) for seed in seeds}
-ledger.record({"transport-semi-discrete-optimum-has-the-volumes": [solved[seed].errors.max() for seed in seeds]})
+{seed: f"{diagram.errors.max():.1e}" for seed, diagram in solved.items()}
 
 # %% [markdown]
 # Was the caution needed? For each random problem: how often a step was halved, and whether the loop from above,
@@ -304,7 +312,7 @@ def empties(seed):
     return any((cells.volumes == 0).any() for cells, _ in newton(domains[seed], wanted, 8))
 
 
-{seed: (own.evaluations - own.iterations - 1, empties(seed)) for seed, own in solved.items()}
+{seed: (diagram.evaluations - diagram.iterations - 1, empties(seed)) for seed, diagram in solved.items()}
 
 # %% [markdown]
 # It was. On the last of the three, the first step without caution leaves a cell with nothing, the matrix becomes
@@ -323,15 +331,19 @@ def empties(seed):
 def gap_to_program(seed):
     """Return the relative gap between the cost of pixel cells and the exact optimum for the same counts."""
     n, side = program["cells"], program["pixels"]
-    box, y = pixels.Grid((side, side), 1 / side), uniform(n, 2, seed)
-    found = pixels.solve(pixels.PowerCosts.of(box, y), np.full(n, 1 / n), tolerance=0.1)
+    box, y = Grid((side, side), 1 / side), uniform(n, 2, seed)
+    labels = solve(PowerCosts(box, y), np.full(n, 1 / n), tolerance=0.1).labels.ravel()
     cost = ((box.centres[:, None] - y) ** 2).sum(2)  # (pixels, cells)
-    labels = found.labels.ravel()
     by_cells = cost[np.arange(len(cost)), labels].mean()
     return abs(by_cells / optimal_value(cost, None, np.bincount(labels, minlength=n) / len(labels)) - 1)
 
 
-ledger.record({"transport-semi-discrete-cells-solve-transport": [gap_to_program(seed) for seed in seeds]})
+ledger.record(
+    {
+        "transport-semi-discrete-optimum-has-the-volumes": [solved[seed].errors.max() for seed in seeds],
+        "transport-semi-discrete-cells-solve-transport": [gap_to_program(seed) for seed in seeds],
+    }
+)
 
 # %% [markdown]
 # ## Room for nobody
@@ -346,7 +358,7 @@ ledger.record({"transport-semi-discrete-cells-solve-transport": [gap_to_program(
 # %%
 with_void = Domain(uniform(checked, 2, seeds[0]), void=True)
 partly = with_void.solve(np.full(checked, 0.6 / checked), tolerance=1e-9)
-centres = pixels.Grid((400, 400), 1 / 400).centres
+centres = Grid((400, 400), 1 / 400).centres
 nobody = (((centres[:, None] - with_void.seeds) ** 2).sum(2) - partly.f).min(1) > 0
 ledger.record({"transport-void-is-cell-zero": nobody.mean()})
 
@@ -387,7 +399,7 @@ def with_free_void(t):
 # %%
 def cost_to(y, side):
     """Return the squared distances from pixels to seeds as a tensor, shape (pixels, N)."""
-    centres = pixels.Grid((side, side), 1 / side).centres
+    centres = Grid((side, side), 1 / side).centres
     return torch.from_numpy(((centres[:, None] - y) ** 2).sum(2))
 
 
@@ -450,7 +462,7 @@ figures.save(
     alt="Volume errors against evaluations of all cells for three random problems each. Newton drops below a tenth of a per cent within "
     "five evaluations, quasi-Newton takes more than ten times as many. Both schedules of Sinkhorn fall to a few per cent and stay there.",
     data=pd.concat(rows),
-    answers='slide "These simulations alternate between"',
+    answers='transport: slide "These simulations alternate between"',
 )
 
 # %% [markdown]
@@ -470,33 +482,20 @@ def needed(seed, name, level):
     return reached[0] + 1 if len(reached) else len(raced[seed][name])
 
 
-ledger.record({"transport-newton-reaches-one-percent": [100 * raced[seed]["newton"][-1, 1] for seed in seeds]})
-
-# %%
-ledger.record(
-    {"transport-quasi-newton-reaches-one-percent": [100 * raced[seed]["quasi_newton"][-1, 1] for seed in seeds]}
-)
-
-# %%
-ledger.record({"transport-sinkhorn-reaches-five-percent": [100 * raced[seed]["slow"][-1, 2] for seed in seeds]})
-
-# %%
-ledger.record(
-    {
-        "transport-sinkhorn-suffices-above-five-percent": {
-            "sinkhorn": [needed(seed, "sinkhorn", 0.05) for seed in seeds],
-            "quasi_newton": [needed(seed, "quasi_newton", 0.05) for seed in seeds],
-        }
-    }
-)
-
-# %%
+to_five = {name: [needed(seed, name, 0.05) for seed in seeds] for name in ("sinkhorn", "quasi_newton")}
 to_one = {name: [needed(seed, name, 0.01) for seed in seeds] for name in ("newton", "quasi_newton")}
 to_one["sinkhorn"] = [needed(seed, "slow", 0.01) for seed in seeds]
-ledger.record({"transport-quasi-newton-wins-below-one-percent": {k: to_one[k] for k in ("quasi_newton", "sinkhorn")}})
-
-# %%
-ledger.record({"transport-newton-wins-below-one-percent": {k: to_one[k] for k in ("newton", "sinkhorn")}})
+ledger.record(
+    {
+        "transport-newton-reaches-one-percent": [100 * raced[seed]["newton"][-1, 1] for seed in seeds],
+        "transport-quasi-newton-reaches-one-percent": [100 * raced[seed]["quasi_newton"][-1, 1] for seed in seeds],
+        "transport-sinkhorn-reaches-five-percent": [100 * raced[seed]["slow"][-1, 2] for seed in seeds],
+        "transport-sinkhorn-suffices-above-five-percent": to_five,
+        "transport-quasi-newton-wins-below-one-percent": {k: to_one[k] for k in ("quasi_newton", "sinkhorn")},
+        "transport-newton-wins-below-one-percent": {k: to_one[k] for k in ("newton", "sinkhorn")},
+    },
+    figure="race",
+)
 
 # %% [markdown]
 # All of it in one table, means of three problems, with the time that each method took on its own kind of cells.
@@ -528,10 +527,10 @@ def pixel_newton(y):
     """Return the time that Newton takes on pixels to a mean error of 1%."""
     side, n = race["pixels"], len(y)
     matrix = cost_to(y, side).numpy().T.reshape(n, side, side).copy()
-    given = pixels.MatrixCosts(pixels.Grid((side, side), 1 / side), matrix)
-    solve = partial(pixels.solve, given, np.full(n, 1 / n), tolerance=1e-9)
-    enough = next(k for k in range(1, most) if solve(most=k).errors.mean() <= 0.01)
-    return costs.seconds(partial(solve, most=enough), repeats=repeats)
+    given = MatrixCosts(Grid((side, side), 1 / side), matrix)
+    stopped = partial(solve, given, np.full(n, 1 / n), tolerance=1e-9)
+    enough = next(k for k in range(1, most) if stopped(most=k).errors.mean() <= 0.01)
+    return costs.seconds(partial(stopped, most=enough), repeats=repeats)
 
 
 spent = {"newton": [pixel_newton(y) for y in places.values()], "sinkhorn": []}
@@ -572,7 +571,7 @@ pd.DataFrame(growth).set_index("cells")
 
 # %%
 n, side = grid["cells"], grid["pixels"]
-fine = pixels.Grid((side, side), 1 / side)
+fine = Grid((side, side), 1 / side)
 
 
 def by_polygons(y, f=None):
@@ -582,7 +581,7 @@ def by_polygons(y, f=None):
 
 def by_pixels(y):
     """Return the same on pixels."""
-    return pixels.solve(pixels.PowerCosts.of(fine, y), np.full(len(y), 1 / len(y)))
+    return solve(PowerCosts(fine, y), np.full(len(y), 1 / len(y)))
 
 
 ratios = []
@@ -590,7 +589,7 @@ for y in (uniform(n, 2, seed) for seed in seeds):
     assert by_polygons(y).converged and by_pixels(y).converged
     pairs = [[costs.seconds(partial(solver, y), repeats=1) for solver in (by_pixels, by_polygons)] for _ in range(9)]
     ratios.append(np.median([slow / quick for slow, quick in pairs]))
-ledger.record({"transport-grid-free-is-faster": ratios})
+[round(float(ratio), 1) for ratio in ratios]
 
 # %%
 rows = []
@@ -621,18 +620,23 @@ pd.DataFrame([row[1:] for row in rows], columns=columns, index=pd.Index(timed, n
 # %%
 def other_cost(seed, side=side, n=n):
     """Return the cells of the cost |x - y|^p on pixels."""
-    box = pixels.Grid((side, side), 1 / side)
-    return pixels.solve(pixels.PowerCosts.of(box, uniform(n, 2, seed), exponents=exponent), np.full(n, 1 / n))
+    box = Grid((side, side), 1 / side)
+    return solve(PowerCosts(box, uniform(n, 2, seed), exponents=exponent), np.full(n, 1 / n))
 
 
 others = {seed: other_cost(seed) for seed in seeds}
-ledger.record({"transport-custom-costs-on-pixels": [100 * others[seed].errors.max() for seed in seeds]})
+ledger.record(
+    {
+        "transport-grid-free-is-faster": ratios,
+        "transport-custom-costs-on-pixels": [100 * others[seed].errors.max() for seed in seeds],
+    }
+)
 
 # %%
 rows = []
 for size in coarse:
-    found = other_cost(seeds[0], side=size)
-    rows.append((size**2 / n, 100 * found.errors.mean(), 100 * found.errors.max(), len(found.empty), found.converged))
+    cells = other_cost(seeds[0], side=size)
+    rows.append((size**2 / n, 100 * cells.errors.mean(), 100 * cells.errors.max(), len(cells.empty), cells.converged))
 columns = ["pixels per cell", "mean error (%)", "largest error (%)", "empty cells", "within 1%"]
 pd.DataFrame(rows, columns=columns).set_index("pixels per cell").round(2)
 
@@ -690,9 +694,9 @@ f"after 50 frames: {last.evaluations} evaluations, largest volume error {100 * l
 
 # %%
 kinds = ("spring", "jump", "none")
-tasks = [{**water, "seed": s, "correction": kind, "step": step, "spring": spring} for kind in kinds for s in seeds]
-found = compute.map(fluid.dam_break, tasks, label="dams")
-dams = {kind: dict(zip(seeds, found[k * len(seeds) :])) for k, kind in enumerate(kinds)}
+cases = {kind: {"correction": kind} for kind in kinds}
+settings = {**water, "step": step, "spring": spring}
+dams = compute.grid(fluid.dam_break, cases, seeds, common=settings, label="dams")
 
 
 def stripes(places):
@@ -715,16 +719,16 @@ figure, axes = plt.subplots(3, 4, figsize=(11, 4.6))
 moments = np.linspace(0, water["frames"] - 1, 4).astype(int)
 for row, kind in zip(axes, kinds):
     for ax, k in zip(row, moments):
-        draw_water(ax, dams[kind][seeds[0]], k)
+        draw_water(ax, dams[kind][0], k)
         ax.set_title(f"{kind}, t = {k * step:.1f}", fontsize="small")
-first = dams["spring"][seeds[0]]
+first = dams["spring"][0]
 figures.save(
     figure,
     "dam",
     alt="A striped column of water in a box at four times, three rows. With a spring or a jump it collapses into a wave that runs along "
     "the floor and climbs the far wall; without a correction all drops fall straight down and lie on the floor.",
     data={"time": np.arange(water["frames"]) * step, "largest volume error": first["error"]},
-    answers='slide "Coding a simple fluid simulation is now a matter of hours"',
+    answers='transport: slide "Coding a simple fluid simulation is now a matter of hours"',
 )
 
 # %% [markdown]
@@ -748,6 +752,7 @@ figures.save_animation(
     "dam_moving",
     alt="Animation of the column of water with springs: it falls, runs to the right wall, climbs it and splashes to the ceiling.",
     data={"time": picked * step, "largest volume error": first["error"][picked]},
+    answers='transport: slide "Coding a simple fluid simulation is now a matter of hours"',
 )
 
 # %% [markdown]
@@ -756,9 +761,6 @@ figures.save_animation(
 # particle's volume about each of them; the area that the discs cover, over the sum of their areas.) And how smooth
 # are the paths?
 
-# %%
-ledger.record({"transport-fluid-keeps-its-volumes": [100 * dams["spring"][seed]["error"].max() for seed in seeds]})
-
 
 # %%
 def room(record):
@@ -766,42 +768,38 @@ def room(record):
     return fluid.covered(record["positions"][-1], record["volumes"][0], fluid.BASIN)
 
 
-ledger.record(
-    {
-        "transport-fluid-constraint-prevents-collapse": {
-            "unconstrained": [room(dams["none"][seed]) for seed in seeds],
-            "constrained": [room(dams["spring"][seed]) for seed in seeds],
-        }
-    }
-)
-
-
-# %%
 def bends(kind):
     """Return the mean length of second differences of the paths over a particle's size, for each seed."""
-    return [fluid.roughness(r["positions"], np.sqrt(r["volumes"][0])) for r in dams[kind].values()]
+    return [fluid.roughness(r["positions"], np.sqrt(r["volumes"][0])) for r in dams[kind]]
 
 
-ledger.record({"transport-spring-is-smoother-than-jump": {kind: bends(kind) for kind in ("spring", "jump")}})
+ledger.record(
+    {
+        "transport-fluid-keeps-its-volumes": [100 * dam["error"].max() for dam in dams["spring"]],
+        "transport-fluid-constraint-prevents-collapse": {
+            "unconstrained": [room(dam) for dam in dams["none"]],
+            "constrained": [room(dam) for dam in dams["spring"]],
+        },
+        "transport-spring-is-smoother-than-jump": {kind: bends(kind) for kind in ("spring", "jump")},
+    },
+    figure={"transport-fluid-keeps-its-volumes": "energy", "transport-fluid-constraint-prevents-collapse": "dam"},
+)
 
 # %%
 figure, axes = figures.panels(3, width=4.0, height=3.0)
 moments = np.arange(water["frames"]) * step
-jumping = dams["jump"][seeds[0]]
 for name, label in {"kinetic": "kinetic", "height": "height", "elastic": "elastic"}.items():
     axes[0].plot(moments, first[name] - first[name][0], label=label)
-total = {
-    kind: sum(dams[kind][seeds[0]][part] for part in ("kinetic", "height", "elastic")) for kind in ("spring", "jump")
-}
+total = {kind: sum(dams[kind][0][part] for part in ("kinetic", "height", "elastic")) for kind in ("spring", "jump")}
 axes[0].plot(moments, total["spring"] - total["spring"][0], color="black", label="sum")
 axes[0].set(xlabel="time", ylabel="change of the energy, spring")
 axes[0].legend(fontsize="x-small")
-for kind, own in total.items():
-    axes[1].plot(moments, own - own[0], label=kind)
+for kind, energy in total.items():
+    axes[1].plot(moments, energy - energy[0], label=kind)
 axes[1].set(xlabel="time", ylabel="change of the total energy")
 axes[1].legend(fontsize="x-small")
 for kind in ("spring", "jump"):
-    axes[2].plot(moments, 100 * dams[kind][seeds[0]]["error"], linewidth=0.7, label=kind)
+    axes[2].plot(moments, 100 * dams[kind][0]["error"], linewidth=0.7, label=kind)
 axes[2].axhline(1, color="gray", linestyle=":", linewidth=1)
 axes[2].set(xlabel="time", ylabel="largest volume error (%)")
 figures.save(
@@ -818,7 +816,7 @@ figures.save(
 
 # %%
 falling = moments < 1.5  # the wave has not reached the wall
-lost = {kind: np.abs(own - own[0])[falling].max() / np.ptp(first["height"]) for kind, own in total.items()}
+lost = {kind: np.abs(energy - energy[0])[falling].max() / np.ptp(first["height"]) for kind, energy in total.items()}
 {kind: f"{100 * share:.1f}%" for kind, share in lost.items()}
 
 # %% [markdown]
@@ -898,7 +896,7 @@ figures.save(
     alt="A heavy fluid above a light one at six times: the small dip in the middle of their border becomes a finger, then a plume with a "
     "head that reaches the floor, while the light fluid rises along the walls.",
     data={"time": np.arange(tank["frames"]) * step, "kinetic": unstable["kinetic"], "height": unstable["height"]},
-    answers='slide "Coding a simple fluid simulation is now a matter of hours"',
+    answers='transport: slide "Coding a simple fluid simulation is now a matter of hours"',
 )
 
 # %%
@@ -908,6 +906,7 @@ figures.save_animation(
     "rayleigh_taylor_moving",
     alt="Animation of a heavy fluid that sinks through a light one in a plume from the middle of the box and spreads on its floor.",
     data={"time": picked * step, "largest volume error": unstable["error"][picked]},
+    answers='transport: slide "Coding a simple fluid simulation is now a matter of hours"',
 )
 
 # %% [markdown]
@@ -933,17 +932,17 @@ k = 2 * np.pi / fluid.TANK[0]
 rate = np.sqrt((heavy - 1) / (heavy + 1) * k * np.tanh(k / 2))
 theory = {"heavy above": np.cosh(rate * step * early), "light above": np.cos(rate * step * early)}
 coarser = [{**tank, "count": n, "frames": len(early), "seed": seeds[0], "heavy": heavy} for n in grains]
-found = compute.map(fluid.rayleigh_taylor, [{**c, "step": step, "spring": spring} for c in coarser], label="tanks")
-by_count = {record["positions"].shape[1]: waves(record)[early] for record in [*found, unstable]}
+fewer = compute.map(fluid.rayleigh_taylor, [{**c, "step": step, "spring": spring} for c in coarser], label="tanks")
+by_count = {record["positions"].shape[1]: waves(record)[early] for record in [*fewer, unstable]}
 swinging = waves(stable)[early]
 
 # %%
 figure, axes = figures.panels(2, width=4.4, height=3.2)
-for colour, (count, own) in zip(plt.get_cmap(figures.FIELD)(np.linspace(0.85, 0, len(by_count))), by_count.items()):
-    axes[0].plot(step * early, own / own[0], color=colour, label=f"{count} particles")
+for colour, (count, wave) in zip(plt.get_cmap(figures.FIELD)(np.linspace(0.85, 0, len(by_count))), by_count.items()):
+    axes[0].plot(step * early, wave / wave[0], color=colour, label=f"{count} particles")
 axes[1].plot(step * early, swinging / swinging[0], color="black", label=f"{tank['count']} particles")
-for ax, (name, own) in zip(axes, theory.items()):
-    ax.plot(step * early, own, color="black", linestyle="--", linewidth=1, label="theory of small waves")
+for ax, (name, wave) in zip(axes, theory.items()):
+    ax.plot(step * early, wave, color="black", linestyle="--", linewidth=1, label="theory of small waves")
     ax.set(xlabel="time", ylabel="amplitude of the wave (relative)", title=name)
     ax.legend(fontsize="x-small")
 figures.save(
@@ -951,12 +950,12 @@ figures.save(
     "waves",
     alt="Amplitude of the wave between two fluids over time, with theory as dashed lines. Left, with the heavy fluid above, it grows, the "
     "nearer to theory the more particles there are. Right, with the light fluid above, it decreases, more slowly than in theory.",
-    data={"time": step * early, **{f"{n} particles": own for n, own in by_count.items()}, "light above": swinging},
+    data={"time": step * early, **{f"{n} particles": wave for n, wave in by_count.items()}, "light above": swinging},
 )
 
 # %%
 (
-    {count: round(float(own[-1] / own[0]), 2) for count, own in by_count.items()},
+    {count: round(float(wave[-1] / wave[0]), 2) for count, wave in by_count.items()},
     round(float(theory["heavy above"][-1]), 2),
 )
 
@@ -1013,11 +1012,8 @@ materials = {
     "brittle": {"breaks_at": breaks_at},
     "liquid": {"bonded": False},
 }
-tasks = [
-    {**block, "seed": seed, "step": step, "material": material} for material in materials.values() for seed in seeds
-]
-found = compute.map(solid.drop, tasks, label="blocks")
-blocks = {name: dict(zip(seeds, found[k * len(seeds) :])) for k, name in enumerate(materials)}
+cases = {name: {"material": material} for name, material in materials.items()}
+blocks = compute.grid(solid.drop, cases, seeds, common={**block, "step": step}, label="blocks")
 
 
 def draw_block(ax, record, k):
@@ -1034,21 +1030,19 @@ figure, axes = plt.subplots(4, 6, figsize=(10, 6.9))
 moments = np.linspace(0, block["frames"] - 1, 6).astype(int)
 for row, name in zip(axes, materials):
     for ax, k in zip(row, moments):
-        draw_block(ax, blocks[name][seeds[0]], k)
+        draw_block(ax, blocks[name][0], k)
         ax.set_title(f"{name}, t = {k * step:.1f}", fontsize="small")
 residual = {
-    name: {
-        seed: [solid.non_rigid(r["positions"][0], y) / solid.SIDE for y in r["positions"]] for seed, r in own.items()
-    }
-    for name, own in blocks.items()
+    name: [[solid.non_rigid(r["positions"][0], y) / solid.SIDE for y in r["positions"]] for r in records]
+    for name, records in blocks.items()
 }
 figures.save(
     figure,
     "blocks",
     alt="A striped square block falls on a corner, four materials in rows, six times in columns. The elastic block bounces and rolls in "
     "its old shape, the plastic one stays lying with a flattened foot, the brittle one loses pieces, the liquid one becomes a puddle.",
-    data={"time": np.arange(block["frames"]) * step, **{name: own[seeds[0]] for name, own in residual.items()}},
-    answers='slides "Power plastics"',
+    data={"time": np.arange(block["frames"]) * step, **{name: paths[0] for name, paths in residual.items()}},
+    answers='transport: slide "Power plastics"',
 )
 
 
@@ -1057,7 +1051,7 @@ def frame_of_all(k):
     """Return frame k of the four blocks side by side."""
     figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1))
     for ax, name in zip(axes, materials):
-        draw_block(ax, blocks[name][seeds[0]], k)
+        draw_block(ax, blocks[name][0], k)
         ax.set_title(name, fontsize="small")
     return figure
 
@@ -1067,7 +1061,8 @@ figures.save_animation(
     (frame_of_all(k) for k in picked),
     "blocks_moving",
     alt="Animation of four striped blocks that fall on a corner: elastic, plastic, brittle and liquid, side by side.",
-    data={"time": picked * step, **{name: np.array(own[seeds[0]])[picked] for name, own in residual.items()}},
+    data={"time": picked * step, **{name: np.array(paths[0])[picked] for name, paths in residual.items()}},
+    answers='transport: slide "Power plastics"',
 )
 
 # %% [markdown]
@@ -1080,28 +1075,28 @@ figures.save_animation(
 # *non-rigid residual*, as a root mean square over the side of the block.
 
 # %%
-final = {name: [own[seed][-1] for seed in seeds] for name, own in residual.items()}
-ledger.record({"transport-elastic-returns-more-than-plastic": {name: final[name] for name in ("elastic", "plastic")}})
-
-# %%
-ledger.record({"transport-plastic-keeps-more-than-liquid": {name: final[name] for name in ("plastic", "liquid")}})
-
-# %%
+final = {name: [path[-1] for path in paths] for name, paths in residual.items()}
 ledger.record(
     {
+        "transport-elastic-returns-more-than-plastic": {name: final[name] for name in ("elastic", "plastic")},
+        "transport-plastic-keeps-more-than-liquid": {name: final[name] for name in ("plastic", "liquid")},
         "transport-solid-keeps-its-volumes": [
-            100 * max(blocks[name][seed]["error"].max() for name in materials) for seed in seeds
-        ]
-    }
+            100 * max(blocks[name][k]["error"].max() for name in materials) for k in range(len(seeds))
+        ],
+    },
+    figure={
+        "transport-elastic-returns-more-than-plastic": "residuals",
+        "transport-plastic-keeps-more-than-liquid": "residuals",
+    },
 )
 
 # %%
 table = {
     name: {
         "residual at the end": np.mean(final[name]),
-        "largest residual on the way": np.mean([max(own) for own in residual[name].values()]),
-        "parts that bonds hold together": np.mean([r["pieces"][-1] for r in blocks[name].values()]),
-        "bonds left (%)": np.mean([100 * len(r["bonds"]) / max(1, r["bonds_at_start"]) for r in blocks[name].values()]),
+        "largest residual on the way": np.mean([max(path) for path in residual[name]]),
+        "parts that bonds hold together": np.mean([r["pieces"][-1] for r in blocks[name]]),
+        "bonds left (%)": np.mean([100 * len(r["bonds"]) / max(1, r["bonds_at_start"]) for r in blocks[name]]),
     }
     for name in materials
 }
@@ -1109,9 +1104,9 @@ pd.DataFrame(table).T.round(3)
 
 # %%
 figure, ax = plt.subplots(figsize=(5.4, 3.2))
-for colour, (name, own) in zip(figures.PALETTE, residual.items()):
-    for seed in seeds:
-        ax.plot(np.arange(block["frames"]) * step, own[seed], color=colour, label=name if seed == seeds[0] else None)
+for colour, (name, paths) in zip(figures.PALETTE, residual.items()):
+    for k, path in enumerate(paths):
+        ax.plot(np.arange(block["frames"]) * step, path, color=colour, label=None if k else name)
 ax.set(xlabel="time", ylabel="non-rigid residual / side of the block", yscale="log", ylim=(1e-3, None))
 ax.legend(fontsize="x-small", loc="lower right")
 figures.save(
@@ -1122,7 +1117,7 @@ figures.save(
     "back to a few per cent at most, plastic stays near a tenth, brittle ends at some tenths and liquid near one.",
     data={
         "time": np.arange(block["frames"]) * step,
-        **{f"{n} {s}": r for n, own in residual.items() for s, r in own.items()},
+        **{f"{n} {s}": path for n, paths in residual.items() for s, path in zip(seeds, paths)},
     },
 )
 

@@ -97,13 +97,15 @@ from shapeofloss.experiments.cells_and_crystals.crowds import (
     swim,
 )
 from shapeofloss.figures import PALETTE
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, centroids, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid, centroids
 from shapeofloss.transport.symbolic import keops
 
 run = workspace.begin("309_cells_and_crystals")
 figures.use_house_style()
 keops.prepare(["crystals of PyAPD"])  # the formula of the reference, compiled once
-law = crystals.Law(volume_spread, axis_spread)
+spreads = crystals.GrainDistribution(volume_spread, axis_spread)
 square = Grid((pixels_2d, pixels_2d), 1 / pixels_2d)
 cubic = Grid((voxels_3d,) * 3, 1 / voxels_3d)
 SOFT, HARD = PALETTE[1], PALETTE[0]  # orange and blue, as on the slides
@@ -127,7 +129,7 @@ SOFT, HARD = PALETTE[1], PALETTE[0]  # orange and blue, as on the slides
 # elongated grains compete, once with equal potentials and once after some of these steps:
 
 # %%
-shares, A = crystals.random_grains(crystals_2d, 2, law, seeds[0])
+shares, A = crystals.random_grains(crystals_2d, 2, spreads, seeds[0])
 coarse = Grid((64, 64), 1 / 64)
 y = np.random.default_rng(seeds[0]).random((crystals_2d, 2))
 offset = coarse.centres - y[:, None]  # (N, pixels, 2)
@@ -160,17 +162,17 @@ pd.Series(history, name="mean relative error of the volumes").iloc[[0, 10, 100, 
 # where $D$ is the dimension, $h$ the side of a pixel and $k$ the axis along which $x$ and $x'$ are neighbours. (A
 # slanted interface shows more pixel faces than it has area; the factor $\lvert\partial_k g\rvert / \lvert\nabla
 # g\rvert$ takes this back exactly.) One sparse linear system gives the step, and the step is halved until no cell
-# starves and the error falls. `pixels.solve` does this, in compiled code, and leaves out whole blocks of pixels for
+# starves and the error falls. `solve` does this, in compiled code, and leaves out whole blocks of pixels for
 # particles that cannot be the cheapest there.
 
 # %%
-began = PowerCosts.of(square, y, shapes=A)
-equal = began.assign(np.zeros(crystals_2d))
+began = PowerCosts(square, y, shapes=A)
+labels, counts = began.assign(np.zeros(crystals_2d))  # equal potentials
 solved = solve(began, shares)
 pd.DataFrame(
     {
-        "mean error": [np.abs(equal.counts * square.pixel / shares - 1).mean(), solved.errors.mean()],
-        "largest error": [np.abs(equal.counts * square.pixel / shares - 1).max(), solved.errors.max()],
+        "mean error": [np.abs(counts * square.pixel / shares - 1).mean(), solved.errors.mean()],
+        "largest error": [np.abs(counts * square.pixel / shares - 1).max(), solved.errors.max()],
         "evaluations": [1, solved.evaluations],
     },
     index=["equal potentials", "Newton"],
@@ -197,11 +199,11 @@ def paint(axes, labels, values=None, cmap=None, **options):
 
 
 figure, (left, middle, right) = figures.panels(3, height=3.4, width=3.4)
-paint(left, equal.labels)
+paint(left, labels)
 left.set(title="equal potentials")
 paint(middle, solved.labels)
 middle.set(title="potentials of transport")
-right.loglog(100 * shares, 100 * equal.counts * square.pixel, "x", color="gray", markersize=4, label="equal potentials")
+right.loglog(100 * shares, 100 * counts * square.pixel, "x", color="gray", markersize=4, label="equal potentials")
 right.loglog(100 * shares, 100 * solved.volumes, ".", color=PALETTE[0], label="of transport")
 right.set(xlabel="prescribed volume, % of the image", ylabel="volume of the cell, %")
 for axis in (right.xaxis, right.yaxis):
@@ -214,8 +216,8 @@ figures.save(
     "potentials",
     alt="Left and middle, a square cut into a hundred elongated cells with curved sides, before and after the volumes "
     "are right. Right, the volumes: scattered over a decade with equal potentials, on the diagonal with those of transport.",
-    data={"prescribed": shares, "equal potentials": equal.counts * square.pixel, "solved": solved.volumes},
-    answers="slide 'Ellipsoids'",
+    data={"prescribed": shares, "equal potentials": counts * square.pixel, "solved": solved.volumes},
+    answers='transport: slide "Ellipsoids"',
 )
 
 # %% [markdown]
@@ -227,24 +229,27 @@ figures.save(
 #
 # *What the source claims*: it shows 5,000 such crystals in 3-D, and says of new images that they take seconds;
 # neither the number of voxels nor the machine is on the slides, but their library runs on graphics cards. We ask
-# for volumes first: grains from a random law, in 2-D and 3-D, 1,475 pixels or 1,250 voxels to a grain on average,
+# for volumes first: grains from a random distribution, in 2-D and 3-D, 1,475 pixels or 1,250 voxels to a grain on average,
 # so that one pixel is about 0.2% of the smallest grain.
 
 
 # %%
-def grown(grid, count, seed):
-    shares, A = crystals.random_grains(count, len(grid.shape), law, seed)
+def grow(grid, count, seed):
+    shares, A = crystals.random_grains(count, len(grid.shape), spreads, seed)
     return crystals.grow(grid, shares * grid.volume, A, seed, moves=moves)
 
 
-flat = [grown(square, crystals_2d, seed) for seed in seeds]
-solid = [grown(cubic, crystals_3d, seed) for seed in seeds]
-errors = {
-    name: [100 * float(own.diagram.errors.max()) for own in found] for name, found in (("2-D", flat), ("3-D", solid))
-}
-ledger.record({"transport-crystals-2d-have-their-volumes": errors["2-D"]})
-ledger.record({"transport-crystals-3d-have-their-volumes": errors["3-D"]})
-smallest = [min(own.diagram.targets.min() for own in found) for found in (flat, solid)]
+flat = [grow(square, crystals_2d, seed) for seed in seeds]
+solid = [grow(cubic, crystals_3d, seed) for seed in seeds]
+images = {"2-D": flat, "3-D": solid}
+errors = {name: [100 * float(grain.diagram.errors.max()) for grain in grown] for name, grown in images.items()}
+smallest = [min(grain.diagram.targets.min() for grain in grown) for grown in images.values()]
+ledger.record(
+    {
+        "transport-crystals-2d-have-their-volumes": errors["2-D"],
+        "transport-crystals-3d-have-their-volumes": errors["3-D"],
+    }
+)
 pd.DataFrame(errors, index=seeds).rename_axis("seed").assign(
     **{"fewest pixels": round(smallest[0] / square.pixel), "fewest voxels": round(smallest[1] / cubic.pixel)}
 ).round(3)
@@ -256,7 +261,7 @@ pd.DataFrame(errors, index=seeds).rename_axis("seed").assign(
 # get, 156 voxels to a grain (of the smallest ones a voxel is 2%):
 
 # %%
-shares, A = crystals.random_grains(8 * crystals_3d, 3, law, seeds[0])
+shares, A = crystals.random_grains(8 * crystals_3d, 3, spreads, seeds[0])
 crowded = crystals.grow(cubic, shares, A, seeds[0], moves=0).diagram
 {
     "voxels per grain": round(cubic.volume / cubic.pixel / len(shares)),
@@ -294,7 +299,7 @@ def reference(y, A, volumes, side):
 small = Grid((reference_voxels,) * 3, 1 / reference_voxels)
 rows = []
 for seed in seeds:
-    ours = crystals.grow(small, *crystals.random_grains(reference_crystals, 3, law, seed), seed, moves=2)
+    ours = crystals.grow(small, *crystals.random_grains(reference_crystals, 3, spreads, seed), seed, moves=2)
     theirs = reference(ours.positions, ours.shapes, ours.diagram.targets, reference_voxels)
     their_volumes = np.bincount(theirs.ravel(), minlength=reference_crystals) * small.pixel
     rows.append(
@@ -319,35 +324,39 @@ pd.DataFrame(rows, index=seeds, columns=["largest error, ours", "largest error, 
 
 # %%
 def timed(count, side, seed):
-    """Return the seconds to the right volumes, from equal potentials, and what was found."""
-    shares, A = crystals.random_grains(count, 3, law, seed)
+    """Return the seconds to the right volumes, from equal potentials, and the cells."""
+    shares, A = crystals.random_grains(count, 3, spreads, seed)
     y = np.random.default_rng(seed).random((count, 3))
     start = time.perf_counter()
-    found = solve(PowerCosts.of(Grid((side,) * 3, 1 / side), y, shapes=A), shares)
-    return time.perf_counter() - start, found
+    diagram = solve(PowerCosts(Grid((side,) * 3, 1 / side), y, shapes=A), shares)
+    return time.perf_counter() - start, diagram
 
 
 laptop = [timed(timed_crystals, timed_voxels, seed)[0] for seed in seeds]
-ledger.record({"transport-crystals-laptop-in-seconds": laptop})
 sides = [round((voxels_per_crystal * count) ** (1 / 3)) for count in growing]
 runs = [[timed(count, side, seed) for count, side in zip(growing, sides)] for seed in seeds]
-taken = np.array([[elapsed for elapsed, _ in own] for own in runs])  # seeds x numbers of grains
-slopes = [float(np.polyfit(np.log(growing), np.log(own), 1)[0]) for own in taken]
-ledger.record({"transport-crystals-growth-with-number": slopes})
+taken = np.array([[elapsed for elapsed, _ in runs_of_seed] for runs_of_seed in runs])  # seeds x numbers of grains
+slopes = [float(np.polyfit(np.log(growing), np.log(seconds), 1)[0]) for seconds in taken]
+ledger.record(
+    {"transport-crystals-laptop-in-seconds": laptop, "transport-crystals-growth-with-number": slopes},
+    figure={"transport-crystals-growth-with-number": "growth"},
+)
 pd.DataFrame(
     {
         "grains": growing,
         "side": sides,
         "seconds": taken.mean(0),
-        "evaluations": np.mean([[found.evaluations for _, found in own] for own in runs], axis=0),
-        "largest error, %": np.max([[100 * found.errors.max() for _, found in own] for own in runs], axis=0),
+        "evaluations": np.mean([[cells.evaluations for _, cells in runs_of_seed] for runs_of_seed in runs], axis=0),
+        "largest error, %": np.max(
+            [[100 * cells.errors.max() for _, cells in runs_of_seed] for runs_of_seed in runs], axis=0
+        ),
     }
 ).round(2)
 
 # %%
 figure, (axes,) = figures.panels(1, width=4.6)
-for own in taken:
-    axes.loglog(growing, own, ".-", color=PALETTE[0])
+for seconds in taken:
+    axes.loglog(growing, seconds, ".-", color=PALETTE[0])
 axes.loglog(growing, taken[:, 0].mean() * np.array(growing) / growing[0], ":", color="gray", label="in proportion")
 axes.set(xlabel=f"grains, {voxels_per_crystal} voxels to a grain", ylabel="seconds to the right volumes")
 axes.set_xticks(growing, growing)
@@ -358,8 +367,8 @@ figures.save(
     "growth",
     alt="Seconds against the number of grains on logarithmic axes, one line for each of three seeds, a little steeper "
     "than the dotted line that grows in proportion.",
-    data={"grains": growing, **{f"seconds, seed {seed}": own for seed, own in zip(seeds, taken)}},
-    answers="slide '5,000 crystals in 3D'",
+    data={"grains": growing, **{f"seconds, seed {seed}": seconds for seed, seconds in zip(seeds, taken)}},
+    answers='transport: slide "5,000 crystals in 3D"',
     timing=True,
 )
 
@@ -379,10 +388,10 @@ many["200 voxels to a grain", seeds[0]] = timed(many_crystals, many_sides[0], se
 pd.DataFrame(
     {
         "seconds": {key: elapsed for key, (elapsed, _) in many.items()},
-        "evaluations": {key: found.evaluations for key, (_, found) in many.items()},
-        "mean error, %": {key: 100 * found.errors.mean() for key, (_, found) in many.items()},
-        "largest error, %": {key: 100 * found.errors.max() for key, (_, found) in many.items()},
-        "grains within 1%": {key: f"{(found.errors <= 0.01).mean():.1%}" for key, (_, found) in many.items()},
+        "evaluations": {key: cells.evaluations for key, (_, cells) in many.items()},
+        "mean error, %": {key: 100 * cells.errors.mean() for key, (_, cells) in many.items()},
+        "largest error, %": {key: 100 * cells.errors.max() for key, (_, cells) in many.items()},
+        "grains within 1%": {key: f"{(cells.errors <= 0.01).mean():.1%}" for key, (_, cells) in many.items()},
     }
 ).rename_axis(["image", "seed"]).round(2)
 
@@ -403,11 +412,11 @@ pd.DataFrame(
 # come from the covariance of the pixels' positions.
 
 # %%
-prescribed = [crystals.prescribed_log_aspects(own.shapes) for own in flat]
-measured = [crystals.morphology(own.diagram.labels, crystals_2d, square).log_aspects for own in flat]
+prescribed = [crystals.prescribed_log_aspects(grain.shapes) for grain in flat]
+measured = [crystals.morphology(grain.diagram.labels, crystals_2d, square).log_aspects for grain in flat]
 correlations = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(prescribed, measured)]
-ledger.record({"transport-crystals-are-elongated": correlations})
-unmoved = crystals.grow(square, *crystals.random_grains(crystals_2d, 2, law, seeds[0]), seeds[0], moves=0)
+ledger.record({"transport-crystals-are-elongated": correlations}, figure="elongation")
+unmoved = crystals.grow(square, *crystals.random_grains(crystals_2d, 2, spreads, seeds[0]), seeds[0], moves=0)
 unmoved_aspects = crystals.morphology(unmoved.diagram.labels, crystals_2d, square).log_aspects
 {
     "correlations": np.round(correlations, 3).tolist(),
@@ -418,7 +427,7 @@ unmoved_aspects = crystals.morphology(unmoved.diagram.labels, crystals_2d, squar
 asked, got = np.concatenate(prescribed), np.concatenate(measured)
 thirds = np.array_split(np.argsort(asked), 3)
 pd.DataFrame(
-    {name: [values[own].mean() for own in thirds] for name, values in (("prescribed", asked), ("measured", got))},
+    {name: [values[third].mean() for third in thirds] for name, values in (("prescribed", asked), ("measured", got))},
     index=["roundest third", "middle third", "longest third"],
 ).rename_axis("mean log aspect ratio").round(2)
 
@@ -436,7 +445,7 @@ figures.save(
     alt="Left, a hundred cells, brighter where they are longer. Right, measured against prescribed logarithms of the "
     "aspect ratio: they rise together but scatter around the diagonal, round grains mostly above it.",
     data={"prescribed": prescribed[0], "measured": measured[0]},
-    answers="slide 'Ellipsoids'",
+    answers='transport: slide "Ellipsoids"',
 )
 
 # %% [markdown]
@@ -460,26 +469,31 @@ figures.save(
 # inverse (scaled to determinant 1) becomes $A_i$. The isotropic fit has $A_i = I$.
 
 # %%
-found = []
+measurements = []
 for seed in seeds:
-    grain = crystals.grow(cubic, *crystals.random_grains(grains, 3, law, seed), seed, moves=moves)
+    grain = crystals.grow(cubic, *crystals.random_grains(grains, 3, spreads, seed), seed, moves=moves)
     image = crystals.measure(grain.diagram.labels, seed, bend=bend, jitter=jitter)
     fits = {
         name: crystals.fit(image.labels, grains, cubic, isotropic=name == "isotropic")
         for name in ("isotropic", "anisotropic")
     }
-    found.append((image, fits))
+    measurements.append((image, fits))
 right_share = {
-    name: [float((fits[name].diagram.labels == image.truth).mean()) for image, fits in found]
+    name: [float((fits[name].diagram.labels == image.truth).mean()) for image, fits in measurements]
     for name in ("isotropic", "anisotropic")
 }
-ledger.record({"transport-polycrystal-fit": right_share["anisotropic"]})
-ledger.record({"transport-polycrystal-fit-needs-anisotropy": right_share})
-noise = [float((image.labels == image.truth).mean()) for image, _ in found]
+noise = [float((image.labels == image.truth).mean()) for image, _ in measurements]
+ledger.record(
+    {
+        "transport-polycrystal-fit": right_share["anisotropic"],
+        "transport-polycrystal-fit-needs-anisotropy": right_share,
+    },
+    figure="polycrystal",
+)
 pd.DataFrame({**right_share, "the measurement itself": noise}, index=seeds).rename_axis("seed").round(3)
 
 # %%
-image, fits = found[0]
+image, fits = measurements[0]
 cut = voxels_3d // 2
 figure, axes = figures.panels(4, width=2.6, height=2.9)
 shown = {
@@ -488,18 +502,18 @@ shown = {
     "anisotropic fit": fits["anisotropic"].diagram.labels,
     "isotropic fit": fits["isotropic"].diagram.labels,
 }
-for own, (name, labels) in zip(axes, shown.items()):
+for panel, (name, labels) in zip(axes, shown.items()):
     wrong = (labels != image.truth)[:, :, cut]
-    paint(own, labels[:, :, cut])
-    own.imshow(np.ma.masked_where(~wrong, wrong).T, origin="lower", cmap=ListedColormap([PALETTE[3]]))
-    own.set(title=name)
+    paint(panel, labels[:, :, cut])
+    panel.imshow(np.ma.masked_where(~wrong, wrong).T, origin="lower", cmap=ListedColormap([PALETTE[3]]))
+    panel.set(title=name)
 figures.save(
     figure,
     "polycrystal",
     alt="A slice through a polycrystal: the truth, the noisy measurement, the anisotropic fit with a thin seam of wrong "
     "voxels along the boundaries, and the isotropic fit with a wider one.",
     data={"wrong share": [(labels != image.truth).mean() for labels in shown.values()], "image": list(shown)},
-    answers="slides 'Data from Tata steel' and 'Our APD model'",
+    answers='transport: slide "Data from Tata steel"; slide "Our APD model"',
 )
 
 # %% [markdown]
@@ -521,7 +535,7 @@ figures.save(
 
 # %%
 rows, times, pairs = [], [], []
-for seed, (image, fits) in zip(seeds, found):
+for seed, (image, fits) in zip(seeds, measurements):
     sample = fits["anisotropic"]
     start = time.perf_counter()
     new = crystals.grow(cubic, sample.diagram.targets, sample.shapes, 1000 + seed, moves=moves)
@@ -532,16 +546,28 @@ for seed, (image, fits) in zip(seeds, found):
         float(ks_2samp(getattr(old_look, k), getattr(new_look, k)).statistic)
         for k in ("volumes", "log_aspects", "angles")
     ]
-    stranger = found[(seeds.index(seed) + 1) % len(seeds)][0].truth
-    indices = [adjusted_rand_score(image.truth.ravel(), own.ravel()) for own in (new.diagram.labels, stranger)]
+    stranger = measurements[(seeds.index(seed) + 1) % len(seeds)][0].truth
+    indices = [adjusted_rand_score(image.truth.ravel(), other.ravel()) for other in (new.diagram.labels, stranger)]
     rows.append((*gaps, *indices))
 columns = ["volumes", "aspect ratios", "angles", "Rand index", "Rand index of strangers"]
 table = pd.DataFrame(rows, index=seeds, columns=columns).rename_axis("seed")
-ledger.record({"transport-new-image-same-volumes": table["volumes"].tolist()})
-ledger.record({"transport-new-image-same-elongation": table["aspect ratios"].tolist()})
-ledger.record({"transport-new-image-same-orientation": table["angles"].tolist()})
-ledger.record({"transport-new-image-is-new": table["Rand index"].tolist()})
-ledger.record({"transport-new-image-in-seconds": times})
+ledger.record(
+    {
+        "transport-new-image-same-volumes": table["volumes"].tolist(),
+        "transport-new-image-same-elongation": table["aspect ratios"].tolist(),
+        "transport-new-image-same-orientation": table["angles"].tolist(),
+        "transport-new-image-is-new": table["Rand index"].tolist(),
+        "transport-new-image-in-seconds": times,
+    },
+    figure=dict.fromkeys(
+        [
+            "transport-new-image-same-volumes",
+            "transport-new-image-same-elongation",
+            "transport-new-image-same-orientation",
+        ],
+        "new_image",
+    ),
+)
 table.round(3)
 
 # %%
@@ -549,12 +575,12 @@ old_look, new_look, new = pairs[0]
 figure, axes = figures.panels(4, width=2.7, height=2.9)
 paint(axes[0], new.diagram.labels[:, :, cut])
 axes[0].set(title="new image")
-for own, key, label in zip(
+for panel, key, label in zip(
     axes[1:], ("volumes", "log_aspects", "angles"), ("volume, share of the cube", "log aspect ratio", "angle, rad")
 ):
     for look, name, style in ((old_look, "measured", "-"), (new_look, "new", "--")):
-        own.ecdf(getattr(look, key), label=name, linestyle=style)
-    own.set(xlabel=label, ylabel="share of grains" if key == "volumes" else None)
+        panel.ecdf(getattr(look, key), label=name, linestyle=style)
+    panel.set(xlabel=label, ylabel="share of grains" if key == "volumes" else None)
 axes[1].legend(fontsize="small")
 figures.save(
     figure,
@@ -566,13 +592,13 @@ figures.save(
         for look, name in ((old_look, "measured"), (new_look, "new"))
         for key in ("volumes", "log_aspects", "angles")
     },
-    answers="slide 'New synthetic image'",
+    answers='transport: slide "New synthetic image"',
 )
 
 # %% [markdown]
 # **Reading the figure.** Volumes are prescribed, so that they agree by construction. Aspect ratios and directions
 # (the angle of a grain's longest axis to the first axis of the cube) are not, only the matrices are taken along:
-# here they come out within what 200 grains can tell. (Two samples of 200 from one law are 0.05 to 0.13 apart by
+# here they come out within what 200 grains can tell. (Two samples of 200 from one distribution are 0.05 to 0.13 apart by
 # chance.) The Rand index of 0.31 looks like a copy in part, and is none: two strangers have the same. Compact
 # grains of like size have many pairs of voxels in common wherever they lie, and the ledger's rule, which asks for
 # 0.2, had not thought of that; the row stays "in trend".
@@ -593,20 +619,22 @@ frames = {}
 for seed in seeds:
     y, f, frames[seed] = np.random.default_rng(seed).random((mixed, 2)), None, []
     for _ in range(mixed_frames):
-        costs = PowerCosts.of(box, y, shapes=np.eye(2) * np.pi / each, exponents=p, void=True)
+        costs = PowerCosts(box, y, shapes=np.eye(2) * np.pi / each, exponents=p, void=True)
         cells = solve(costs, np.full(mixed, each), f=f)
         y, f = centroids(cells.labels, mixed, box), cells.f
         frames[seed].append(cells)
 round_ones = {
-    seed: np.array([tension.roundness(own[-1].labels == i) for i in range(mixed)]) for seed, own in frames.items()
+    seed: np.array([tension.roundness(film[-1].labels == i) for i in range(mixed)]) for seed, film in frames.items()
 }
 roundness = {
     name: [float(round_ones[s][p == q].mean()) for s in seeds]
     for name, q in (("soft", exponents[0]), ("hard", exponents[-1]))
 }
-ledger.record({"transport-hard-cells-stay-rounder": roundness})
-worst = [100 * max(float(own.errors.max()) for own in frames[seed]) for seed in seeds]
-ledger.record({"transport-cells-have-their-volumes": worst})
+worst = [100 * max(float(cells.errors.max()) for cells in frames[seed]) for seed in seeds]
+ledger.record(
+    {"transport-hard-cells-stay-rounder": roundness, "transport-cells-have-their-volumes": worst},
+    figure={"transport-hard-cells-stay-rounder": "hard_and_soft"},
+)
 pd.DataFrame({**roundness, "largest volume error, %": worst}, index=seeds).rename_axis("seed").round(3)
 
 # %% [markdown]
@@ -622,11 +650,9 @@ y = np.random.default_rng(seeds[0]).random((raw_cells, 3))
 q = np.where(np.arange(raw_cells) % 2, exponents[-1], exponents[0])
 each_3d = 0.8 / raw_cells
 radius = (3 * each_3d / (4 * np.pi)) ** (1 / 3)
-cells_3d = solve(
-    PowerCosts.of(raw, y, shapes=np.eye(3) / radius**2, exponents=q, void=True), np.full(raw_cells, each_3d)
-)
+cells_3d = solve(PowerCosts(raw, y, shapes=np.eye(3) / radius**2, exponents=q, void=True), np.full(raw_cells, each_3d))
 good = cells_3d.errors.mean() <= 0.01
-ledger.record({"transport-cells-on-100-cubed": [int(np.prod(raw.shape)) if good else 0]})
+ledger.record({"transport-cells-on-100-cubed": [int(np.prod(raw.shape)) if good else 0]}, figure="hard_and_soft")
 {
     "voxels": int(np.prod(raw.shape)),
     "mean error": round(float(cells_3d.errors.mean()), 5),
@@ -638,16 +664,17 @@ figure, axes = figures.panels(4, width=2.6, height=2.8)
 two = ListedColormap([SOFT, HARD])
 paint(axes[0], frames[seeds[0]][-1].labels, p > 2, cmap=two, vmin=0, vmax=1)
 axes[0].set(title="2-D, after moving")
-for own, depth in zip(axes[1:], (0.25, 0.5, 0.75)):
-    paint(own, cells_3d.labels[:, :, int(depth * raw_voxels)], q > 2, cmap=two, vmin=0, vmax=1)
-    own.set(title=f"3-D, cut at {depth:g}")
+for panel, depth in zip(axes[1:], (0.25, 0.5, 0.75)):
+    paint(panel, cells_3d.labels[:, :, int(depth * raw_voxels)], q > 2, cmap=two, vmin=0, vmax=1)
+    panel.set(title=f"3-D, cut at {depth:g}")
 figures.save(
     figure,
     "hard_and_soft",
     alt="Blue hard cells and orange soft cells, in the plane and in three cuts through a cube: the hard ones are nearly "
     "round except where they touch each other, the soft ones fill the gaps between them.",
     data={"seed": seeds, **roundness},
-    answers="slides on hard and soft cells and the raw pixel grid",
+    answers='transport: slide "Change the cost function to simulate hard (blue) and soft (orange) cells"; '
+    'slide "The raw 100x100x100 pixel grid"',
 )
 
 # %% [markdown]
@@ -684,9 +711,8 @@ variants = {
     "without collisions": {"collisions": False},
 }
 places = {"disk": {**disk, "steps": disk_steps}, "cube": {**cube, "steps": cube_steps}}
-cases = [(domain, name, seed) for domain in places for name in variants for seed in seeds]
-tasks = [{"domain": d, "seed": s, "tumbling": tumbling, **places[d], **variants[name]} for d, name, s in cases]
-order = dict(zip(cases, compute.map(order_in_time, tasks, label="swarms")))
+cases = {(d, name): {"domain": d, **places[d], **variants[name]} for d in places for name in variants}
+order = compute.grid(order_in_time, cases, seeds, common={"tumbling": tumbling}, label="swarms")
 
 
 def late(run_of_one):
@@ -696,24 +722,35 @@ def late(run_of_one):
 
 
 ends = pd.DataFrame(
-    {(d, name): [late(order[d, name, s]) for s in seeds] for d in places for name in variants}, index=seeds
+    {case: [late(swarm) for swarm in swarms] for case, swarms in order.items()}, index=seeds
 ).rename_axis("seed")
 ends.T.round(3)
 
 # %%
-first = {d: [float(order[d, "with both", s]["order"][0]) for s in seeds] for d in places}
+first = {d: [float(swarm["order"][0]) for swarm in order[d, "with both"]] for d in places}
 end = {key: values.tolist() for key, values in ends.items()}
-ledger.record({"transport-order-emerges-disk": {"start": first["disk"], "end": end["disk", "with both"]}})
-ledger.record({"transport-order-emerges-cube": {"start": first["cube"], "end": end["cube", "with both"]}})
-for_disk = {"with_realignment": end["disk", "with both"], "without_realignment": end["disk", "without re-alignment"]}
-ledger.record({"transport-order-needs-realignment-disk": for_disk})
-for_cube = {"with_realignment": end["cube", "with both"], "without_realignment": end["cube", "without re-alignment"]}
-ledger.record({"transport-order-needs-realignment-cube": for_cube})
-for_disk = {"with_collisions": end["disk", "with both"], "without_collisions": end["disk", "without collisions"]}
-ledger.record({"transport-order-needs-collisions-disk": for_disk})
-for_cube = {"with_collisions": end["cube", "with both"], "without_collisions": end["cube", "without collisions"]}
-ledger.record({"transport-order-needs-collisions-cube": for_cube})
-volume_errors = {d: float(np.mean([order[d, "with both", s]["error"].mean() for s in seeds])) for d in places}
+
+
+def compared(domain, without):
+    """Return the order at the end with both ingredients, and without one of them."""
+    return {f"with_{without}": end[domain, "with both"], f"without_{without}": end[domain, LEFT_OUT[without]]}
+
+
+LEFT_OUT = {"realignment": "without re-alignment", "collisions": "without collisions"}
+ledger.record(
+    {
+        "transport-order-emerges-disk": {"start": first["disk"], "end": end["disk", "with both"]},
+        "transport-order-emerges-cube": {"start": first["cube"], "end": end["cube", "with both"]},
+        "transport-order-needs-realignment-disk": compared("disk", "realignment"),
+        "transport-order-needs-realignment-cube": compared("cube", "realignment"),
+        "transport-order-needs-collisions-disk": compared("disk", "collisions"),
+        "transport-order-needs-collisions-cube": compared("cube", "collisions"),
+    },
+    figure="order",
+)
+
+# %%
+volume_errors = {d: float(np.mean([swarm["error"].mean() for swarm in order[d, "with both"]])) for d in places}
 stubborn = Swimmers("disk", **disk, tumbling=tumbling, realignment=0.0)
 *_, last = swim(stubborn, disk_steps, seeds[0])
 outward = (last.positions - 0.5) / np.linalg.norm(last.positions - 0.5, axis=1, keepdims=True)
@@ -724,19 +761,20 @@ outward = (last.positions - 0.5) / np.linalg.norm(last.positions - 0.5, axis=1, 
 }
 
 # %%
-rates = [{**places["disk"], "domain": "disk", "seed": s, "tumbling": rate} for rate in tumbling_rates for s in seeds]
-tumbled = np.array([late(own) for own in compute.map(order_in_time, rates, label="swarms")]).reshape(-1, len(seeds))
-falls = [float(spearmanr(tumbling_rates, own).statistic) for own in tumbled.T]
-ledger.record({"transport-tumbling-destroys-order": falls})
+rates = {rate: {"tumbling": rate} for rate in tumbling_rates}
+tumbling_disk = compute.grid(order_in_time, rates, seeds, common={"domain": "disk", **places["disk"]}, label="swarms")
+tumbled = np.array([[late(swarm) for swarm in swarms] for swarms in tumbling_disk.values()])  # rates x seeds
+falls = [float(spearmanr(tumbling_rates, milling).statistic) for milling in tumbled.T]
+ledger.record({"transport-tumbling-destroys-order": falls}, figure="order")
 pd.DataFrame(tumbled, index=tumbling_rates, columns=seeds).rename_axis("tumbling").round(3)
 
 # %%
 figure, axes = figures.panels(3, width=3.4)
-for own, (domain, label) in zip(axes, (("disk", "milling"), ("cube", "order"))):
+for panel, (domain, label) in zip(axes, (("disk", "milling"), ("cube", "order"))):
     for name, colour in zip(variants, PALETTE):
-        for k, s in enumerate(seeds):
-            own.plot(order[domain, name, s]["order"], color=colour, linewidth=0.9, label=name if k == 0 else None)
-    own.set(title=domain, xlabel="time step", ylabel=label, ylim=(0, 1))
+        for k, swarm in enumerate(order[domain, name]):
+            panel.plot(swarm["order"], color=colour, linewidth=0.9, label=None if k else name)
+    panel.set(title=domain, xlabel="time step", ylabel=label, ylim=(0, 1))
 axes[0].legend(fontsize="small", loc="center right")
 axes[2].plot(range(len(tumbling_rates)), tumbled, ".-", color=PALETTE[0], linewidth=0.9)
 axes[2].set(title="disk", xlabel="tumbling per step", ylabel="milling at the end", ylim=(0, 1))
@@ -748,9 +786,14 @@ figures.save(
     "re-align, and stays low without either. Right, the final milling falls as cells tumble more often.",
     data={
         "time step": np.arange(disk_steps + 1),
-        **{f"disk, {name}, {s}": order["disk", name, s]["order"] for name in variants for s in seeds},
+        **{
+            f"disk, {name}, {seed}": swarm["order"]
+            for name in variants
+            for seed, swarm in zip(seeds, order["disk", name])
+        },
     },
-    answers="slides 'Run-and-tumble motion' and 'Order emerges'",
+    answers='transport: slide "Run-and-tumble motion"; '
+    'slide "Order emerges out of blind collisions and re-alignments"; slide "3D cube"',
 )
 
 # %%
@@ -768,16 +811,16 @@ def draw_swimmers(axes, state):
 
 
 figure, axes = figures.panels(4, width=2.5, height=2.7)
-for own, k in zip(axes, np.linspace(0, len(film) - 1, 4).astype(int)):
-    draw_swimmers(own, film[k])
-    own.set(title=f"step {every * (k + 1)}")
+for panel, k in zip(axes, np.linspace(0, len(film) - 1, 4).astype(int)):
+    draw_swimmers(panel, film[k])
+    panel.set(title=f"step {every * (k + 1)}")
 figures.save(
     figure,
     "swimmers",
     alt="Four moments of a disk full of cells with an arrow on each: at first colours of both turning directions are "
     "mixed, at the end nearly all cells have one colour and go around one way.",
     data={"cell": range(disk["count"]), "x": film[-1].positions[:, 0], "y": film[-1].positions[:, 1]},
-    answers="slide '2D disk'",
+    answers='transport: slide "2D disk"',
 )
 
 
@@ -794,7 +837,8 @@ figures.save_animation(
     "swimming",
     alt="The same disk in motion: cells push each other, groups that turn one way grow, and in the end the whole disk "
     "goes around one way.",
-    data={"time step": np.arange(disk_steps + 1), "milling": order["disk", "with both", seeds[0]]["order"]},
+    data={"time step": np.arange(disk_steps + 1), "milling": order["disk", "with both"][0]["order"]},
+    answers='transport: slide "2D disk"',
     milliseconds=120,
 )
 
@@ -820,25 +864,29 @@ figures.save_animation(
 # source claims*: hard particles burn, soft particles escape.
 
 # %%
-runs = [(p, s, k) for p in exponents for s in seeds for k in range(starts)]
-tasks = [{**evacuation, "exponents": [p], "seed": 10 * s + k} for p, s, k in runs]
-outcomes = dict(zip(runs, compute.map(outcome, tasks, label="evacuations")))
+starts_of_seeds = [10 * s + k for s in seeds for k in range(starts)]
+cases = {p: {"exponents": [p]} for p in exponents}
+outcomes = compute.grid(outcome, cases, starts_of_seeds, common=evacuation, label="evacuations")
 
 
-def share(p, s, what):
-    return float(np.mean([outcomes[p, s, k][what].mean() for k in range(starts)]))
+def by_seed(values):
+    """Return the mean over the starts of each seed."""
+    return np.reshape(values, (len(seeds), starts)).mean(1).tolist()
 
 
-escaped = {p: [share(p, s, "escaped") for s in seeds] for p in exponents}
-burnt = {p: [share(p, s, "burnt") for s in seeds] for p in exponents}
+escaped = {p: by_seed([run["escaped"].mean() for run in runs]) for p, runs in outcomes.items()}
+burnt = {p: by_seed([run["burnt"].mean() for run in runs]) for p, runs in outcomes.items()}
 soft, hard = exponents[0], exponents[-1]
-ledger.record({"transport-soft-cells-escape": {"soft": escaped[soft], "hard": escaped[hard]}})
-ledger.record({"transport-hard-cells-burn": {"soft": burnt[soft], "hard": burnt[hard]}})
 per_seed = np.array([escaped[p] for p in exponents]).T
 ledger.record(
-    {"transport-escape-falls-with-hardness": [float(spearmanr(exponents, own).statistic) for own in per_seed]}
+    {
+        "transport-soft-cells-escape": {"soft": escaped[soft], "hard": escaped[hard]},
+        "transport-hard-cells-burn": {"soft": burnt[soft], "hard": burnt[hard]},
+        "transport-escape-falls-with-hardness": [float(spearmanr(exponents, out).statistic) for out in per_seed],
+    },
+    figure="evacuation",
 )
-inexact = {p: np.mean([share(p, s, "error") for s in seeds]) for p in exponents}
+inexact = {p: np.mean([run["error"] for run in runs]) for p, runs in outcomes.items()}
 pd.DataFrame(
     {
         "escaped": {p: np.mean(v) for p, v in escaped.items()},
@@ -853,19 +901,17 @@ pd.DataFrame(
 
 # %%
 count = evacuation["count"]
-kinds = {(s, k): np.random.default_rng(10 * s + k).permutation(count) % 2 for s in seeds for k in range(starts)}
+kinds = [np.random.default_rng(start).permutation(count) % 2 for start in starts_of_seeds]
 tasks = [
-    {**evacuation, "exponents": np.where(own, hard, soft).tolist(), "seed": 10 * s + k} for (s, k), own in kinds.items()
+    {**evacuation, "exponents": np.where(kind, hard, soft).tolist(), "seed": start}
+    for kind, start in zip(kinds, starts_of_seeds)
 ]
-together = dict(zip(kinds, compute.map(outcome, tasks, label="evacuations")))
+together = compute.map(outcome, tasks, label="evacuations")
 mixed_escape = {
-    name: [
-        float(np.mean([together[s, k]["escaped"][kinds[s, k] == kind].mean() for k in range(starts)])) for s in seeds
-    ]
-    for name, kind in (("soft", 0), ("hard", 1))
+    name: by_seed([run["escaped"][kind == wanted].mean() for run, kind in zip(together, kinds)])
+    for name, wanted in (("soft", 0), ("hard", 1))
 }
 ledger.record({"transport-soft-cells-escape-from-a-mixed-crowd": mixed_escape})
-{name: np.round(values, 3).tolist() for name, values in mixed_escape.items()}
 
 # %%
 room = Evacuation(count, evacuation["pixels"], exit_width=evacuation["exit_width"], steps=evacuation["steps"])
@@ -883,17 +929,17 @@ def draw_room(axes, state, colour):
 
 figure, grid_of_axes = plt.subplots(2, 3, figsize=(8.4, 3.8))
 for row, (p, colour, name) in zip(grid_of_axes, ((soft, SOFT, "soft"), (hard, HARD, "hard"))):
-    for own, moment in zip(row, (0.1, 0.5, 0.85)):
+    for panel, moment in zip(row, (0.1, 0.5, 0.85)):
         state = films[p][min(int(moment * room.steps), len(films[p]) - 1)]
-        draw_room(own, state, colour)
-        own.set_title(f"{name}: {state.escaped.sum()} out, {state.burnt.sum()} burnt", fontsize=9)
+        draw_room(panel, state, colour)
+        panel.set_title(f"{name}: {state.escaped.sum()} out, {state.burnt.sum()} burnt", fontsize=9)
 figures.save(
     figure,
     "evacuation",
     alt="Soft cells above, hard ones below, crowd at a narrow exit while a fire comes from the left, at three moments: more "
     "of the soft cells are out, and fewer are burnt.",
     data={"exponent": exponents, "escaped": per_seed.mean(0), "burnt": [np.mean(burnt[p]) for p in exponents]},
-    answers="slides 'Hard particles burn' and 'Soft particles escape'",
+    answers='transport: slide "Hard particles burn"; slide "Soft particles escape"',
 )
 
 
@@ -901,8 +947,8 @@ figures.save(
 def evacuating():
     for k in range(0, room.steps, max(1, room.steps // 40)):
         frame, pair = plt.subplots(2, 1, figsize=(3.4, 4.4))
-        for own, p, colour in zip(pair, (soft, hard), (SOFT, HARD)):
-            draw_room(own, films[p][min(k, len(films[p]) - 1)], colour)
+        for panel, p, colour in zip(pair, (soft, hard), (SOFT, HARD)):
+            draw_room(panel, films[p][min(k, len(films[p]) - 1)], colour)
         yield frame
 
 
@@ -918,6 +964,7 @@ figures.save_animation(
             for p in (soft, hard)
         },
     },
+    answers='transport: slide "Hard particles burn"; slide "Soft particles escape"',
 )
 
 # %% [markdown]
@@ -947,27 +994,26 @@ figures.save_animation(
 # vary; sixteen cells start as a square. Its roundness and the length of its outline (the box has side 1):
 
 # %%
-voids = [(v, s) for v in void_tensions for s in seeds]
-tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0]], "void": [v]} for v, s in voids]
-drops = dict(zip(voids, compute.map(tension.aggregate, tasks, label="aggregates")))
-gained = [float(np.diff(drops[1.0, s]["roundness"])[0]) for s in seeds]
-ledger.record({"transport-tension-rounds-a-cell": gained})
-volume_error = [100 * max(float(drops[v, s]["error"].max()) for v in void_tensions) for s in seeds]
-ledger.record({"transport-tension-keeps-volumes": volume_error})
-lengths = np.array([[drops[v, s]["outline"][1] for v in void_tensions] for s in seeds])
+cases = {v: {"contact": [[1.0]], "void": [v]} for v in void_tensions}
+drops = compute.grid(tension.aggregate, cases, seeds, common=aggregate_settings, label="aggregates")
+worst = np.array([[100 * float(drop["error"].max()) for drop in drops[v]] for v in void_tensions])  # tensions x seeds
+lengths = np.array([[drop["outline"][1] for drop in drops[v]] for v in void_tensions]).T
 ledger.record(
     {
+        "transport-tension-rounds-a-cell": [float(np.diff(drop["roundness"])[0]) for drop in drops[1.0]],
+        "transport-tension-keeps-volumes": worst.max(0).tolist(),
         "transport-tension-parameter-shortens-outline": [
-            float(spearmanr(void_tensions, own).statistic) for own in lengths
-        ]
-    }
+            float(spearmanr(void_tensions, outlines).statistic) for outlines in lengths
+        ],
+    },
+    figure={"transport-tension-parameter-shortens-outline": "tension"},
 )
 pd.DataFrame(
     {
-        "roundness, start": [np.mean([drops[v, s]["roundness"][0] for s in seeds]) for v in void_tensions],
-        "end": [np.mean([drops[v, s]["roundness"][1] for s in seeds]) for v in void_tensions],
+        "roundness, start": [np.mean([drop["roundness"][0] for drop in drops[v]]) for v in void_tensions],
+        "end": [np.mean([drop["roundness"][1] for drop in drops[v]]) for v in void_tensions],
         "outline, end": lengths.mean(0),
-        "largest volume error, %": [100 * max(float(drops[v, s]["error"].max()) for s in seeds) for v in void_tensions],
+        "largest volume error, %": worst.max(1),
     },
     index=void_tensions,
 ).rename_axis("towards the void").round(3)
@@ -980,20 +1026,22 @@ pd.DataFrame(
 # second experiment all contacts cost 1, and the kinds differ in what they pay towards the void.
 
 # %%
-unlike = [(v, s) for v in unlike_tensions for s in seeds]
-tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0, v], [v, 1.0]], "void": [1.5, 1.5]} for v, s in unlike]
-sorted_ones = dict(zip(unlike, compute.map(tension.aggregate, tasks, label="aggregates")))
-like = np.array([[sorted_ones[v, s]["like"][1] for v in unlike_tensions] for s in seeds])
-ledger.record(
-    {"transport-unlike-tension-sorts-cells": [float(spearmanr(unlike_tensions, own).statistic) for own in like]}
-)
-tasks = [{**aggregate_settings, "seed": s, "contact": [[1.0, 1.0], [1.0, 1.0]], "void": [0.7, 1.4]} for s in seeds]
-engulfed = compute.map(tension.aggregate, tasks, label="aggregates")
+cases = {v: {"contact": [[1.0, v], [v, 1.0]], "void": [1.5, 1.5]} for v in unlike_tensions}
+cases["void"] = {"contact": [[1.0, 1.0], [1.0, 1.0]], "void": [0.7, 1.4]}
+sorted_ones = compute.grid(tension.aggregate, cases, seeds, common=aggregate_settings, label="aggregates")
+engulfed = sorted_ones["void"]
+like = np.array([[run["like"][1] for run in sorted_ones[v]] for v in unlike_tensions]).T  # seeds x tensions
 outside = {
-    name: [float(own["distances"][own["kinds"] == kind].mean()) for own in engulfed]
+    name: [float(run["distances"][run["kinds"] == kind].mean()) for run in engulfed]
     for name, kind in (("low_tension", 0), ("high_tension", 1))
 }
-ledger.record({"transport-unequal-tension-engulfs": outside})
+ledger.record(
+    {
+        "transport-unlike-tension-sorts-cells": [float(spearmanr(unlike_tensions, alike).statistic) for alike in like],
+        "transport-unequal-tension-engulfs": outside,
+    },
+    figure={"transport-unlike-tension-sorts-cells": "tension"},
+)
 pd.DataFrame(like, index=seeds, columns=unlike_tensions).rename_axis("seed").round(3)
 
 # %% [markdown]
@@ -1006,21 +1054,19 @@ pd.DataFrame(outside, index=seeds).rename_axis("seed").round(3)
 
 # %%
 figure, grid_of_axes = plt.subplots(2, 4, figsize=(9.2, 4.9))
-for own, v in zip(grid_of_axes[0], void_tensions):
-    labels = drops[v, seeds[0]]["end"]
-    paint(own, labels)
-    own.set_title(f"void {v:g}", fontsize=9)
-first_kinds = sorted_ones[unlike_tensions[0], seeds[0]]["kinds"]
-start = sorted_ones[unlike_tensions[0], seeds[0]]["start"]
+for panel, v in zip(grid_of_axes[0], void_tensions):
+    paint(panel, drops[v][0]["end"])
+    panel.set_title(f"void {v:g}", fontsize=9)
+cheap, dear = sorted_ones[unlike_tensions[0]][0], sorted_ones[unlike_tensions[-1]][0]
 second_row = [
-    ("start", start, first_kinds),
-    (f"unlike {unlike_tensions[0]:g}", sorted_ones[unlike_tensions[0], seeds[0]]["end"], first_kinds),
-    (f"unlike {unlike_tensions[-1]:g}", sorted_ones[unlike_tensions[-1], seeds[0]]["end"], first_kinds),
+    ("start", cheap["start"], cheap["kinds"]),
+    (f"unlike {unlike_tensions[0]:g}", cheap["end"], cheap["kinds"]),
+    (f"unlike {unlike_tensions[-1]:g}", dear["end"], cheap["kinds"]),
     ("void 0.7 and 1.4", engulfed[0]["end"], engulfed[0]["kinds"]),
 ]
-for own, (title, labels, own_kinds) in zip(grid_of_axes[1], second_row):
-    paint(own, labels, own_kinds, cmap=ListedColormap([PALETTE[2], PALETTE[4]]), vmin=0, vmax=1)
-    own.set_title(title, fontsize=9)
+for panel, (title, labels, kinds) in zip(grid_of_axes[1], second_row):
+    paint(panel, labels, kinds, cmap=ListedColormap([PALETTE[2], PALETTE[4]]), vmin=0, vmax=1)
+    panel.set_title(title, fontsize=9)
 figures.save(
     figure,
     "tension",
@@ -1033,7 +1079,7 @@ figures.save(
         "unlike contacts": unlike_tensions,
         "like share": like.mean(0),
     },
-    answers="slides 'Surface tension'",
+    answers='transport: slide "Surface tension"',
 )
 
 # %% [markdown]
@@ -1047,9 +1093,9 @@ figures.save(
 # ## Exercises
 #
 # 1. Replace the quadratic cost of the crystals by its power $p = 4$. Which statistics of the grains change? (Hint:
-#    `PowerCosts.of` takes `exponents`. Where all potentials are equal, no cell changes: why? So look for what
+#    `PowerCosts` takes `exponents`. Where all potentials are equal, no cell changes: why? So look for what
 #    changes once the volumes are right.)
-# 2. Which prescribed aspect ratios give *measured* ones that follow a law of your choice? (Hint: multiply the
+# 2. Which prescribed aspect ratios give *measured* ones that follow a distribution of your choice? (Hint: multiply the
 #    logarithms of the eigenvalues of $A_i$ by a factor, and draw measured against prescribed mean. The table of the
 #    three thirds says that a straight line will not do near 0.)
 # 3. Make the exit of section 6 as wide as a cell. Does the hardness still matter? And at half the width? (Hint:
@@ -1061,7 +1107,7 @@ figures.save(
 # ## What differs from the source
 #
 # - The slides' crystals are fitted to measurements of a steel sheet (public, in PyAPD's repository); ours are
-#   synthetic, with known errors. Grains are drawn from laws of our own (table below), and their axes from all
+#   synthetic, with known errors. Grains are drawn from distributions of our own (table below), and their axes from all
 #   rotations alike, where a rolled sheet has a direction: that a new image has the directions of the measured one
 #   is an easy test here.
 # - The talk's solver runs KeOps on a graphics card. Ours is compiled code on one thread of a processor, with

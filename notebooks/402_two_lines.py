@@ -11,20 +11,21 @@
 #
 # [Script](402_two_lines.py) · [executed print](402_two_lines.ipynb) · [course map](../README.md)
 #
-# **Question.** What do KL, JSD and the earth mover's distance say about two laws that have no point in common?
+# **Question.** What do KL, JSD and the earth mover's distance say about two distributions that have no point in
+# common?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides from "Informal theoretical results" to
 # "Theorem 2", and "Summary". **Time on a laptop.** Less than a minute.
 #
 # A student throws darts at a wall, and all of them hit one vertical line. Another student, who should imitate her,
-# hits another vertical line. How far off is the imitation? "A hand's breadth to the right" would be a helpful
-# answer. "Completely wrong" is a correct one, and it does not tell whether to aim further left or right. This
-# notebook is about distances between probability laws that give the first answer, and others that give the second
-# one, and about why this matters when one law has to learn to be the other.
+# hits another vertical line. How far off is the imitation? "A hand's breadth to the right" would be a helpful answer.
+# "Completely wrong" is a correct one, and it does not tell whether to aim further left or right. This notebook is
+# about distances between probability distributions that give the first answer, and others that give the second one,
+# and about why this matters when one distribution has to learn to be the other.
 #
-# The data have a law $\pi$, the imitation has a law $p$. We take the lecture's example apart three times: with
-# pencil and paper, by quadrature and linear programs, and by trained networks that see samples only. Then we test
-# its two theorems, one of them with sequences that show why every word in it is needed.
+# The data have a distribution $\pi$, the imitation has a distribution $p$. We take the lecture's example apart three
+# times: with pencil and paper, by quadrature and linear programs, and by trained networks that see samples only. Then
+# we test its two theorems, one of them with sequences that show why every word in it is needed.
 
 # %% tags=["parameters"]
 seeds = [201, 202, 203]  # of random generators, histograms, samples and trainings
@@ -52,16 +53,19 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
-from scipy.special import ndtri
+from scipy.integrate import trapezoid
+from scipy.special import expit
+from scipy.stats import cauchy, norm
 
 from shapeofloss import figures, ledger
+from shapeofloss.adversarial.convergence import SEQUENCES, random_histograms, sequence
 from shapeofloss.adversarial.divergences import jsd, kl
-from shapeofloss.adversarial.lines import bins, close_gap, distances, read_distance, thick_distances
+from shapeofloss.adversarial.lines import read_distance
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.sequences import SEQUENCES, random_laws, sequence
-from shapeofloss.distributions.quantiles import wasserstein_of_quantiles, wasserstein_on_line
+from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.engine import compute, profiles, workspace
+from shapeofloss.experiments.two_lines.two_lines import bins, close_gap, distances, thick_distances
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.assignment.programs import plan_program
 
@@ -86,10 +90,10 @@ LOG2 = np.log(2)
 # %%
 def spreads(seed, inputs=2, outputs=10):
     """Return the singular values of movements of the output at random codes, over the first, shape (codes, 10)."""
-    rng = torch.Generator().manual_seed(seed)
-    network = perceptron((inputs, 64, 64, outputs), rng=rng).double()
-    z = torch.randn(codes, inputs, generator=rng).double()
-    ways = torch.randn(12, 1, inputs, generator=rng).double()
+    generator = torch.Generator().manual_seed(seed)
+    network = perceptron((inputs, 64, 64, outputs), generator=generator).double()
+    z = torch.randn(codes, inputs, generator=generator).double()
+    ways = torch.randn(12, 1, inputs, generator=generator).double()
     moves = torch.stack([torch.func.jvp(network, (z,), (way.expand_as(z),))[1] for way in ways], dim=1)
     values = torch.linalg.svdvals(moves)
     return (values / values[:, :1]).detach().numpy()
@@ -97,8 +101,6 @@ def spreads(seed, inputs=2, outputs=10):
 
 spread = np.array([spreads(seed) for seed in seeds])
 ledger.record({"adversarial-generator-rank": spread[..., 2].max(1)})
-
-# %%
 pd.Series(np.median(spread, axis=(0, 1)), range(1, 11), name="median singular value over the first")[:5]
 
 # %% [markdown]
@@ -144,15 +146,18 @@ def discriminator(points, seed, theta):
 values, slopes = [], []
 for seed in seeds:
     y = torch.rand(2, 1000, generator=torch.Generator().manual_seed(seed)).double()
-    data, fake = (torch.stack([bent(own, seed) + place, own], 1).requires_grad_() for own, place in zip(y, (0, 0.5)))
+    data, fake = (torch.stack([bent(h, seed) + place, h], 1).requires_grad_() for h, place in zip(y, (0, 0.5)))
     on_data, on_fake = discriminator(data, seed, 0.5), discriminator(fake, seed, 0.5)
     values.append(abs((on_data.log().mean() + torch.log1p(-on_fake).mean()).item()))
     gradients = torch.autograd.grad(on_data.sum() + on_fake.sum(), (data, fake))
     slopes.append(torch.cat(gradients).norm(dim=1).max().item())
-ledger.record({"adversarial-smooth-perfect-discriminator": values})
-
-# %%
-ledger.record({"adversarial-smooth-perfect-discriminator-gradient": slopes})
+ledger.record(
+    {
+        "adversarial-smooth-perfect-discriminator": values,
+        "adversarial-smooth-perfect-discriminator-gradient": slopes,
+    },
+    figure="perfect",
+)
 
 # %%
 place = torch.cartesian_prod(torch.linspace(-0.5, 1, 121), torch.linspace(0, 1, 81)).double().requires_grad_()
@@ -181,7 +186,7 @@ figures.save(
         "discriminator": level.detach(),
         "gradient": steepness,
     },
-    answers="Slide: Informal theoretical results",
+    answers='wgan: slide "Informal theoretical results"',
 )
 
 # %% [markdown]
@@ -189,7 +194,7 @@ figures.save(
 # learns by asking $D$ in which direction its samples should move. This $D$, which nobody can improve, answers:
 # nowhere.
 #
-# ## Three ways to compare two laws
+# ## Three ways to compare two distributions
 #
 # For two *histograms* over the same bins, with masses $\pi_i$ and $p_i$ that add up to 1, the *Kullback-Leibler
 # divergence* and the *Jensen-Shannon divergence* are
@@ -198,24 +203,22 @@ figures.save(
 #   JSD(\pi \| p) = \tfrac12 KL(\pi \| m) + \tfrac12 KL(p \| m), \quad m = \tfrac12 (\pi + p),$$
 #
 # in *nats*, as logarithms are natural. A bin without data counts 0; a bin with data and no samples makes $KL$
-# infinite, and that is meant: someone who holds such data to be impossible is wrong beyond measure. If the
-# histograms are disjoint, *every* bin with data is such a bin. In JSD each law is compared with the mean $m$ of
-# both, of which it is a half, so that each logarithm is $\log 2$, and can be no larger, as $m \ge \pi / 2$. We
-# count and compare, with random histograms in which each bin belongs to one of the two, and others that share bins:
+# infinite, and that is meant: someone who holds such data to be impossible is wrong beyond measure. If the histograms
+# are disjoint, *every* bin with data is such a bin. In JSD each distribution is compared with the mean $m$ of both,
+# of which it is a half, so that each logarithm is $\log 2$, and can be no larger, as $m \ge \pi / 2$. We count and
+# compare, with random histograms in which each bin belongs to one of the two, and others that share bins:
 
 # %%
-apart = {s: [random_laws(1000 * s + n, overlap=False) for n in range(histograms)] for s in seeds}
-shared = {s: [random_laws(1000 * s + n) for n in range(histograms)] for s in seeds}
-ledger.record({"adversarial-disjoint-kl-forward": [sum(np.isfinite(q.kl_forward) for q in apart[s]) for s in seeds]})
-
-# %%
-ledger.record({"adversarial-disjoint-kl-reverse": [sum(np.isfinite(q.kl_reverse) for q in apart[s]) for s in seeds]})
-
-# %%
-ledger.record({"adversarial-disjoint-jsd": [max(abs(q.jsd - LOG2) for q in apart[s]) for s in seeds]})
-
-# %%
-ledger.record({"adversarial-jsd-maximum": [max(q.jsd - LOG2 for q in apart[s] + shared[s]) for s in seeds]})
+apart = {s: [random_histograms(1000 * s + n, overlap=False) for n in range(histograms)] for s in seeds}
+shared = {s: [random_histograms(1000 * s + n) for n in range(histograms)] for s in seeds}
+ledger.record(
+    {
+        "adversarial-disjoint-kl-forward": [sum(np.isfinite(q.kl_forward) for q in apart[s]) for s in seeds],
+        "adversarial-disjoint-kl-reverse": [sum(np.isfinite(q.kl_reverse) for q in apart[s]) for s in seeds],
+        "adversarial-disjoint-jsd": [max(abs(q.jsd - LOG2) for q in apart[s]) for s in seeds],
+        "adversarial-jsd-maximum": [max(q.jsd - LOG2 for q in apart[s] + shared[s]) for s in seeds],
+    }
+)
 
 # %% [markdown]
 # The third way is to move things. A *plan* $\gamma$ says how much mass goes from $x$ to $y$; whatever leaves the
@@ -238,27 +241,25 @@ pd.DataFrame({theta: distances(theta) for theta in (-0.5, 0, 0.01, 0.5)}, index=
 
 # %% [markdown]
 # That was pencil and paper. First the computer's own view of $\theta = 0$, on a grid of 10 by 20 bins of which the
-# line fills one column: 180 bins are empty in both laws, and must not do any harm. $W$ is a linear program with
-# 40,000 unknowns that is solved by HiGHS, which does not know what the laws are.
+# line fills one column: 180 bins are empty in both distributions, and must not do any harm. $W$ is a linear program
+# with 40,000 unknowns that is solved by HiGHS, which does not know what the distributions are.
 
 # %%
-centres, on_line = bins(0.0)
+(centres, on_line), (_, again) = bins(0.0), bins(0.0)
 length = cost_matrix(centres, centres, p=1)
-ledger.record({"adversarial-lines-zero-kl-forward": abs(kl(on_line, bins(0.0)[1]))})
-
-# %%
-ledger.record({"adversarial-lines-zero-kl-reverse": abs(kl(bins(0.0)[1], on_line))})
-
-# %%
-ledger.record({"adversarial-lines-zero-jsd": abs(jsd(on_line, bins(0.0)[1]))})
-
-# %%
-ledger.record({"adversarial-lines-zero-w": abs(float((plan_program(length, on_line, on_line) * length).sum()))})
+ledger.record(
+    {
+        "adversarial-lines-zero-kl-forward": abs(kl(on_line, again)),
+        "adversarial-lines-zero-kl-reverse": abs(kl(again, on_line)),
+        "adversarial-lines-zero-jsd": abs(jsd(on_line, again)),
+        "adversarial-lines-zero-w": abs(float((plan_program(length, on_line, again) * length).sum())),
+    }
+)
 
 
 # %% [markdown]
-# And $W = |\theta|$, by the same linear program, with each line as equal points (the law of the points, not of the
-# line; each point of the one has a partner in the other at the same height):
+# And $W = |\theta|$, by the same linear program, with each line as equal points (the distribution of the points, not
+# of the line; each point of the one has a partner in the other at the same height):
 
 
 # %%
@@ -275,22 +276,23 @@ ledger.record({"adversarial-lines-w": max(abs(by_program(theta) - abs(theta)) fo
 # %% [markdown]
 # ### Infinite, says who?
 #
-# No computer measures infinity. What it can show is how a quantity passes every bound. Blur both lines by a
-# Gaussian of width $s$ in the direction across. (What happens along the lines is the same for both laws and does
-# not count.) Then we have $N(0, s^2)$ against $N(\theta, s^2)$, everything is finite, and quadrature over
-# logarithms of densities gives all four distances. With pencil and paper, $KL = \theta^2 / (2 s^2)$. Both grow
-# without bound as $s \to 0$:
+# No computer measures infinity. What it can show is how a quantity passes every bound. Blur both lines by a Gaussian
+# of width $s$ in the direction across. (What happens along the lines is the same for both distributions and does not
+# count.) Then we have $N(0, s^2)$ against $N(\theta, s^2)$, everything is finite, and quadrature over logarithms of
+# densities gives all four distances. With pencil and paper, $KL = \theta^2 / (2 s^2)$. Both grow without bound as $s
+# \to 0$:
 
 # %%
 wide = np.linspace(0.1, 1, 10)
 thin = [thick_distances(theta, 0.001) for theta in wide]
-ledger.record({"adversarial-lines-kl-forward": min(d.kl_forward for d in thin)}, figure="blurred")
-
-# %%
-ledger.record({"adversarial-lines-kl-reverse": min(d.kl_reverse for d in thin)}, figure="blurred")
-
-# %%
-ledger.record({"adversarial-lines-jsd": max(abs(d.jsd - LOG2) for d in thin)}, figure="blurred")
+ledger.record(
+    {
+        "adversarial-lines-kl-forward": min(d.kl_forward for d in thin),
+        "adversarial-lines-kl-reverse": min(d.kl_reverse for d in thin),
+        "adversarial-lines-jsd": max(abs(d.jsd - LOG2) for d in thin),
+    },
+    figure="blurred",
+)
 
 # %%
 widths, thetas = np.geomspace(0.01, 3, 60), (0.1, 0.3, 1.0)
@@ -298,8 +300,8 @@ blurred = pd.DataFrame([{"theta": t, "s": s, **thick_distances(t, s)._asdict()} 
 figure, axes = figures.panels(3, height=3.0, width=3.7)
 labels = {"kl_forward": "KL (nats)", "jsd": "JSD (nats)", "w": "W (length)"}
 for ax, (name, label) in zip(axes, labels.items(), strict=True):
-    for (theta, own), style in zip(blurred.groupby("theta"), (":", "--", "-"), strict=True):
-        ax.plot(own.s, own[name], style, color=figures.PALETTE[0], label=rf"$\theta$ = {theta}")
+    for (theta, table), style in zip(blurred.groupby("theta"), (":", "--", "-"), strict=True):
+        ax.plot(table.s, table[name], style, color=figures.PALETTE[0], label=rf"$\theta$ = {theta}")
     ax.set(xscale="log", xlabel="width s of the blur (length)", ylabel=label)
 axes[0].set_yscale("log")
 axes[1].axhline(LOG2, color="gray", linewidth=0.8)
@@ -311,15 +313,15 @@ figures.save(
     alt="KL, JSD and W of two blurred lines against the width of the blur, for separations 0.1, 0.3 and 1. KL grows without bound for "
     "thin lines, JSD climbs to log 2 and saturates once lines are thinner than a sixth of their separation, W does not change at all.",
     data=blurred,
-    answers="Slide: Wasserstein distance vs KL vs JSD",
+    answers='wgan: slide "Wasserstein distance vs KL vs JSD"',
 )
 
 # %% [markdown]
-# **Reading the figure.** From right to left the lines get thinner. KL goes through the roof, as $1/s^2$. JSD rises
-# to $\log 2$ and stays there from about $s = \theta / 6$ on: below that width it knows that the laws differ, and no
-# more. $W$ does not see the blur. Note the other end, too: where lines are wider than their separation, KL and JSD
-# are smooth, small and informative. Blurring both laws, known as *instance noise*, is a cure of the disease. It
-# only has to be known how much.
+# **Reading the figure.** From right to left the lines get thinner. KL goes through the roof, as $1/s^2$. JSD rises to
+# $\log 2$ and stays there from about $s = \theta / 6$ on: below that width it knows that the distributions differ,
+# and no more. $W$ does not see the blur. Note the other end, too: where lines are wider than their separation, KL and
+# JSD are smooth, small and informative. Blurring both distributions, known as *instance noise*, is a cure of the
+# disease. It only has to be known how much.
 #
 # ## What networks read from samples
 #
@@ -346,23 +348,12 @@ figures.save(
 
 # %%
 network = {"hidden": hidden, "batch": batch, "steps": steps, "learning_rate": learning_rate}
-biased = [
-    {"objective": "wasserstein", "theta": 1.0, "seed": seeds[0], **network, "penalty": weight, "pairs": pairs}
-    for pairs in ("independent", "coupled")
-    for weight in penalties
-]
-reading = [
-    {"objective": objective, "theta": theta, "seed": seed, **network, "penalty": penalty}
-    for objective in ("jensen_shannon", "wasserstein")
-    for theta in separations
-    for seed in seeds
-]
-found = pd.DataFrame(compute.map(read_distance, biased + reading, label="critics"))
-found = pd.concat([pd.DataFrame(biased + reading), found], axis=1)
-
-# %%
-table = found[: len(biased)].assign(formula=lambda row: 1 + 1 / (2 * row.penalty))
-table.set_index(["pairs", "penalty"])[["formula", "value", "slope", "reading"]].round(3)
+common = {"objective": "wasserstein", "theta": 1.0, **network}
+cases = {(k, weight): {"pairs": k, "penalty": weight} for k in ("independent", "coupled") for weight in penalties}
+biased = compute.grid(read_distance, cases, seeds[:1], common=common, label="critics")
+table = pd.DataFrame({case: results[0] for case, results in biased.items()}).T.rename_axis(["pairs", "lambda"])
+table["formula"] = 1 + 1 / (2 * table.index.get_level_values("lambda"))
+table[["formula", "value", "slope", "reading"]].astype(float).round(3)
 
 # %% [markdown]
 # At $\theta = 1$ and $\lambda = 0.1$ the raw value is 6 instead of 1, as predicted. Divided by the largest slope on
@@ -375,16 +366,27 @@ table.set_index(["pairs", "penalty"])[["formula", "value", "slope", "reading"]].
 # on 1,000 equally spaced points of each line.
 
 # %%
-found = found[len(biased) :]
-trained = {name: own.pivot_table("reading", "seed", "theta") for name, own in found.groupby("objective")}
-ledger.record({"adversarial-lines-jsd-samples": trained["jensen_shannon"].mean(axis=1)}, figure="readings")
-
-# %%
+kinds = "jensen_shannon", "wasserstein"
+cases = {(kind, theta): {"objective": kind, "theta": theta} for kind in kinds for theta in separations}
+common = {**network, "penalty": penalty}
+read = compute.grid(read_distance, cases, seeds, common=common, label="discriminators and critics")
+readings = pd.DataFrame(
+    [
+        {"objective": kind, "theta": theta, "seed": seed, **result}
+        for (kind, theta), results in read.items()
+        for seed, result in zip(seeds, results, strict=True)
+    ]
+)
+trained = {kind: table.pivot_table("reading", "seed", "theta") for kind, table in readings.groupby("objective")}
 errors = (trained["wasserstein"] / np.array(separations) - 1).abs()
-ledger.record({"adversarial-lines-w-critic": errors.max(axis=1)}, figure="readings")
-
-# %%
-pd.DataFrame({name: own.mean() for name, own in trained.items()}).round(4)
+ledger.record(
+    {
+        "adversarial-lines-jsd-samples": trained["jensen_shannon"].mean(axis=1),
+        "adversarial-lines-w-critic": errors.max(axis=1),
+    },
+    figure="readings",
+)
+pd.DataFrame({kind: table.mean() for kind, table in trained.items()}).round(4)
 
 # %% [markdown]
 # Each network was trained anew. For a generator what counts is not what the network says but how it pulls. We let
@@ -393,7 +395,7 @@ pd.DataFrame({name: own.mean() for name, own in trained.items()}).round(4)
 # losses, the lecture's $E_p \log(1 - D)$, and the *non-saturating* one, $-E_p \log D$, that everyone uses.
 
 # %%
-pulls = found.pivot_table(["pull", "pull_non_saturating"], "theta", "objective")
+pulls = readings.pivot_table(["pull", "pull_non_saturating"], "theta", "objective")
 pulls = pulls.set_axis(["jensen_shannon", "wasserstein", "non_saturating"], axis=1)
 pulls.map("{:.2g}".format)
 
@@ -406,8 +408,8 @@ names = {
 }
 colors = dict(zip(names, (figures.PALETTE[3], figures.PALETTE[4], figures.PALETTE[2]), strict=True))
 for ax, name, exact in ((axes[0], "jensen_shannon", "log 2"), (axes[1], "wasserstein", r"$\theta$")):
-    for _, own in trained[name].iterrows():
-        ax.plot(separations, own, "o", color=colors[name], markersize=5, alpha=0.6)
+    for _, values in trained[name].iterrows():
+        ax.plot(separations, values, "o", color=colors[name], markersize=5, alpha=0.6)
     fine = np.linspace(0, 1, 100)
     ax.plot(fine, [distances(t).w if name == "wasserstein" else distances(t).jsd for t in fine + 1e-9], color="gray")
     ax.annotate(exact, (0.5, 0.5 if name == "wasserstein" else LOG2), xytext=(-18, 8), textcoords="offset points")
@@ -425,8 +427,8 @@ figures.save(
     alt="Readings of trained networks against the separation of two lines. Discriminators read log 2 everywhere, next to a dot at zero "
     "for equal lines. Critics read the separation. The pull on the generator falls by orders of magnitude with the separation for the "
     "saturating loss, is large for the non-saturating one, and is 1 for the critic.",
-    data=found[["objective", "theta", "seed", "value", "slope", "reading", "pull"]],
-    answers="Slide: Wasserstein distance vs KL vs JSD",
+    data=readings[["objective", "theta", "seed", "value", "slope", "reading", "pull"]],
+    answers='wgan: slide "Wasserstein distance vs KL vs JSD"',
 )
 
 # %% [markdown]
@@ -468,12 +470,14 @@ ledger.record({"adversarial-lines-w-samples": np.abs(relative)})
 # of it.
 
 # %%
-game = {"steps": gap_steps, "warm_up": warm_up, "critic_steps": critic_steps, "rate": rate, "theta": 1.0}
-game |= {"hidden": hidden, "batch": batch, "learning_rate": learning_rate, "penalty": penalty}
-tasks = [{"objective": name, "method": "sgd", "seed": seed, **game} for name in names for seed in seeds]
-tasks += [{"objective": name, "method": "adam", "seed": seeds[0], **game} for name in names]
-ways = np.array([result["theta"] for result in compute.map(close_gap, tasks, label="games")])
-plain = {name: ways[k * len(seeds) : (k + 1) * len(seeds)] for k, name in enumerate(names)}
+game = {"theta": 1.0, "rate": rate, "warm_up": warm_up, "hidden": hidden, "learning_rate": learning_rate}
+game |= {"penalty": penalty, "schedule": {"steps": gap_steps, "critic_steps": critic_steps, "batch": batch}}
+by_sgd = {name: {"objective": name, "method": "sgd"} for name in names}
+by_adam = {name: {"objective": name, "method": "adam"} for name in names}
+plain = compute.grid(close_gap, by_sgd, seeds, common=game, label="games")
+plain = {name: np.array([result["theta"] for result in results]) for name, results in plain.items()}
+adaptive = compute.grid(close_gap, by_adam, seeds[:1], common=game, label="games with Adam")
+adaptive = {name: result["theta"] for name, (result,) in adaptive.items()}
 left = {name: np.abs(plain[name][:, -1]) for name in ("wasserstein", "jensen_shannon")}
 ledger.record({"adversarial-objective-on-disjoint-supports": left}, figure="closing")
 
@@ -481,8 +485,7 @@ ledger.record({"adversarial-objective-on-disjoint-supports": left}, figure="clos
 figure, axes = figures.panels(2, height=3.2, width=4.6)
 for name, label in names.items():
     axes[0].plot(plain[name].T, color=colors[name], alpha=0.7, label=[label, *[None] * (len(seeds) - 1)])
-for (name, label), way in zip(names.items(), ways[-len(names) :], strict=True):
-    axes[1].plot(way, color=colors[name], label=label)
+    axes[1].plot(adaptive[name], color=colors[name], label=label)
 for ax, title in zip(axes, ("gradient descent", "Adam"), strict=True):
     ax.axhline(0, color="gray", linewidth=0.8)
     ax.set(title=title, xlabel="steps of the generator", ylabel=r"$\theta$ (length)")
@@ -492,13 +495,17 @@ figures.save(
     "closing",
     alt="The separation over 100 steps of the generator. With gradient descent the saturating loss stays at 1, the critic's falls in a "
     "straight line and swings about 0, the non-saturating one jumps past 0 and settles. With Adam all three move.",
-    data=pd.DataFrame(ways.T, columns=[f"{t['objective']}, {t['method']}, seed {t['seed']}" for t in tasks]),
-    answers="Slide: Summary",
+    data={f"{name}, sgd, seed {seed}": way for name in names for seed, way in zip(seeds, plain[name])}
+    | {f"{name}, adam, seed {seeds[0]}": way for name, way in adaptive.items()},
+    answers='wgan: slide "Summary"',
 )
 
 # %%
 pd.DataFrame(
-    {"gradient descent": [np.abs(plain[n][:, -1]).mean() for n in names], "Adam": np.abs(ways[-len(names) :, -1])},
+    {
+        "gradient descent": [np.abs(plain[name][:, -1]).mean() for name in names],
+        "Adam": [abs(adaptive[name][-1]) for name in names],
+    },
     index=pd.Index(names.values(), name="|theta| left"),
 ).round(3)
 
@@ -523,16 +530,16 @@ pd.DataFrame(
 #
 # For a *feedforward* generator $G_\theta$, a network of affine maps and activations, with parameters $\theta$ and a
 # code $z$ with $E|z| < \infty$, the lecture states that $W(\pi, p_\theta)$ is continuous in $\theta$, and
-# differentiable almost everywhere. The reason for the first half: leave the code where it is and move the
-# parameters. Then each point $G_\theta(z)$ moves by a small way, and "each stays with its own code" is a plan from
-# the old law to the new one, so $W(p_\theta, p_{\theta'}) \le E|G_\theta(z) - G_{\theta'}(z)|$. For $\theta$ in a
-# bounded set the right side is at most $E(c + c |z|) \, |\theta - \theta'|$ with some $c$. That is where $E|z|$
-# comes in. A function with such a bound is *locally Lipschitz*, and by a theorem of Rademacher it has a derivative
-# almost everywhere.
+# differentiable almost everywhere. The reason for the first half: leave the code where it is and move the parameters.
+# Then each point $G_\theta(z)$ moves by a small way, and "each stays with its own code" is a plan from the old
+# distribution to the new one, so $W(p_\theta, p_{\theta'}) \le E|G_\theta(z) - G_{\theta'}(z)|$. For $\theta$ in a
+# bounded set the right side is at most $E(c + c |z|) \, |\theta - \theta'|$ with some $c$. That is where $E|z|$ comes
+# in. A function with such a bound is *locally Lipschitz*, and by a theorem of Rademacher it has a derivative almost
+# everywhere.
 #
-# We try it where $W$ can be computed to the last digit: on the line. The *quantile function* $F^{-1}(u)$ of a law
-# is the place below which a share $u$ of the mass lies, and $W = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \, du$. For
-# points with masses that is a sum. The generator has 65 parameters:
+# We try it where $W$ can be computed to the last digit: on the line. The *quantile function* $F^{-1}(u)$ of a
+# distribution is the place below which a share $u$ of the mass lies, and $W = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \,
+# du$. For points with masses that is a sum. The generator has 65 parameters:
 
 
 # %%
@@ -554,15 +561,15 @@ def along(parameters, direction, z, data):
 # %%
 changes, kinks = [], []
 for seed in seeds:
-    rng = np.random.default_rng(seed)
-    z, data = rng.standard_normal((law_points, 2)), rng.standard_normal(law_points)
-    ways = [along(p, d / np.linalg.norm(d), z, data) for p, d in rng.standard_normal((draws, 2, 65))]
+    source = np.random.default_rng(seed)
+    z, data = source.standard_normal((law_points, 2)), source.standard_normal(law_points)
+    ways = [along(p, d / np.linalg.norm(d), z, data) for p, d in source.standard_normal((draws, 2, 65))]
     changes.append(max(abs(w(1e-7) - w(0)) for w in ways))
     kinks.append(np.mean([abs(w(1e-8) + w(-1e-8) - 2 * w(0)) / 1e-8 > 1e-3 for w in ways]))
-ledger.record({"adversarial-w-continuous": changes}, figure="theorem_1")
-
-# %%
-ledger.record({"adversarial-w-differentiable-almost-everywhere": kinks}, figure="theorem_1")
+ledger.record(
+    {"adversarial-w-continuous": changes, "adversarial-w-differentiable-almost-everywhere": kinks},
+    figure="theorem_1",
+)
 
 # %% [markdown]
 # "Almost everywhere" is no empty phrase. With five codes and five points of data instead of a thousand, one can see
@@ -571,11 +578,11 @@ ledger.record({"adversarial-w-differentiable-almost-everywhere": kinks}, figure=
 # the place where everyone wants to go.
 
 # %%
-rng = np.random.default_rng(seeds[0])
-p, d = rng.standard_normal((2, 65))
-pairs_of_laws = {n: (rng.standard_normal((n, 2)), rng.standard_normal(n)) for n in (5, law_points)}
+source = np.random.default_rng(seeds[0])
+p, d = source.standard_normal((2, 65))
+clouds = {n: (source.standard_normal((n, 2)), source.standard_normal(n)) for n in (5, law_points)}
 h = np.linspace(-1.5, 1.5, 601)
-curves = {n: np.array([along(p, d / np.linalg.norm(d), *laws)(own) for own in h]) for n, laws in pairs_of_laws.items()}
+curves = {n: np.array(list(map(along(p, d / np.linalg.norm(d), *cloud), h))) for n, cloud in clouds.items()}
 figure, axes = figures.panels(2, height=3.0, width=4.4)
 for (n, curve), style in zip(curves.items(), ("-", "--"), strict=True):
     axes[0].plot(h, curve, style, label=f"{n} points and codes")
@@ -586,10 +593,10 @@ axes[0].legend(fontsize="small")
 figures.save(
     figure,
     "theorem_1",
-    alt="W along a direction in parameter space, and its derivative, for laws of 5 points and of 1,000. Both curves of W are continuous; "
+    alt="W along a direction in parameter space, and its derivative, for distributions of 5 points and of 1,000. Both curves of W are continuous; "
     "the derivative for 5 points jumps at some places, that for 1,000 points has many jumps that are too small to be seen.",
     data={"h": h, **{f"W, {n} points": curve for n, curve in curves.items()}},
-    answers="Slide: Theorem 1",
+    answers='wgan: slide "Theorem 1"',
 )
 
 # %% [markdown]
@@ -597,24 +604,21 @@ figures.save(
 # and jumps about a dozen times along this direction; for 1,000 points there are more jumps and smaller ones, so
 # that the dashed curve looks nearly smooth. None of the 600 random draws above has hit a kink.
 #
-# And the condition on $z$? Let the generator be the identity, the data $N(0, 1)$, and the code Cauchy, a law whose
-# mean does not exist: its quantiles are $\tan(\pi (u - \frac12)) \approx 1 / (\pi (1 - u))$ near 1. If we cut the
-# integral at the levels $\delta$ and $1 - \delta$, it grows as $\frac2\pi \log \frac1\delta$, without end.
+# And the condition on $z$? Let the generator be the identity, the data $N(0, 1)$, and the code Cauchy, a distribution
+# whose mean does not exist: its quantiles are $\tan(\pi (u - \frac12)) \approx 1 / (\pi (1 - u))$ near 1. If we cut
+# the integral at the levels $\delta$ and $1 - \delta$, it grows as $\frac2\pi \log \frac1\delta$, without end.
 
 
 # %%
-def cauchy(u, rest):
-    """Return quantiles at the levels u = 1 - rest."""
-    return np.sign(u - rest) / np.tan(np.pi * np.minimum(u, rest))
-
-
-def normal(u, rest):
-    """Return quantiles at the levels u = 1 - rest."""
-    return np.sign(rest - u) * ndtri(np.minimum(u, rest))
+def between(cut):
+    """Return the integral from cut to 1 - cut: both distributions are symmetric, so it is twice that up to 1/2."""
+    logit = np.linspace(np.log(cut) - np.log1p(-cut), 0, 10001)  # as many nodes near level 0 as elsewhere
+    u = expit(logit)
+    return 2 * trapezoid(np.abs(cauchy.ppf(u) - norm.ppf(u)) * u * (1 - u), logit)
 
 
 cuts = 10.0 ** -np.arange(6, 13)
-heavy = [wasserstein_of_quantiles(cauchy, normal, cut=cut) for cut in cuts]
+heavy = [between(cut) for cut in cuts]
 ledger.record({"adversarial-w-needs-finite-mean": np.polyfit(np.log(1 / cuts), heavy, 1)[0]})
 
 # %% [markdown]
@@ -625,46 +629,46 @@ ledger.record({"adversarial-w-needs-finite-mean": np.polyfit(np.log(1 / cuts), h
 #
 # ## Theorem 2: which convergence is the strongest?
 #
-# Let $\pi$ and $p_1, p_2, \dots$ be laws on a *compact* space, such as a bounded closed piece of the plane. The
-# lecture states: if $KL(\pi \| p_t) \to 0$ or $KL(p_t \| \pi) \to 0$, then $JSD(\pi \| p_t) \to 0$, and if that
-# holds, then $W(\pi, p_t) \to 0$. Behind both arrows there is an inequality, by way of the *total variation*
-# $TV = \frac12 \sum_i |\pi_i - p_i|$:
+# Let $\pi$ and $p_1, p_2, \dots$ be distributions on a *compact* space, such as a bounded closed piece of the plane.
+# The lecture states: if $KL(\pi \| p_t) \to 0$ or $KL(p_t \| \pi) \to 0$, then $JSD(\pi \| p_t) \to 0$, and if that
+# holds, then $W(\pi, p_t) \to 0$. Behind both arrows there is an inequality, by way of the *total variation* $TV =
+# \frac12 \sum_i |\pi_i - p_i|$:
 #
 # $$JSD \le \log 2 \cdot TV \le \log 2 \sqrt{KL / 2}, \qquad
 #   W \le \text{diameter} \cdot TV \le \text{diameter} \cdot \sqrt{2 \, JSD}.$$
 #
-# Three steps are behind them. *Cut*: both laws have a part in common, and the rest of each has the mass $TV$. JSD
-# of such a mixture is at most that of its parts, 0 for the common one and at most $\log 2$ for the rest. *Pinsker's
-# inequality* is $TV \le \sqrt{KL / 2}$. For each law against the mean of both, from which it is $TV / 2$ away, it
-# gives $TV^2 \le 2 \, JSD$. *Move*: what has to be moved is at most the rest, and no way is longer than the
-# diameter. We test them on random pairs of histograms, very near and very far ones, and on a sequence: $p_t$ is the
-# uniform law on $[0, 1]$ with a share $1/t$ replaced by a law with density $2x$.
+# Three steps are behind them. *Cut*: both distributions have a part in common, and the rest of each has the mass
+# $TV$. JSD of such a mixture is at most that of its parts, 0 for the common one and at most $\log 2$ for the rest.
+# *Pinsker's inequality* is $TV \le \sqrt{KL / 2}$. For each distribution against the mean of both, from which it is
+# $TV / 2$ away, it gives $TV^2 \le 2 \, JSD$. *Move*: what has to be moved is at most the rest, and no way is longer
+# than the diameter. We test them on random pairs of histograms, very near and very far ones, and on a sequence: $p_t$
+# is the uniform distribution on $[0, 1]$ with a share $1/t$ replaced by a distribution with density $2x$.
 
 # %%
 fades = [sequence("fading", t) for t in times]
-excess = [max(q.jsd - LOG2 * np.sqrt(q.kl_forward / 2) for q in shared[s] + fades) for s in seeds]
-ledger.record({"adversarial-kl-forward-implies-jsd": excess}, figure="sequences")
-
-# %%
-excess = [max(q.jsd - LOG2 * np.sqrt(q.kl_reverse / 2) for q in shared[s] + fades) for s in seeds]
-ledger.record({"adversarial-kl-reverse-implies-jsd": excess}, figure="sequences")
-
-# %%
-excess = [max(q.w - np.sqrt(2 * q.jsd) for q in shared[s] + apart[s] + fades) for s in seeds]  # the diameter is 1
-ledger.record({"adversarial-jsd-implies-w": excess}, figure="sequences")
+by_forward = [max(q.jsd - LOG2 * np.sqrt(q.kl_forward / 2) for q in shared[s] + fades) for s in seeds]
+by_reverse = [max(q.jsd - LOG2 * np.sqrt(q.kl_reverse / 2) for q in shared[s] + fades) for s in seeds]
+by_jsd = [max(q.w - np.sqrt(2 * q.jsd) for q in shared[s] + apart[s] + fades) for s in seeds]  # the diameter is 1
+ledger.record(
+    {
+        "adversarial-kl-forward-implies-jsd": by_forward,
+        "adversarial-kl-reverse-implies-jsd": by_reverse,
+        "adversarial-jsd-implies-w": by_jsd,
+    },
+    figure="sequences",
+)
 
 # %% [markdown]
 # Neither arrow can be turned round. Three sequences that show it, and a fourth one for the word "compact":
 #
-# - **shifted**: $U[0, 1]$ against $U[1/t, 1 + 1/t]$. A sliver at either end is impossible for the other law: both
-#   KL are infinite for every $t$, while JSD is $\frac1t \log 2$.
-# - **waves**: $U[0, 1]$ against the density $1 + \sin(2 \pi t x)$. The waves get finer. Mass has to be moved by
-#   less than a wavelength, and $W = 1 / (2 \pi t)$, while JSD compares heights, and does not see how fine the waves
-#   are.
+# - **shifted**: $U[0, 1]$ against $U[1/t, 1 + 1/t]$. A sliver at either end is impossible for the other distribution:
+#   both KL are infinite for every $t$, while JSD is $\frac1t \log 2$.
+# - **waves**: $U[0, 1]$ against the density $1 + \sin(2 \pi t x)$. The waves get finer. Mass has to be moved by less
+#   than a wavelength, and $W = 1 / (2 \pi t)$, while JSD compares heights, and does not see how fine the waves are.
 # - **points**: a point mass at 0 against one at $1/t$. This is the example of the two lines once more.
-# - **escaping**: a point mass at 0, of which a share $1/t$ is taken away, to the place $t$.
-#   $KL(\pi \| p_t) = -\log(1 - 1/t) \to 0$, but the smaller the share, the longer its way, and $W = 1$ for ever. On
-#   a compact space there is no such way. The lecture says "compact" and does not say why; this is why.
+# - **escaping**: a point mass at 0, of which a share $1/t$ is taken away, to the place $t$. $KL(\pi \| p_t) = -\log(1
+#   - 1/t) \to 0$, but the smaller the share, the longer its way, and $W = 1$ for ever. On a compact space there is no
+#   such way. The lecture says "compact" and does not say why; this is why.
 
 # %%
 rows = [
@@ -678,29 +682,22 @@ converging = pd.DataFrame(rows)
 converging[converging.t.isin((10, 1000))].set_index(["sequence", "t"]).map("{:.3g}".format)
 
 # %%
-ledger.record({"adversarial-jsd-not-kl-jsd-vanishes": sequence("shifted", 1000).jsd}, figure="sequences")
-
-# %%
 both = [value for q in (sequence("shifted", t) for t in (2, 10, 100, 1000)) for value in (q.kl_forward, q.kl_reverse)]
-ledger.record({"adversarial-jsd-not-kl-kl-infinite": np.isfinite(both).sum()}, figure="sequences")
-
-# %%
-ledger.record({"adversarial-w-not-jsd-w-vanishes": sequence("waves", 1000).w}, figure="sequences")
-
-# %%
 several = [1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000]
-ledger.record({"adversarial-w-not-jsd-jsd-stays": min(sequence("waves", t).jsd for t in several)}, figure="sequences")
-
-# %%
 near = next(q for q in (sequence("points", t) for t in range(2, 2000)) if q.w <= 1e-3)
-ledger.record({"adversarial-w-not-jsd-points": near.jsd}, figure="sequences")
-
-# %%
-ledger.record({"adversarial-not-compact-kl-vanishes": sequence("escaping", 10000).kl_forward}, figure="sequences")
-
-# %%
 gone = max(abs(sequence("escaping", t).w - 1) for t in [*range(2, 100), *times])
-ledger.record({"adversarial-not-compact-w-stays": gone}, figure="sequences")
+ledger.record(
+    {
+        "adversarial-jsd-not-kl-jsd-vanishes": sequence("shifted", 1000).jsd,
+        "adversarial-jsd-not-kl-kl-infinite": np.isfinite(both).sum(),
+        "adversarial-w-not-jsd-w-vanishes": sequence("waves", 1000).w,
+        "adversarial-w-not-jsd-jsd-stays": min(sequence("waves", t).jsd for t in several),
+        "adversarial-w-not-jsd-points": near.jsd,
+        "adversarial-not-compact-kl-vanishes": sequence("escaping", 10000).kl_forward,
+        "adversarial-not-compact-w-stays": gone,
+    },
+    figure="sequences",
+)
 
 # %%
 figure, axes = figures.panels(5, height=3.2, width=2.7)
@@ -720,7 +717,7 @@ figures.save(
     alt="Four distances against t for five sequences. Fading: all fall. Shifted: JSD and W fall, both KL are infinite. Waves: W falls, KL and "
     "JSD stay. Points: W falls, JSD stays, KL is infinite. Escaping: KL from data and JSD fall, W stays at 1.",
     data=converging.replace(np.inf, 1e300),
-    answers="Slide: Theorem 2",
+    answers='wgan: slide "Theorem 2"',
 )
 
 # %% [markdown]
@@ -737,15 +734,15 @@ figures.save(
 #
 # *Weak is good, and weak is bad.* $W$ is the best objective of the four because it is the *weakest* distance: most
 # sequences converge in it, so most roads lead to the goal. The other side of that is in the panel of the waves. A
-# law can be near in $W$ and have a texture that is wrong everywhere.
+# distribution can be near in $W$ and have a texture that is wrong everywhere.
 #
 # *A value is no gradient.* The slides argue with values of divergences, and a generator is moved by gradients of a
 # network. The constant $\log 2$ and the vanishing pull go together for one loss and not for the other, with the
 # same discriminator.
 #
-# *A simpler method wins.* For two laws in the plane, transport between samples needs no training and is more exact.
-# For two lines not even that is needed: the means of the first coordinates differ by $\theta$, exactly. A distance
-# has to be judged by harder problems; these are in the notebooks that follow.
+# *A simpler method wins.* For two distributions in the plane, transport between samples needs no training and is more
+# exact. For two lines not even that is needed: the means of the first coordinates differ by $\theta$, exactly. A
+# distance has to be judged by harder problems; these are in the notebooks that follow.
 #
 # **Exercise.** Make the second line twice as long, $(\theta, 2U)$. What is $W$? Guess, then check with
 # `by_program`. What do KL and JSD say? *Solution:* the cost is convex in the difference of heights, so heights are

@@ -11,7 +11,7 @@
 #
 # [Script](403_duality.py) · [executed print](403_duality.ipynb) · [course map](../README.md)
 #
-# **Question.** How can a function of one point measure the cost of moving mass between two laws?
+# **Question.** How can a function of one point measure the cost of moving mass between two distributions?
 #
 # **Source.** Isachenko, *Deep Generative Models*, lecture 8 (2024), slides "Wasserstein distance (discrete)",
 # "(continuous)", "Wasserstein metric", and the theorem of Kantorovich and Rubinstein. **Time on a laptop.** Half a
@@ -30,14 +30,14 @@
 # lecture's penalty.
 
 # %% tags=["parameters"]
-seeds = [201, 202, 203]  # of random laws, clouds and trainings
+seeds = [201, 202, 203]  # of random distributions, clouds and trainings
 bins = 40  # bins of random histograms on the line
 grid_side = 6  # random histograms in the plane have its square of bins
 sources = 30  # weighted points of one cloud
 targets = 40  # weighted points of the other
 plans = 100  # random feasible plans
 triples = 10  # random triples for the triangle inequality
-separated = 500  # random pairs of laws on a grid
+separated = 500  # random pairs of histograms on a grid
 functions = 1000  # random minima of cones
 sizes = [50, 100, 200]  # points per side for the times of the linear program
 repeats = 1  # of each timed call, after one that does not count
@@ -46,7 +46,7 @@ plane_points = 1000  # points of each cloud in the plane for training
 fresh_points = 10000  # points of each cloud in the plane for measuring
 shift = 2.0  # between the two clouds in the plane, in standard deviations
 hidden = 32  # values of each hidden layer of critics
-batch = 256  # points of each law per step
+batch = 256  # points of each distribution per step
 steps = 600  # of Adam
 every = 20  # steps between two records
 learning_rate = 0.01  # of Adam
@@ -63,16 +63,16 @@ from IPython.display import Markdown
 from scipy.stats import wasserstein_distance
 
 from shapeofloss import figures, ledger
+from shapeofloss.adversarial.convergence import random_histograms
 from shapeofloss.adversarial.divergences import total_variation
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.sequences import random_laws
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.engine.costs import exponent, seconds
-from shapeofloss.experiments.duality.duality import fit_critic, lipschitz_program, mixture_1d
+from shapeofloss.experiments.duality.critics import fit_lipschitz_critic
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
-from shapeofloss.transport.assignment.programs import northwest_corner, plan_program
+from shapeofloss.transport.assignment.programs import lipschitz_program, northwest_corner, plan_program
 
 run = workspace.begin("403_duality")
 figures.use_house_style()
@@ -88,31 +88,26 @@ figures.use_house_style()
 #   W(\pi, p) = \min_\gamma \sum_{i, j} \gamma_{ij} \, |x_i - y_j|.$$
 #
 # These two sums are called the *marginals* of the plan. $W$ is the *earth mover's* or *Wasserstein distance*. Sums
-# become integrals for laws with densities, and the minimum an infimum, as on the lecture's slide. For finitely many
-# points it is a linear program: notebook 302 solves it by HiGHS, a solver that has never heard of transport. We
-# check its marginals.
+# become integrals for distributions with densities, and the minimum an infimum, as on the lecture's slide. For
+# finitely many points it is a linear program: notebook 302 solves it by HiGHS, a solver that has never heard of
+# transport. We check its marginals.
 
 
 # %%
 def clouds(seed):
     """Return two random weighted clouds on the line: places, masses, places, masses."""
-    rng = np.random.default_rng(seed)
-    x, y = rng.standard_normal((sources, 1)), 2 * rng.standard_normal((targets, 1))
-    return x, rng.dirichlet(np.ones(sources)), y, rng.dirichlet(np.ones(targets))
+    generator = np.random.default_rng(seed)
+    x, y = generator.standard_normal((sources, 1)), 2 * generator.standard_normal((targets, 1))
+    return x, generator.dirichlet(np.ones(sources)), y, generator.dirichlet(np.ones(targets))
 
 
 problems = {seed: clouds(seed) for seed in seeds}
 lengths = {seed: cost_matrix(x, y, p=1) for seed, (x, _, y, _) in problems.items()}
 best = {seed: plan_program(lengths[seed], pi, p) for seed, (_, pi, _, p) in problems.items()}
 value = {seed: float((plan * lengths[seed]).sum()) for seed, plan in best.items()}
-ledger.record(
-    {"adversarial-plan-marginal-pi": [np.abs(best[s].sum(1) - pi).max() for s, (_, pi, _, _) in problems.items()]}
-)
-
-# %%
-ledger.record(
-    {"adversarial-plan-marginal-p": [np.abs(best[s].sum(0) - p).max() for s, (_, _, _, p) in problems.items()]}
-)
+leaving = [np.abs(best[seed].sum(1) - pi).max() for seed, (_, pi, _, _) in problems.items()]
+arriving = [np.abs(best[seed].sum(0) - p).max() for seed, (_, _, _, p) in problems.items()]
+ledger.record({"adversarial-plan-marginal-pi": leaving, "adversarial-plan-marginal-p": arriving}, figure="plan")
 
 # %% [markdown]
 # Is it the cheapest? A solver may say what it likes; let others try. The *independent plan*
@@ -122,25 +117,23 @@ ledger.record(
 
 
 # %%
-def random_plan(rng, pi, p, plan):
+def random_plan(generator, pi, p, plan):
     """Return a plan with the marginals pi and p: a random corner, mixed with the given plan by a random share."""
-    rows, columns = rng.permutation(len(pi)), rng.permutation(len(p))
+    rows, columns = generator.permutation(len(pi)), generator.permutation(len(p))
     corner = np.zeros((len(pi), len(p)))
     corner[np.ix_(rows, columns)] = northwest_corner(pi[rows], p[columns])
-    share = rng.random() ** 2  # often near 0
+    share = generator.random() ** 2  # often near 0
     return share * corner + (1 - share) * plan
 
 
 undercut, dearest = [], []
 for seed, (_, pi, _, p) in problems.items():
-    rng = np.random.default_rng(seed)
-    tried = [np.outer(pi, p), *(random_plan(rng, pi, p, best[seed]) for _ in range(plans))]
+    generator = np.random.default_rng(seed)
+    tried = [np.outer(pi, p), *(random_plan(generator, pi, p, best[seed]) for _ in range(plans))]
     costs = [float((plan * lengths[seed]).sum()) for plan in tried]
     undercut.append(value[seed] - min(costs))
     dearest.append((costs[0] / value[seed], min(costs) / value[seed]))
 ledger.record({"adversarial-plan-is-cheapest": undercut})
-
-# %%
 pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent plan", "cheapest tried"]).round(4)
 
 # %% [markdown]
@@ -152,7 +145,7 @@ pd.DataFrame(dearest, index=pd.Index(seeds, name="seed"), columns=["independent 
 # The lecture calls the infimum over all plans intractable. On the line it is not. Let $F$ be the *distribution
 # function* of $\pi$, $F(x)$ the mass at or below $x$, and $F^{-1}(u)$, for $0 < u < 1$, the place where it reaches
 # $u$, the *quantile function*; $G$ and $G^{-1}$ the same for $p$. Sorting is optimal on the line (notebook 302): the
-# mass that is at level $u$ in the one law goes to level $u$ in the other. So
+# mass that is at level $u$ in the one distribution goes to level $u$ in the other. So
 #
 # $$W(\pi, p) = \int_0^1 |F^{-1}(u) - G^{-1}(u)| \, du.$$
 #
@@ -174,8 +167,6 @@ def by_quantiles(x, pi, y, p):
 
 formula = {seed: by_quantiles(*problem) for seed, problem in problems.items()}
 ledger.record({"adversarial-quantile-formula": [abs(formula[s] - value[s]) for s in seeds]}, figure="plan")
-
-# %%
 scipys = [wasserstein_distance(x[:, 0], y[:, 0], pi, p) for x, pi, y, p in problems.values()]
 assert np.abs(np.subtract(scipys, list(formula.values()))).max() < 1e-9
 assert np.isclose(wasserstein_on_line(*[problems[seeds[0]][k].ravel() for k in (0, 2, 1, 3)]), scipys[0], atol=1e-9)
@@ -185,23 +176,23 @@ x, pi, y, p = problems[seeds[0]]
 rows, columns = np.argsort(x[:, 0]), np.argsort(y[:, 0])
 staircase = northwest_corner(pi[rows], p[columns])
 routes = {"linear program": (x, y, best[seeds[0]]), "quantiles": (x[rows], y[columns], staircase)}
-found = []
+parts = []
 for name, (from_x, to_y, plan) in routes.items():
     i, j = np.nonzero(plan > 1e-12)
     cost = float((plan * cost_matrix(from_x, to_y, p=1)).sum())
-    found.append(pd.DataFrame({"plan": name, "x": from_x[i, 0], "y": to_y[j, 0], "mass": plan[i, j], "cost": cost}))
-routes = pd.concat(found)
+    parts.append(pd.DataFrame({"plan": name, "x": from_x[i, 0], "y": to_y[j, 0], "mass": plan[i, j], "cost": cost}))
+routes = pd.concat(parts)
 routes.groupby("plan").agg(routes=("mass", "size"), mass=("mass", "sum"), cost=("cost", "first")).round(9)
 
 # %%
 figure, axes = figures.panels(2, height=3.4, width=4.4)
 looks = {"linear program": {"color": figures.PALETTE[2], "alpha": 0.6}}
 looks |= {"quantiles": {"facecolor": "none", "edgecolor": "black", "linewidth": 0.7}}
-for name, own in routes.groupby("plan"):
-    axes[0].scatter(own.x, own.y, s=600 * own.mass, label=name, **looks[name])
+for name, part in routes.groupby("plan"):
+    axes[0].scatter(part.x, part.y, s=600 * part.mass, label=name, **looks[name])
 axes[0].axline((0, 0), slope=1, color="gray", linewidth=0.8, linestyle=":")
 axes[0].set(xlabel="x, source (length)", ylabel="y, target (length)")
-levels = [np.concatenate([[0], np.cumsum(own)]) for own in (pi[rows], p[columns])]
+levels = [np.concatenate([[0], np.cumsum(masses)]) for masses in (pi[rows], p[columns])]
 axes[1].stairs(x[rows, 0], levels[0], baseline=None, color=figures.SOURCE, label=r"$F^{-1}$, source", linewidth=1.5)
 axes[1].stairs(y[columns, 0], levels[1], baseline=None, color=figures.TARGET, label=r"$G^{-1}$, target", linewidth=1.5)
 axes[1].set(xlabel="u, share of the mass", ylabel="place (length)")
@@ -213,7 +204,7 @@ figures.save(
     alt="Left, circles at the pairs of source and target that two plans use, larger for more mass. Those of the quantiles, hollow, rise like a "
     "staircase; those of the linear program, green, are scattered, most of them above the dotted diagonal. Right, two quantile functions, rising steps.",
     data=routes,
-    answers="Slide: Wasserstein distance (discrete)",
+    answers='wgan: slide "Wasserstein distance (discrete)"',
 )
 
 # %% [markdown]
@@ -228,17 +219,18 @@ figures.save(
 #
 # ## A metric
 #
-# The lecture also defines $W_s(\pi, p) = (\min_\gamma \sum \gamma_{ij} |x_i - y_j|^s)^{1/s}$, and calls it a
-# metric. That means three things: it is symmetric, it obeys the triangle inequality, and it is zero for equal laws
-# only. (All $W$ elsewhere in this notebook are $W_1$.) We try all of them for $s = 1$ and $2$, on weighted points
-# in the plane, by POT's network simplex.
+# The lecture also defines $W_s(\pi, p) = (\min_\gamma \sum \gamma_{ij} |x_i - y_j|^s)^{1/s}$, and calls it a metric.
+# That means three things: it is symmetric, it obeys the triangle inequality, and it is zero for equal distributions
+# only. (All $W$ elsewhere in this notebook are $W_1$.) We try all of them for $s = 1$ and $2$, on weighted points in
+# the plane, by POT's network simplex.
 
 
 # %%
 def weighted(seed):
     """Return a random weighted cloud in the plane."""
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((15, 2)) * rng.uniform(0.2, 2) + rng.standard_normal(2), rng.dirichlet(np.ones(15))
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((15, 2)) * generator.uniform(0.2, 2) + generator.standard_normal(2)
+    return x, generator.dirichlet(np.ones(15))
 
 
 def distance(first, second, s):
@@ -249,23 +241,23 @@ def distance(first, second, s):
 
 trios = {seed: [[weighted(1000 * seed + 3 * n + k) for k in range(3)] for n in range(triples)] for seed in seeds}
 gaps = [[abs(distance(a, b, s) - distance(b, a, s)) for a, b, _ in trios[seed] for s in (1, 2)] for seed in seeds]
-ledger.record({"adversarial-w-symmetric": np.max(gaps, axis=1)})
-
-# %%
 detours = [
     [distance(a, c, s) - distance(a, b, s) - distance(b, c, s) for a, b, c in trios[seed] for s in (1, 2)]
     for seed in seeds
 ]
-ledger.record({"adversarial-w-triangle": np.max(detours, axis=1).clip(min=0)})
-
-# %%
 ticks = np.linspace(0, 1, 11)
 least = []
 for seed in seeds:
-    drawn = [random_laws(1000 * seed + n, bins=11) for n in range(separated)]
+    drawn = [random_histograms(1000 * seed + n, bins=11) for n in range(separated)]
     distinct = [(q.pi, q.p) for q in drawn if total_variation(q.pi, q.p) >= 0.1]
     least.append(min(wasserstein_on_line(ticks, ticks, pi, p, order=s) for pi, p in distinct for s in (1, 2)))
-ledger.record({"adversarial-w-separates": least})
+ledger.record(
+    {
+        "adversarial-w-symmetric": np.max(gaps, axis=1),
+        "adversarial-w-triangle": np.max(detours, axis=1).clip(min=0),
+        "adversarial-w-separates": least,
+    }
+)
 
 # %% [markdown]
 # On a grid of spacing $h$, mass that has to move at all has to move by $h$, so $W_1 \ge h \cdot TV$ with the *total
@@ -295,35 +287,35 @@ ledger.record({"adversarial-w-separates": least})
 
 # %%
 def histograms(seed, points):
-    """Return two random laws on common points and their distances."""
-    pair = random_laws(seed, bins=len(points))
+    """Return the distances of some points, and two random histograms on them."""
+    pair = random_histograms(seed, bins=len(points))
     return cost_matrix(points, points, p=1), pair.pi, pair.p
 
 
 line = (np.arange(bins)[:, None] + 0.5) / bins
 square = np.stack(np.meshgrid(*[(np.arange(grid_side) + 0.5) / grid_side] * 2), axis=-1).reshape(-1, 2)
-laws = {seed: [histograms(2 * seed, line), histograms(2 * seed + 1, square)] for seed in seeds}
-primal = {s: [float((plan_program(*own) * own[0]).sum()) for own in laws[s]] for s in seeds}
-prices = {s: [lipschitz_program(*own) for own in laws[s]] for s in seeds}
-dual = {s: [float((pi - p) @ f) for (_, pi, p), f in zip(laws[s], prices[s], strict=True)] for s in seeds}
+drawn = {seed: [histograms(2 * seed, line), histograms(2 * seed + 1, square)] for seed in seeds}
+primal = {s: [float((plan_program(d, pi, p) * d).sum()) for d, pi, p in drawn[s]] for s in seeds}
+prices = {s: [lipschitz_program(d, pi, p) for d, pi, p in drawn[s]] for s in seeds}
+dual = {s: [float((pi - p) @ f) for (_, pi, p), f in zip(drawn[s], prices[s], strict=True)] for s in seeds}
 ledger.record(
     {"adversarial-primal-is-dual": [np.abs(np.subtract(primal[s], dual[s])).max() for s in seeds]}, figure="prices"
 )
 
 # %%
 values = {"primal": primal, "dual": dual}
-table = {name: pd.DataFrame(own, index=["line", "square"]).stack() for name, own in values.items()}
+table = {name: pd.DataFrame(program, index=["line", "square"]).stack() for name, program in values.items()}
 pd.DataFrame(table).rename_axis(["histograms on the", "seed"]).round(6)
 
 # %% [markdown]
-# Two programs, two numbers, one value, for near laws and far ones. What do the best prices look like? On the line
-# one can say it: $W$ is also the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and
+# Two programs, two numbers, one value, for near distributions and far ones. What do the best prices look like? On the
+# line one can say it: $W$ is also the area $\int |F(x) - G(x)| \, dx$ between the two distribution functions, and
 # partial integration gives $E_\pi f - E_p f = \int f'(x) \, (G(x) - F(x)) \, dx$. To make that as large as possible
-# with $|f'| \le 1$, let $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$,
-# towards where there is too much $\pi$.
+# with $|f'| \le 1$, let $f$ rise where $G > F$ and fall where $G < F$: away from where there is too much $p$, towards
+# where there is too much $\pi$.
 
 # %%
-q = random_laws(2 * seeds[0], bins=bins)
+q = random_histograms(2 * seeds[0], bins=bins)
 ahead = np.cumsum(q.p - q.pi)  # G - F
 f = prices[seeds[0]][0]
 by_sign = np.concatenate([[0], np.cumsum(np.sign(ahead[:-1]) / bins)])
@@ -346,7 +338,7 @@ figures.save(
     alt="Left, two random histograms. Middle, the difference of their distribution functions, positive in some stretches and negative in "
     "others. Right, the best prices by linear program: straight lines with slopes of plus and minus 1, which change where the sign changes.",
     data={"x": line[:, 0], "pi": q.pi, "p": q.p, "G - F": ahead, "f": f - f[0], "by sign": by_sign},
-    answers="Slide: Wasserstein distance, Kantorovich-Rubinstein duality",
+    answers='wgan: slide "Wasserstein distance"',
 )
 
 # %% [markdown]
@@ -365,7 +357,7 @@ figures.save(
 # %%
 scaled = []
 for seed in seeds:
-    for (d, pi, p), w in zip(laws[seed], primal[seed], strict=True):
+    for (d, pi, p), w in zip(drawn[seed], primal[seed], strict=True):
         scaled.append([abs(float((pi - p) @ lipschitz_program(d, pi, p, slope=k)) / k - w) for k in (0.1, 1.0, 10.0)])
 ledger.record({"adversarial-dual-scales-with-k": np.max(np.reshape(scaled, (len(seeds), -1)), axis=1)})
 
@@ -387,16 +379,16 @@ def cones(x, tips, heights):
 
 rows = []
 for seed in seeds:
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     (x, a), (y, b) = weighted(10 * seed), weighted(10 * seed + 1)
     everywhere, mass = np.concatenate([x, y]), (np.r_[a, np.zeros(15)], np.r_[np.zeros(15), b])
     best_prices = lipschitz_program(cost_matrix(everywhere, everywhere, p=1), *mass)
     w = distance((x, a), (y, b), 1)
     for _ in range(functions):
-        count, blur = rng.integers(1, 31), rng.choice([0, 0.1])
-        tips = rng.permutation(30)[:count]
+        count, blur = generator.integers(1, 31), generator.choice([0, 0.1])
+        tips = generator.permutation(30)[:count]
         for kind, heights in (("random", 0 * best_prices), ("best", best_prices)):
-            h = heights[tips] + (1 if kind == "random" else blur) * rng.standard_normal(count)
+            h = heights[tips] + (1 if kind == "random" else blur) * generator.standard_normal(count)
             difference = a @ cones(x, everywhere[tips], h) - b @ cones(y, everywhere[tips], h)
             rows.append((seed, kind, count, blur, difference - w, difference / w))
 tried = pd.DataFrame(rows, columns=["seed", "heights", "cones", "blur", "excess", "share"])
@@ -405,10 +397,9 @@ ledger.record({"adversarial-lipschitz-value-below": tried.groupby("seed").excess
 # %%
 figure, axes = figures.panels(2, height=3.0, width=4.2)
 unblurred = tried[(tried.heights == "best") & (tried.blur == 0)]
-for ax, own, title in zip(
-    axes, (tried[tried.heights == "random"], unblurred), ("random heights", "best heights"), strict=True
-):
-    middle = own.groupby("cones").share.quantile([0.05, 0.5, 0.95]).unstack()
+shown = {"random heights": tried[tried.heights == "random"], "best heights": unblurred}
+for ax, (title, table) in zip(axes, shown.items(), strict=True):
+    middle = table.groupby("cones").share.quantile([0.05, 0.5, 0.95]).unstack()
     ax.fill_between(middle.index, middle[0.05], middle[0.95], color=figures.PALETTE[2], alpha=0.3, label="9 of 10")
     ax.plot(middle[0.5], color=figures.PALETTE[2], label="median")
     ax.axhline(1, color="black", linestyle="--", linewidth=1, label="W")
@@ -420,7 +411,7 @@ figures.save(
     alt="Values of minima of cones as shares of W against their number. With random heights the median is near 0, and the band of nine "
     "in ten shrinks from +-0.95 for one cone to +-0.5 for thirty. With the heights of the best prices the values rise with the number of cones and reach the dashed line W at 30.",
     data=tried[["seed", "heights", "cones", "blur", "share"]],
-    answers="Slide: Wasserstein distance, Kantorovich-Rubinstein duality",
+    answers='wgan: slide "Wasserstein distance"',
 )
 
 # %% [markdown]
@@ -432,11 +423,11 @@ figures.save(
 #
 # ## A network that looks for prices
 #
-# A *critic* is a network $f$ that is trained to make $E_\pi f - E_p f$ large, by batches of samples, while
-# something holds its slope. The lecture's *gradient penalty* takes points $\hat x$ on segments between samples of
-# the two laws and subtracts $\lambda \, E (|\nabla f(\hat x)| - 1)^2$. We begin on the line, where the best $f$ is
-# known. The laws are samples of two mixtures of two normal laws: $\pi$ has its modes at $\pm 1.5$, $p$ at
-# $\pm 0.5$. The best price has a kink in the middle: bread goes outwards on both sides.
+# A *critic* is a network $f$ that is trained to make $E_\pi f - E_p f$ large, by batches of samples, while something
+# holds its slope. The lecture's *gradient penalty* takes points $\hat x$ on segments between samples of the two
+# distributions and subtracts $\lambda \, E (|\nabla f(\hat x)| - 1)^2$. We begin on the line, where the best $f$ is
+# known. The distributions are samples of two mixtures of two normal distributions: $\pi$ has its modes at $\pm 1.5$,
+# $p$ at $\pm 0.5$. The best price has a kink in the middle: bread goes outwards on both sides.
 #
 # At each record we take the value of the critic on all 500 points, raw, and divided by its largest slope on a fine
 # grid. The second one is what the theorem is about: $f / \max |f'|$ is 1-Lipschitz on the interval that contains
@@ -444,20 +435,21 @@ figures.save(
 
 
 # %%
-def mixtures(seed):
-    """Return samples of the two mixtures, and W between the samples."""
-    x = mixture_1d(line_points, 2 * seed, centres=[-1.5, 1.5], deviation=0.3)
-    y = mixture_1d(line_points, 2 * seed + 1, centres=[-0.5, 0.5], deviation=0.3)
-    return x, y, wasserstein_on_line(x[:, 0], y[:, 0])
+def two_modes(place, seed):
+    """Return samples of two equal normal distributions of deviation 0.3, at -place and place."""
+    generator = np.random.default_rng(seed)
+    centres = generator.choice([-place, place], line_points)
+    return (centres + 0.3 * generator.standard_normal(line_points))[:, None]
 
 
-shared = {"hidden": hidden, "batch": batch, "steps": steps, "learning_rate": learning_rate, "every": every}
+training = {"hidden": hidden, "batch": batch, "steps": steps, "learning_rate": learning_rate, "every": every}
 kinds = [(penalty, False, seed) for seed in seeds] + [(penalty_line, True, seed) for seed in seeds]
 fits, w = [], {}
 for weight, free_below, seed in [*kinds, *((weight, True, seeds[0]) for weight in penalties)]:
-    x, y, w[seed] = mixtures(seed)
+    x, y = two_modes(1.5, 2 * seed), two_modes(0.5, 2 * seed + 1)
+    w[seed] = wasserstein_on_line(x[:, 0], y[:, 0])
     places = np.linspace(min(x.min(), y.min()), max(x.max(), y.max()), 2001)[:, None]
-    task = {"x": x, "y": y, "seed": seed, "penalty": weight, "one_sided": free_below, **shared}
+    task = {"x": x, "y": y, "seed": seed, "penalty": weight, "one_sided": free_below, "training": training}
     fits.append({**task, "places": places, "fresh_x": x, "fresh_y": y})
 
 # %% [markdown]
@@ -474,9 +466,10 @@ def plane(seed, count, first):
 
 for seed in seeds:
     (x, y), (fresh_x, fresh_y) = plane(seed, plane_points, 0), plane(seed, fresh_points, 2)
-    task = {"x": x, "y": y, "seed": seed, "penalty": penalty, "one_sided": False, **shared}
+    task = {"x": x, "y": y, "seed": seed, "penalty": penalty, "training": training}
     fits.append({**task, "places": np.concatenate([fresh_x, fresh_y]), "fresh_x": fresh_x, "fresh_y": fresh_y})
-results = [{**fit, **found} for fit, found in zip(fits, compute.map(fit_critic, fits, label="critics"), strict=True)]
+critics = compute.map(fit_lipschitz_critic, fits, label="critics")
+results = [fit | critic for fit, critic in zip(fits, critics, strict=True)]
 on_line, in_plane = results[: -len(seeds)], results[-len(seeds) :]
 two_sided, one_sided = on_line[: len(seeds)], on_line[len(seeds) : 2 * len(seeds)]
 named = [("one-sided", r) for r in one_sided] + [("lecture's", r) for r in two_sided]
@@ -520,7 +513,7 @@ figures.save(
         pd.DataFrame({"penalty": name, "seed": r["seed"], "x": r["places"][::20, 0], "f": r["f"][::20]})
         for name, r in named
     ),
-    answers="Slide: Kantorovich-Rubinstein duality",
+    answers='wgan: slide "Wasserstein distance"; slide "Gradient penalty"',
 )
 
 # %%
@@ -540,8 +533,8 @@ pd.DataFrame(rows, columns=["penalty", "seed", "raw value over W", "divided by t
 #
 # ### The bias, again
 #
-# A soft penalty lets the slope go above 1. In notebook 402, for two lines, we found that the raw value is
-# $W + W^2 / (2 \lambda)$. Here are the numbers for other laws, one critic for each $\lambda$, as shares of $W$:
+# A soft penalty lets the slope go above 1. In notebook 402, for two lines, we found that the raw value is $W + W^2 /
+# (2 \lambda)$. Here are the numbers for other distributions, one critic for each $\lambda$, as shares of $W$:
 
 # %%
 rows = []
@@ -563,11 +556,11 @@ pd.DataFrame(rows, columns=columns).set_index("lambda").sort_index().round(4)
 #
 # ## Do samples suffice?
 #
-# The lecture says that one now needs samples and nothing else. For the shift in the plane, whose $W$ is 2, we
-# compare four estimates: the critic, trained on 1,000 points and measured on 10,000 fresh ones, with and without
-# division by its largest slope; exact transport between the 1,000 points; and the distance between the two means,
-# of the fresh points. The last one is a lower bound of $W$ for any pair of laws, as the means are those of linear
-# prices, and for a shift it is all there is.
+# The lecture says that one now needs samples and nothing else. For the shift in the plane, whose $W$ is 2, we compare
+# four estimates: the critic, trained on 1,000 points and measured on 10,000 fresh ones, with and without division by
+# its largest slope; exact transport between the 1,000 points; and the distance between the two means, of the fresh
+# points. The last one is a lower bound of $W$ for any pair of distributions, as the means are those of linear prices,
+# and for a shift it is all there is.
 
 # %%
 estimates = pd.DataFrame(
@@ -582,8 +575,6 @@ estimates = pd.DataFrame(
     index=pd.Index(seeds, name="seed"),
 )
 ledger.record({"adversarial-critic-from-samples": (estimates["critic over largest slope"] / shift - 1).abs()})
-
-# %%
 estimates.round(3)
 
 # %% [markdown]
@@ -592,8 +583,9 @@ estimates.round(3)
 # below" is likely and no more.) Its raw value is 11% too large; the formula says 10% at least. Exact transport
 # between the 1,000 points has seen a tenth of the data and is as good: 2.7% off.
 #
-# **A simpler method wins.** Two means are 0.6% off, without any training. One has to know, though, that the laws
-# differ by a shift. For the two mixtures on the line, whose means are equal, the distance of means says 0.
+# **A simpler method wins.** Two means are 0.6% off, without any training. One has to know, though, that the
+# distributions differ by a shift. For the two mixtures on the line, whose means are equal, the distance of means says
+# 0.
 #
 # ## What a plan costs
 #
@@ -611,7 +603,7 @@ for seed in seeds:
         rows.append((seed, n, *(seconds(call, repeats=repeats) for call in calls)))
 times = pd.DataFrame(rows, columns=["seed", "n", "linear program", "network simplex", "quantile formula"])
 ledger.record(
-    {"adversarial-primal-cost-exponent": [exponent(own.n, own["linear program"]) for _, own in times.groupby("seed")]},
+    {"adversarial-primal-cost-exponent": [exponent(t.n, t["linear program"]) for _, t in times.groupby("seed")]},
     figure="times",
 )
 
@@ -621,7 +613,7 @@ means = times.groupby("n").median().drop(columns="seed")
 for name, marker in zip(means, "osv", strict=True):
     axes[0].loglog(means.index, means[name], marker + "-", label=name + (", on the line" if marker == "v" else ""))
 axes[0].loglog(means.index, means["linear program"].iloc[0] * (means.index / means.index[0]) ** 2, "k:", label="$n^2$")
-axes[0].set(xlabel="n, points of each law", ylabel="time (s)", xticks=sizes, xticklabels=sizes)
+axes[0].set(xlabel="n, points of each distribution", ylabel="time (s)", xticks=sizes, xticklabels=sizes)
 axes[0].xaxis.minorticks_off()
 axes[0].legend(fontsize="x-small")
 figures.save(
@@ -630,22 +622,22 @@ figures.save(
     alt="Time against the number of points on two logarithmic axes. The general linear program is slowest and grows faster than the square; "
     "the network simplex takes a small part of its time; the quantile formula on the line is far below both at 200 points.",
     data=times,
-    answers="Slide: Wasserstein distance, intractable",
+    answers='wgan: slide "Wasserstein distance"',
     timing=True,
 )
 
 # %% [markdown]
-# **Reading the figure.** The time of the general program grows faster than $n^2$, the dotted line. But the
-# conclusion "intractable" is too strong. A solver that knows what a plan is takes a small part of that time, less
-# than a fiftieth at 200 points, and several thousand points are no problem for it (notebook 304). On the line,
-# sorting will do. What is out of reach is the infimum over plans of two *laws* with densities. There the dual is no
+# **Reading the figure.** The time of the general program grows faster than $n^2$, the dotted line. But the conclusion
+# "intractable" is too strong. A solver that knows what a plan is takes a small part of that time, less than a
+# fiftieth at 200 points, and several thousand points are no problem for it (notebook 304). On the line, sorting will
+# do. What is out of reach is the infimum over plans of two *distributions* with densities. There the dual is no
 # easier: the best function is not in reach either.
 #
 # ## What we think
 #
-# The theorem is exact, and its two sides are not equally handy. A plan needs both laws at once, point by point. A
-# price needs them one after the other: two means. That is why a network can learn it from batches, and why a WGAN
-# has a critic and no plan. The dual wins by its form and not by its speed.
+# The theorem is exact, and its two sides are not equally handy. A plan needs both distributions at once, point by
+# point. A price needs them one after the other: two means. That is why a network can learn it from batches, and why a
+# WGAN has a critic and no plan. The dual wins by its form and not by its speed.
 #
 # What the slides leave out is the word *soft*. With a penalty, the printed number is above $W$ and its bias depends
 # on $W$ itself, so that a falling curve is flattered twice. With a largest slope beside it, it is worth something.
@@ -660,12 +652,12 @@ figures.save(
 # Why? Write it down with $N - 1$ constraints of either sign for `bins = 1000`, and compare with the quantile
 # formula. *Hint:* a difference of $f$ over a long way is a sum of differences over short ones.
 #
-# **Exercise.** Find two laws of the plane with equal means and $W = 1$. What does the critic say, and what the
-# distance of means? *Hint:* one law in the middle, the other in two halves at either side of it.
+# **Exercise.** Find two distributions of the plane with equal means and $W = 1$. What does the critic say, and what
+# the distance of means? *Hint:* one distribution in the middle, the other in two halves at either side of it.
 #
 # ## What differs from the source
 #
-# - The slides draw a plan and state the theorem; all laws, programs, networks and timings are ours.
+# - The slides draw a plan and state the theorem; all distributions, programs, networks and timings are ours.
 # - "From below" is measured with a one-sided penalty, which the lecture does not have, and after division by the
 #   largest slope. The lecture's penalty stands beside it, with its failure on the line.
 # - The slide's constant $K$ appears in two conventions; we keep $K = 1$.

@@ -76,27 +76,27 @@ import torch
 from IPython.display import Markdown
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, spearmanr
+from shapeofloss.adversarial.penalty import Clip
+from shapeofloss.experiments.weight_clipping.optimal_critics import optimal_surface
 
 from shapeofloss import figures, ledger
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Clip
 from shapeofloss.adversarial.quality import sampling_floor, wasserstein
 from shapeofloss.adversarial.toy_runs import fresh_divergence
 from shapeofloss.adversarial.training import WASSERSTEIN, jensen_shannon, train
-from shapeofloss.distributions.toys import TOYS, Mixture, eight_gaussians
+from shapeofloss.datasets.digits import digit_clouds
+from shapeofloss.distributions.mixtures import TOYS, Mixture, eight_gaussians
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.weight_clipping.likelihood import (
     Kernels,
     Normal,
     TwoModes,
     best_kernels,
-    digit_clouds,
     fit_normal,
     forward_kl,
     normal_log_density,
     reverse_kl,
 )
-from shapeofloss.experiments.weight_clipping.optimal_critics import optimal_surface
 from shapeofloss.experiments.weight_clipping.weight_clipping import (
     box_bound,
     difference_quotients,
@@ -152,7 +152,7 @@ def wgan(generator, critic, data, *, c, steps, rate, rng):
 ends = []
 for kind in ("here", "package"):
     rng = torch.Generator().manual_seed(seeds[0])
-    generator, critic = perceptron((2, 32, 2), rng=rng), perceptron((2, 32, 1), rng=rng)
+    generator, critic = perceptron((2, 32, 2), generator=rng), perceptron((2, 32, 1), generator=rng)
     if kind == "here":
         wgan(generator, critic, eight_gaussians(), c=0.1, steps=5, rate=1e-3, rng=rng.manual_seed(1))
     else:
@@ -182,7 +182,7 @@ def steepest(seed):
     rng = torch.Generator().manual_seed(seed)
     ratios = []
     for n in range(networks + 1):
-        network, c = perceptron((2, 16, 16, 1), rng=rng).double(), 2 * torch.rand(1, generator=rng).item()
+        network, c = perceptron((2, 16, 16, 1), generator=rng).double(), 2 * torch.rand(1, generator=rng).item()
         x, other = 3 * torch.randn(2, pairs, 2, generator=rng).double()
         for parameter in network.parameters():
             inside = c * (2 * torch.rand(parameter.shape, generator=rng).double() - 1)
@@ -465,7 +465,7 @@ ledger.record({"adversarial-weights-at-edges": gain}, figure="weights")
 # %%
 figure, axes = figures.panels(3, height=2.6)
 histograms = {}
-untrained = perceptron((2, *[depth_width] * (layers - 1), 1), rng=torch.Generator().manual_seed(seeds[0]))
+untrained = perceptron((2, *[depth_width] * (layers - 1), 1), generator=torch.Generator().manual_seed(seeds[0]))
 start = torch.cat([matrix.flatten() for matrix in weights(untrained)])
 scenes = {  # by title: the weights, and where the axis ends
     "clamped to 0.1, before training": (start.clamp(-0.1, 0.1).numpy(), 0.1),

@@ -16,12 +16,8 @@ torch.set_num_threads(1)  # as in the workers: two threads on small networks mos
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for all below its `&`
 
 CLAIM = """
-[[claim]]
-id = "{id}"
-part = "landscape"
+[{id}]
 kind = "{kind}"
-notebook = "{notebook}"
-source = "a source"
 place = "section 1"
 statement = "A statement."
 source_value = 1.0

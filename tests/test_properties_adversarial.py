@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import kl_div
 from scipy.stats import wasserstein_distance
+from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from torch import nn
 
 from shapeofloss.adversarial.divergences import TABLE, divergence, jsd, kl, total_variation
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Clip, GradientPenalty, gradient_norms
 from shapeofloss.adversarial.quality import modes_covered, wasserstein
 from shapeofloss.adversarial.training import GAN, NON_SATURATING, WASSERSTEIN, train
+from shapeofloss.distributions.mixtures import Mixture, choices, normal
 from shapeofloss.distributions.quantiles import wasserstein_on_line
-from shapeofloss.distributions.toys import Mixture, choices, normal
 from shapeofloss.errors import UserError
 
 quick = partial(settings, derandomize=True, deadline=None, database=None)
@@ -83,8 +83,8 @@ def test_a_training_of_tiny_networks_is_finite_and_repeats_from_its_seed(
     def run(state):
         torch.manual_seed(state)
         rng = torch.Generator().manual_seed(1)
-        generator = perceptron((2, 3, dimension), rng=rng)
-        critic = nn.Sequential(*perceptron((dimension, 4, 1), rng=rng), nn.Dropout(0.2))
+        generator = perceptron((2, 3, dimension), generator=rng)
+        critic = nn.Sequential(*perceptron((dimension, 4, 1), generator=rng), nn.Dropout(0.2))
         law = choices(unit * np.arange(1.0, 1 + 4 * dimension).reshape(4, dimension)[::-1])
         adam = partial(torch.optim.Adam, lr=1e-3)
         return train(
@@ -137,8 +137,8 @@ def test_a_training_of_tiny_networks_is_finite_and_repeats_from_its_seed(
 )
 def test_a_setting_of_a_training_is_used_or_refused_never_ignored(name, given_value):
     own = {
-        "generator": perceptron((2, 2), rng=torch.Generator()),
-        "critic": perceptron((2, 1), rng=torch.Generator()),
+        "generator": perceptron((2, 2), generator=torch.Generator()),
+        "critic": perceptron((2, 1), generator=torch.Generator()),
         "sampler": normal(2),
         "objective": WASSERSTEIN,
         "optimizer": partial(torch.optim.SGD, lr=0.1),

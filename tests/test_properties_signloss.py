@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as made
 from scipy.optimize import linear_sum_assignment
 
 from shapeofloss.errors import UserError
-from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch, union_find
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
+from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
+from shapeofloss.topology import union_find
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 
 torch.set_num_threads(1)
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -16,7 +16,9 @@ from shapeofloss.transport.assignment.auction import auction
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 from shapeofloss.transport.assignment.programs import marginal_constraints
 from shapeofloss.transport.cells.laguerre import Domain
-from shapeofloss.transport.cells.pixels import Grid, MatrixCosts, PowerCosts, solve
+from shapeofloss.transport.cells.pixel_costs import MatrixCosts, PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid
 from shapeofloss.transport.entropic.sinkhorn import sinkhorn
 
 tried = settings(derandomize=True, deadline=None, max_examples=60, database=None)
@@ -177,10 +179,10 @@ def test_pixels_go_where_a_linear_program_sends_them(seeds, unit, void, kind):
 @tried
 @given(SEEDS, st.sampled_from([1.0, 1.5, 2.0, 4.0]), st.booleans(), st.integers(0, 9))
 def test_labels_of_powers_are_those_of_brute_force(seeds, p, void, number):
-    costs = PowerCosts.of(Grid((7, 6), 1 / 6), seeds, exponents=p, void=void)
+    costs = PowerCosts(Grid((7, 6), 1 / 6), seeds, exponents=p, void=void)
     f = np.random.default_rng(number).random(len(seeds)) * 0.1
     offers = costs.at(costs.grid.centres) - f[:, None]
-    labels = costs.assign(f).labels.ravel()
+    labels = costs.assign(f)[0].ravel()
     chosen = np.where(labels >= 0, offers[labels, np.arange(42)], 0.0)
     assert np.allclose(chosen, np.minimum(offers.min(0), 0) if void else offers.min(0), atol=1e-12)
 

@@ -160,6 +160,24 @@ def as_count(value: Any, name: str, *, at_least: int = 1, at_most: int | None = 
     return number
 
 
+def as_interval(steps: Any, parts: Any, name: str) -> int:
+    """Return how many steps lie between two of several evenly spread records, the last of which follows the last step.
+
+    Raises:
+        UserError: If one is no whole number from 1, or the steps cannot be divided.
+
+    Example:
+        >>> as_interval(600, 20, "records")
+        30
+        >>> as_interval(4, 3, "records")
+        Traceback (most recent call last):
+        shapeofloss.errors.UserError: 4 steps cannot be divided into 3 equal parts for the records.
+    """
+    if as_count(steps, "steps") % as_count(parts, name):
+        raise UserError(f"{steps} steps cannot be divided into {parts} equal parts for the {name}.")
+    return int(steps // parts)
+
+
 def as_seeds(values: Any, name: str = "seeds") -> list[int]:
     """Return a list of different whole numbers from 0.
 

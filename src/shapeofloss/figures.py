@@ -10,7 +10,6 @@ import html
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,6 @@ PREVIEW_DOTS_PER_INCH = 120  # of what a notebook shows
 SHOWN_DOTS_PER_INCH = 100  # at which width it shows it
 ANIMATION_DOTS_PER_INCH = 80
 LARGEST_ANIMATION = 1_000_000  # bytes
-NUMERICAL = "numpy scipy pandas torch matplotlib seaborn scikit-learn phate ripser gudhi umap-learn"  # in the index
 
 SOURCES = ("landscape", "sign loss", "transport", "wgan")
 ITEM = r'(?:(?:Fig\.|Table|Algorithm|Theorem|Appendix|section|equation) [\w.-]+|slide "[^"]+")'
@@ -192,19 +190,10 @@ def _write(image: bytes, file: str, *, alt: str, table: pd.DataFrame, answers: s
         "profile": run.profile,
         "timing": timing,
         "sha256": sha256(path),
-        "packages": {name: version for name in NUMERICAL.split() if (version := _version(name))},
     }
     index = run.folder / "figures.json"
     others = [old for old in read_rows(index, texts=("figure",)) if Path(old["figure"]).stem != path.stem]
     write_rows(index, sorted([*others, entry], key=lambda row: row["figure"]))
-
-
-def _version(package: str) -> str:
-    """Return the installed version without its build; empty if there is none."""
-    try:
-        return metadata.version(package).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def render(figure: Figure, kind: str, dots_per_inch: int = DOTS_PER_INCH) -> bytes:

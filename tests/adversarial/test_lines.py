@@ -1,81 +1,19 @@
-"""Two lines: closed forms against programs and quadrature, trained networks against closed forms."""
+"""Readers of two lines: trained networks against closed forms."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import quad
-from scipy.stats import norm
 
-from shapeofloss.adversarial.divergences import jsd, kl
-from shapeofloss.adversarial.lines import (
-    LineGenerator,
-    bins,
-    close_gap,
-    distances,
-    line,
-    read_distance,
-    thick_distances,
-)
-from shapeofloss.adversarial.quality import wasserstein
+from shapeofloss.adversarial.lines import LineGenerator, read_distance, upright
 from shapeofloss.errors import UserError
 
 NETWORK = {"hidden": 16, "batch": 32, "learning_rate": 0.01, "penalty": 10.0}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_closed_forms_are_those_of_histograms_of_the_lines():
-    for theta in (-0.7, 0.0, 0.3):
-        (_, pi), (_, p) = bins(0.0), bins(theta)
-        expected = distances(theta)
-        assert kl(pi, p) == expected.kl_forward and kl(p, pi) == expected.kl_reverse
-        assert jsd(pi, p) == pytest.approx(expected.jsd, abs=1e-12)
-
-
-def test_the_closed_w_is_that_of_equal_points_on_both_lines():
-    u = torch.linspace(0, 1, 20)[:, None]
-    for theta in (-0.7, 0.0, 0.3):
-        clouds = (LineGenerator(place)(u).detach().numpy() for place in (0.0, theta))
-        assert wasserstein(*clouds) == pytest.approx(distances(theta).w, abs=1e-7)
-
-
-def test_thick_lines_have_the_divergences_of_normal_laws():
-    for theta, width in ((0.3, 0.2), (-0.8, 0.7), (0.1, 1.0)):
-        found = thick_distances(theta, width)
-        assert found.kl_forward == pytest.approx(theta**2 / (2 * width**2), rel=1e-12)
-        assert found.kl_reverse == pytest.approx(found.kl_forward, rel=1e-12)
-        assert found.w == pytest.approx(abs(theta), rel=1e-12)
-
-        def middle(x, theta=theta, width=width):
-            a, b = norm.pdf(x, 0, width), norm.pdf(x, theta, width)
-            return (a * np.log(2 * a / (a + b)) + b * np.log(2 * b / (a + b))) / 2
-
-        assert found.jsd == pytest.approx(quad(middle, -7 * width - 1, 7 * width + 1)[0], abs=1e-8)
-
-
-def test_thin_lines_pass_every_bound_without_overflow():
-    thin = thick_distances(1.0, 1e-6)
-    assert thin.kl_forward > 1e11 and thin.jsd == pytest.approx(np.log(2), abs=1e-12)
-    assert thick_distances(0.0, 0.1).jsd == pytest.approx(0, abs=1e-12)
-
-
-def test_a_line_fills_one_column_of_bins():
-    centres, masses = bins(-0.5, across=4, along=3)
-    assert centres.shape == (12, 2) and masses.sum() == pytest.approx(1)
-    assert set(centres[masses > 0, 0]) == {-0.25}
-    assert bins(1.0)[1].sum() == pytest.approx(1)  # the upper end belongs to the last column
-
-
 def test_samples_lie_on_their_line_and_fill_it():
-    points = line(0.4)(1000, torch.Generator().manual_seed(0)).numpy()
+    points = upright(0.4)(1000, torch.Generator().manual_seed(0)).numpy()
     assert (points[:, 0] == np.float32(0.4)).all()
     assert points[:, 1].min() >= 0 and points[:, 1].max() <= 1 and points[:, 1].mean() == pytest.approx(0.5, abs=0.05)
 
@@ -97,44 +35,10 @@ def test_equal_lines_are_told_apart_by_no_one():
     assert abs(read_distance("jensen_shannon", 0.0, 0, steps=30, **NETWORK)["reading"]) < 0.02
 
 
-def test_the_critics_loss_closes_the_gap_and_the_discriminators_does_not():
-    game = {"method": "sgd", "rate": 0.05, "steps": 18, "warm_up": 40, "critic_steps": 2, **NETWORK}
-    ways = {name: close_gap(name, 1.0, 0, **game)["theta"] for name in ("wasserstein", "jensen_shannon")}
-    assert ways["wasserstein"].shape == (19,) and ways["wasserstein"][0] == 1
-    assert abs(ways["wasserstein"][-1]) < 0.3 and ways["jensen_shannon"][-1] > 0.9
-
-
-def test_a_seed_gives_the_same_result_again():
-    game = {"method": "adam", "rate": 0.05, "steps": 3, "warm_up": 2, "critic_steps": 1, **NETWORK}
-    first, again = (close_gap("non_saturating", 1.0, 3, **game)["theta"] for _ in range(2))
-    assert np.array_equal(first, again) and not np.array_equal(
-        first, close_gap("non_saturating", 1.0, 4, **game)["theta"]
-    )
-
-
-def test_wrong_input_gets_its_sentence():
-    with pytest.raises(UserError, match="above 0"):
-        thick_distances(1.0, 0.0)
-    with pytest.raises(UserError, match="outside the bins"):
-        bins(2.0)
+def test_readers_have_an_objective_and_lines_a_place():
     with pytest.raises(UserError, match="no objective 'wasserstien'"):
         read_distance("wasserstien", 0.5, 0, steps=1, **NETWORK)
-    with pytest.raises(UserError, match="no method 'momentum'"):
-        close_gap("wasserstein", 1.0, 0, method="momentum", rate=0.1, steps=1, warm_up=1, critic_steps=1, **NETWORK)
-
-
-def test_lines_that_are_almost_one_have_no_negative_distance():
-    for theta in (1e-3, 1e-7, 1e-10, -1e-16, 0.0):
-        for width in (0.3, 1.0, 7.0):
-            found = thick_distances(theta, width)
-            assert min(found) >= 0 and found.jsd <= math.log(2)
-            assert found.kl_forward == pytest.approx(theta**2 / (2 * width**2), rel=1e-9, abs=1e-16)
-
-
-def test_places_are_finite_numbers():
-    for call in (line, LineGenerator, distances, bins, lambda theta: thick_distances(theta, 1.0)):
+    for call in (upright, LineGenerator):
         for theta in (math.nan, math.inf, "0", None):
             with pytest.raises(UserError, match="theta is"):
                 call(theta)
-    with pytest.raises(UserError, match="across is 0"):
-        bins(0.0, across=0)

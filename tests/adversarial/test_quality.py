@@ -9,8 +9,8 @@ from scipy.stats import wasserstein_distance
 from shapeofloss.adversarial import quality
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.quality import frechet_distance, mode_shares, modes_covered, wasserstein
-from shapeofloss.distributions import toys
-from shapeofloss.distributions.toys import eight_gaussians
+from shapeofloss.distributions import mixtures
+from shapeofloss.distributions.mixtures import eight_gaussians
 from shapeofloss.errors import UserError
 
 
@@ -27,14 +27,14 @@ def test_transport_of_a_shifted_cloud_is_the_shifts_length_and_not_its_square():
 
 
 def test_data_cover_all_modes_and_noise_covers_none():
-    for law in (toys.eight_gaussians(), toys.twenty_five_gaussians()):
+    for law in (mixtures.eight_gaussians(), mixtures.twenty_five_gaussians()):
         assert quality.modes_covered(law(1000, torch.Generator().manual_seed(0)).numpy(), law) == len(law.modes)
         assert quality.modes_covered(np.random.default_rng(0).standard_normal((1000, 2)), law) == 0
 
 
 @pytest.mark.parametrize(("inside", "covered"), [(24, 0), (25, 1)])
 def test_a_mode_is_covered_from_a_fifth_of_its_fair_share(inside, covered):
-    law = toys.eight_gaussians()  # the fair share of 1,000 samples is 125, a fifth of it 25
+    law = mixtures.eight_gaussians()  # the fair share of 1,000 samples is 125, a fifth of it 25
     samples = np.full((1000, 2), 99.0)
     samples[:inside] = law.modes[3]
     assert quality.modes_covered(samples, law) == covered
@@ -42,18 +42,18 @@ def test_a_mode_is_covered_from_a_fifth_of_its_fair_share(inside, covered):
 
 @pytest.mark.parametrize(("distance", "share"), [(3.99, 1.0), (4.01, 0.0)])
 def test_a_sample_belongs_to_a_mode_within_four_deviations(distance, share):
-    law = toys.eight_gaussians()
+    law = mixtures.eight_gaussians()
     samples = law.modes[:1] + distance * law.deviation * np.array([[0.6, 0.8]])
     assert quality.mode_shares(samples, law)[0] == share
 
 
 def test_too_few_samples_cannot_tell_modes():
     with pytest.raises(UserError, match="take at least 625"):
-        quality.modes_covered(np.zeros((600, 2)), toys.twenty_five_gaussians())
+        quality.modes_covered(np.zeros((600, 2)), mixtures.twenty_five_gaussians())
 
 
 def test_the_floor_shrinks_with_the_sample_and_repeats_from_its_seed():
-    law = toys.eight_gaussians()
+    law = mixtures.eight_gaussians()
     few, many = (quality.sampling_floor(law, count, pairs=6, seed=0) for count in (50, 800))
     assert few.shape == (6,) and few.mean() > 2 * many.mean() > 0
     assert np.array_equal(many, quality.sampling_floor(law, 800, pairs=6, seed=0))
@@ -82,7 +82,7 @@ def test_the_frechet_distance_needs_two_points_each_and_one_dimension(y):
 
 
 def test_a_generators_output_as_it_comes_is_refused_with_what_to_do():
-    made = perceptron((2, 2), rng=torch.Generator().manual_seed(0))(torch.randn(250, 2))
+    made = perceptron((2, 2), generator=torch.Generator().manual_seed(0))(torch.randn(250, 2))
     for call in (
         lambda: wasserstein(made, made),
         lambda: frechet_distance(made, made),

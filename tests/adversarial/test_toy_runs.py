@@ -1,21 +1,22 @@
-"""Whole trainings on toy laws: what is recorded, and what a new discriminator reads of known divergences."""
+"""Whole trainings on toy distributions: what is recorded, and what a new discriminator reads of known divergences."""
 
 import numpy as np
 import pytest
 import torch
 
 from shapeofloss.adversarial.quality import wasserstein
-from shapeofloss.adversarial.toy_runs import fresh_divergence, rmsprop, toy_run
-from shapeofloss.distributions.toys import Mixture, eight_gaussians
+from shapeofloss.adversarial.toy_runs import fresh_divergence, toy_run
+from shapeofloss.adversarial.training import rmsprop
+from shapeofloss.distributions.mixtures import Mixture, eight_gaussians
 from shapeofloss.errors import UserError
 
-TINY = {"width": 8, "steps": 4, "critic_steps": 1, "warm_up": 1, "batch": 16, "rate": 1e-3, "generator_rate": 1e-3}
-TINY |= {"cosine": True, "checkpoints": 2, "samples": 200, "seed": 0}
+TINY = {"schedule": {"steps": 4, "critic_steps": 1, "warm_up": 1, "batch": 16, "cosine": True}, "rates": [1e-3, 1e-3]}
+TINY |= {"width": 8, "checkpoints": 2, "samples": 200, "seed": 0}
 
 
 @pytest.mark.parametrize("method", ["minimax GAN", "non-saturating GAN", "WGAN", "WGAN-GP"])
 def test_every_method_records_exact_measures_at_its_checkpoints(method):
-    found = toy_run(law="8 Gaussians", method=method, strength=0.1, **TINY)
+    found = toy_run(distribution="8 Gaussians", method=method, strength=0.1, **TINY)
     assert found["at"].tolist() == [0, 2, 4] and found["samples"].shape == (3, 200, 2)
     assert found["wasserstein"][-1] == pytest.approx(wasserstein(found["samples"][-1], found["data"]))
     assert np.isfinite(found["norms"]).all() == (method == "WGAN-GP") and np.isfinite(found["values"]).all()
@@ -25,9 +26,11 @@ def test_every_method_records_exact_measures_at_its_checkpoints(method):
 
 
 def test_each_network_has_its_own_rate():
-    still = toy_run(law="8 Gaussians", method="WGAN", strength=0.1, **{**TINY, "generator_rate": 0.0})
+    still = toy_run(distribution="8 Gaussians", method="WGAN", strength=0.1, **{**TINY, "rates": [1e-3, 0.0]})
     assert np.array_equal(still["samples"][0], still["samples"][-1]) and still["value"][0] != still["value"][-1]
-    with_idle_critic = toy_run(law="8 Gaussians", method="WGAN-GP", strength=0.1, **{**TINY, "rate": 0.0})
+    with_idle_critic = toy_run(
+        distribution="8 Gaussians", method="WGAN-GP", strength=0.1, **{**TINY, "rates": [0.0, 1e-3]}
+    )
     assert not np.array_equal(with_idle_critic["samples"][0], with_idle_critic["samples"][-1])
 
 
@@ -40,7 +43,7 @@ def test_the_first_step_of_rmsprop_is_no_longer_than_its_rate():
 
 
 def test_new_discriminators_read_every_checkpoint_but_the_first():
-    found = toy_run(law="swiss roll", method="minimax GAN", fresh_steps=2, **TINY)
+    found = toy_run(distribution="swiss roll", method="minimax GAN", fresh_steps=2, **TINY)
     assert found["jensen_shannon"].shape == (2,) and (found["modes"] == -1).all()
 
 
@@ -55,12 +58,12 @@ def test_a_new_discriminator_on_waves_reads_a_divergence_that_a_perceptron_is_bl
     assert fresh_divergence(law, other, steps=30, seed=0, waves=False) < 0.1 * exact
 
 
-def test_a_new_discriminator_reads_next_to_nothing_between_a_law_and_itself():
+def test_a_new_discriminator_reads_next_to_nothing_between_a_distribution_and_itself():
     assert fresh_divergence(eight_gaussians(), eight_gaussians(), steps=30, seed=0) < 0.01
 
 
 def test_unknown_methods_and_uneven_checkpoints_are_refused():
     with pytest.raises(UserError, match="Did you mean 'WGAN-GP'"):
-        toy_run(law="swiss roll", method="WGAN GP", **TINY)
+        toy_run(distribution="swiss roll", method="WGAN GP", **TINY)
     with pytest.raises(UserError, match="equal parts"):
-        toy_run(law="swiss roll", method="WGAN", strength=0.1, **{**TINY, "checkpoints": 3})
+        toy_run(distribution="swiss roll", method="WGAN", strength=0.1, **{**TINY, "checkpoints": 3})

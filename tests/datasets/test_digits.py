@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn import datasets
 
-from shapeofloss.datasets.digits import load_digits, shifted
+from shapeofloss.datasets.digits import binary_digits, digit_clouds, load_digits, shifted
 from shapeofloss.errors import UserError
 
 NINE_SHIFTS = [(down, right) for down in (0, 1, 2) for right in (0, 1, 2)]
@@ -73,6 +73,32 @@ def test_a_size_out_of_range_names_the_range(train):
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(UserError, match=f"seed is {seed!r}; a whole number from 0"):
         load_digits(seed=seed)
+
+
+def test_digits_are_rows_of_pixels_without_overlap_between_training_and_test():
+    data = load_digits(train=300, seed=1).rows()
+    images, labels, unseen, classes = data.train_images, data.train_labels, data.test_images, data.test_labels
+    assert images.shape == (300, 64) and unseen.shape == (797, 64)
+    assert labels.shape == (300,) and classes.shape == (797,)
+    assert images.mean().item() == pytest.approx(0, abs=1e-5) and images.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_digits_are_binary_and_train_and_test_share_none_of_their_places():
+    train, test = binary_digits(train=100, seed=3)
+    assert set(torch.cat([train, test]).unique().tolist()) == {0.0, 1.0}
+    assert (len(train), len(test)) == (100, 797)
+    assert 0.3 < train.mean() < 0.6
+
+
+def test_digits_are_split_into_points_of_the_unit_cube_that_keep_their_grey_levels():
+    known, test = digit_clouds(0)
+    assert known.shape == (1000, 64) and test.shape == (797, 64)
+    both = np.concatenate([known, test])
+    assert both.min() >= 0 and both.max() < 1
+    grey = np.floor(both * 17).astype(int)
+    theirs = datasets.load_digits().data.astype(int)
+    assert sorted(map(tuple, grey)) == sorted(map(tuple, theirs))
+    assert not np.array_equal(known, digit_clouds(1)[0])
 
 
 def test_each_shifted_image_is_one_of_nine_shifts_and_all_are_about_equally_frequent(largest):

@@ -1,13 +1,15 @@
 """Images of a folder: every kind of file is shown as it looks, or refused with a sentence."""
 
+import hashlib
 import struct
 import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, PngImagePlugin, features
 
-from shapeofloss.datasets.photographs import photograph
+from shapeofloss.datasets.photographs import NAMES, expanded, next_patches, patches, photograph
 from shapeofloss.errors import UserError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
@@ -156,3 +158,57 @@ def test_a_spoiled_file_is_named(folder, spoil):
 def test_a_lossless_webp_is_read_to_the_bit(folder):
     Image.fromarray(COLOURS).save(folder / "view.webp", lossless=True)
     assert np.array_equal(photograph("own/view.webp"), COLOURS)
+
+
+HASHES = {
+    "astronaut": "a8c429c18afa7b0fd5673e598d73a21225d94c864a71bbb3885126fdecb41071",
+    "chelsea": "416b729128bfb2c3d1eb69bf9b1734a796293abc17939267b2dc94f8a5784031",
+    "coffee": "0ce2b51640b9c95f19617f03eabf40c3f0368589cc1ee1190b70966165ac184f",
+    "rocket": "3d4435cc745752b7f9724df88c6e18817de3ce7e3d2d71c55f85f7831e68f197",
+    "china": "e701459344fd69797154c91add3bb5d70e5ed1a61d8bed889bab3a796104698d",
+    "flower": "3202904ed246795bf616c66d7859cd7c6080eff736c6e38dc5cc62779742033f",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_photographs_are_at_hand_and_those_of_the_data_card(name):
+    image = photograph(name)
+    assert image.dtype == np.uint8 and image.shape[2] == 3 and min(image.shape[:2]) >= 256
+    assert hashlib.sha256(image.tobytes()).hexdigest() == HASHES[name]
+
+
+def test_patches_are_pieces_of_the_named_photographs():
+    drawn = next_patches(patches(["chelsea"], 40, seed=0), 3)
+    assert drawn.shape == (3, 3, 40, 40) and drawn.dtype == torch.float32
+    image = photograph("chelsea").transpose(2, 0, 1).astype(np.float32) / 255
+    views = np.lib.stride_tricks.sliding_window_view(image, (3, 40, 40))[0]
+    for patch in drawn.numpy():
+        corner = np.argwhere((views[..., 0, 0, 0] == patch[0, 0, 0]) & (views[..., 2, 39, 39] == patch[2, 39, 39]))
+        assert any(np.array_equal(views[tuple(place)], patch) for place in corner)
+    assert torch.equal(drawn, next_patches(patches(["chelsea"], 40, seed=0), 3))
+    with pytest.raises(UserError, match="Did you mean 'chelsea'"):
+        photograph("chelsey")
+    with pytest.raises(UserError, match="a patch of 301 does not fit"):
+        patches(["chelsea"], 301, seed=0)
+
+
+def test_a_folder_of_images_is_read_or_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAPEOFLOSS_DATA", str(tmp_path))
+    own = tmp_path / "kodak"
+    own.mkdir()
+    with pytest.raises(UserError, match="No image is in the folder kodak"):
+        expanded(["kodak"])
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(own / "b.png")
+    Image.fromarray(pixels[..., 0]).save(own / "a.PNG")
+    (own / "notes.txt").write_text("not an image", encoding="utf-8")
+    assert expanded(["coffee", "kodak"]) == ["coffee", "kodak/a.PNG", "kodak/b.png"]
+    grey, colour = (photograph(name) for name in expanded(["kodak"]))
+    assert np.array_equal(colour, pixels) and np.array_equal(grey[..., 1], pixels[..., 0])
+    with pytest.raises(UserError, match=r"kodak/a\.PNG has 12 x 10 pixels; a patch of 11 does not fit"):
+        patches(["kodak/a.PNG"], 11, seed=0)
+    (own / "c.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"c\.jpg cannot be read as an image"):
+        photograph("kodak/c.jpg")
+    with pytest.raises(UserError, match="no folder of that name"):
+        expanded(["kodack"])

@@ -1,5 +1,7 @@
 """Large waves and vortices in the basin: what a small standing wave cannot tell."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,59 @@ def test_snapshots_are_counted_in_whole_numbers(name):
         snapshots(**{**settings, "seed": -1})
     with pytest.raises(UserError, match=r"np\.random\.default_rng\(seed\) is needed"):
         bumps(1, 4, 0)
+
+
+def standing_wave(n, modes):
+    """Return the largest error of a small standing wave after some time, over its amplitude."""
+    x = (np.arange(n) + 0.5) / n
+    shape = np.cos(modes[0] * np.pi * x)[:, None] * np.cos(modes[1] * np.pi * x)
+    frequency = math.pi * math.hypot(*modes)
+    count = round(2 * n)
+    surface = simulate((1 + 1e-6 * shape)[None], spacing=1 / n, step=0.4 / n)
+    *_, last = (h for _, h in zip(range(count + 1), surface, strict=False))
+    return np.abs(last[0] - 1 - 1e-6 * shape * np.cos(0.8 * frequency)).max() / 1e-6
+
+
+@pytest.mark.parametrize("modes", [(1, 0), (0, 1), (2, 1)])
+def test_small_waves_converge_to_the_exact_ones_with_the_square_of_the_cell(modes):
+    coarse, middle, fine = (standing_wave(n, modes) for n in (16, 32, 64))
+    assert 3.5 < coarse / middle < 4.5 and 3.5 < middle / fine < 4.5 and fine < 0.01
+
+
+def test_volume_stays_and_symmetry_is_kept():
+    start = bumps(3, 32, np.random.default_rng(0))
+    turned = simulate(np.rot90(start, axes=(1, 2)), spacing=1, step=0.5)
+    for number, (a, b) in enumerate(zip(simulate(start, spacing=1, step=0.5), turned, strict=False)):
+        assert np.allclose(a.sum(axis=(1, 2)), start.sum(axis=(1, 2)), rtol=1e-12)
+        if number == 60:
+            assert np.allclose(np.rot90(a, axes=(1, 2)), b, atol=1e-9) and a.std() > 1e-3
+            break
+
+
+def test_large_waves_never_have_more_energy_of_height_than_the_bump_had():
+    start = bumps(2, 48, np.random.default_rng(1))
+    heights = [h for _, h in zip(range(400), simulate(start, spacing=1, step=0.5), strict=False)]
+    potential = [np.sum((h - h.mean()) ** 2) for h in heights]
+    assert max(potential[1:]) < potential[0] and min(potential) < 0.6 * potential[0]  # the rest is motion
+
+
+def test_snapshots_repeat_and_begin_with_the_bump():
+    settings = {"seed": 3, "count": 2, "size": 16, "frames": 4, "every": 5, "step": 0.5}
+    found = snapshots(**settings)
+    assert found["heights"].shape == (2, 4, 16, 16) and found["heights"].dtype == np.float32
+    assert np.allclose(found["heights"][:, 0], bumps(2, 16, np.random.default_rng(3)))
+    assert np.array_equal(found["heights"], snapshots(**settings)["heights"]) and found["drift"].max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("height", "step", "sentence"),
+    [
+        (np.ones((1, 4, 4)), 0.8, "may be 0.707 at most"),
+        (np.ones((1, 4, 4)), 0.0, "step is 0.0; a finite number above 0"),
+        (np.zeros((1, 4, 4)), 0.5, "goes down to 0; depths have to be positive"),
+        (np.ones((4, 4)), 0.5, r"has shape \(4, 4\); \(N, n, m\) is needed"),
+    ],
+)
+def test_a_simulation_that_cannot_work_is_refused(height, step, sentence):
+    with pytest.raises(UserError, match=sentence):
+        next(simulate(height, spacing=1, step=step))

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 
 from shapeofloss.engine import costs
 from shapeofloss.engine.costs import exponent, peak_of_arrays, peak_of_process, peak_of_tensors, seconds
@@ -68,3 +69,12 @@ def test_a_record_that_cannot_be_read_or_reset_is_told(monkeypatch, tmp_path):
     (tmp_path / "clear_refs").touch()
     with pytest.raises(UserError, match="has no VmHWM here"):
         peak_of_process(lambda: None)
+
+
+def test_costs_are_those_of_known_computations():
+    x = torch.zeros(1000)
+    assert peak_of_tensors(lambda: x + 1) == 4000
+    assert peak_of_tensors(lambda: (x + 1) + 1) == 8000
+    assert peak_of_tensors(lambda: [x + 1 for _ in range(3)]) == 12_000
+    assert 8_000_000 <= peak_of_arrays(lambda: np.zeros(1_000_000)) < 8_010_000
+    assert exponent([1, 10, 100], [5, 500, 50_000]) == pytest.approx(2)

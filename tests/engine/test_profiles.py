@@ -13,9 +13,41 @@ CATALOGUE = profiles.load()
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_the_parameters_cell_holds_the_laptop_values(name):
+def test_the_catalogue_knows_every_number_of_the_parameters_cell_and_no_other(name):
     notebook = CATALOGUE[name]
-    assert inputs.parameters_of(notebook) == notebook.at("laptop")
+    laptop, smoke, paper = (notebook.at(profile) for profile in ("laptop", "smoke", "paper"))
+    assert laptop.keys() == smoke.keys() == paper.keys() == notebook.numbers.keys()
+    for number, value in laptop.items():
+        for other in (smoke[number], paper[number]):
+            assert type(other) is type(value) or {type(other), type(value)} == {int, float}, number
+
+
+def test_numbers_that_notebooks_share_are_the_same_in_both():
+    profiles.check_shared(CATALOGUE)
+    assert sum(bool(number.same_as) for notebook in CATALOGUE.values() for number in notebook.numbers.values()) > 18
+
+
+def test_a_shared_number_that_differs_is_named_with_both_values(checkout):
+    root = checkout({"01_small": "# %%\n1\n", "02_other": "# %%\n1\n"})
+    path = root / "notebooks" / "profiles.toml"
+    first, second = path.read_text(encoding="utf-8").split("[02_other]")
+    second = second.replace('source = "none", why = "none"', 'same_as = "01_small"')
+    path.write_text(f"{first}[02_other]{second}", encoding="utf-8")
+    profiles.check_shared(profiles.load())
+    script = root / "notebooks" / "02_other.py"
+    script.write_text(script.read_text(encoding="utf-8").replace("seed = 0", "seed = 5"), encoding="utf-8")
+    assert "seed of 02_other is 5, and seed of 01_small is 0" in call(root, "figures", "--profile", "smoke").stderr
+    path.write_text(f"{first}[02_other]{second.replace('01_small', '03_none')}", encoding="utf-8")
+    with pytest.raises(UserError, match="seed is the same as 03_none, which has no number"):
+        profiles.load()
+
+
+def test_a_number_without_an_entry_is_named(checkout):
+    root = checkout()
+    script = root / "notebooks" / "01_small.py"
+    script.write_text(script.read_text(encoding="utf-8").replace("seed = 0", "sead = 0"), encoding="utf-8")
+    with pytest.raises(UserError, match="01_small: sead, seed must stand in"):
+        profiles.load()["01_small"].at("smoke")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -41,7 +73,8 @@ def test_an_incomplete_entry_is_named(checkout):
     path = root / "notebooks" / "profiles.toml"
     good = path.read_text(encoding="utf-8")
     for old, new, words in [
-        ("smoke = 0, ", "", "01_small: .*smoke"),
+        ("smoke = 0.1, ", "", "01_small: .*smoke"),
+        (', why = "none"', "", "01_small: .*why"),
         ('question = "What does the runner do with it?"\n', "", "01_small: .*question"),
         ("[01_small.numbers]", "[01_small.numbers", "not valid TOML"),
         ("[01_small]", "[02_none]", "entry 01_small: "),

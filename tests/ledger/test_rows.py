@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,28 +11,22 @@ from conftest import CLAIM, EMPIRICAL, EXACT
 from shapeofloss import ledger
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
-from shapeofloss.ledger.claims import PARTS
 from shapeofloss.ledger.rows import rebuilt, row, summary
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ledger.load_claims()
 COMMITTED = json.loads((ROOT / "data" / "ledger" / "laptop.json").read_text(encoding="utf-8"))
-PLACE = {
-    "landscape": "loss landscape paper",
-    "sign_loss": "directional sign loss paper",
-    "transport": "optimal transport talk",
-    "adversarial": "WGAN lecture",
-}
 
 
 @pytest.fixture
 def notebook(checkout):
     """A begun notebook with one theorem and one empirical claim."""
-    claims = CLAIM.format(id="exact", kind="theorem", notebook="01_small", rule=EXACT) + CLAIM.format(
-        id="found", kind="number", notebook="01_small", rule=EMPIRICAL
+    own = (
+        CLAIM.format(id="exact", kind="theorem", rule=EXACT),
+        CLAIM.format(id="found", kind="number", rule=EMPIRICAL),
     )
-    claims += CLAIM.format(id="other", kind="number", notebook="02_other", rule=EMPIRICAL)
-    checkout(claims=claims)
+    other = CLAIM.format(id="other", kind="number", rule=EMPIRICAL)
+    checkout(claims={"01_small": "".join(own), "02_other": other})
     workspace.begin("01_small")
     return workspace.current()
 
@@ -135,18 +128,19 @@ def test_what_cannot_be_recorded_is_refused_in_a_sentence(notebook, measured, mo
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[[claim]]", "[claim", "no list of"),
-        ("[[claim]]", "[[claims]]", "no list of"),
-        ('place = "section 1"\n', "", "exact in data/claims.toml cannot be read: .*place"),
-        ('kind = "theorem"', 'kind = "theory"', "unknown part or kind"),
+        ("[exact]", "[exact", "01_small.toml is not valid TOML"),
+        ("[exact]", "x = 1\n[exact]", "x in data/claims/01_small.toml cannot be read: 1 is no table"),
+        ('place = "section 1"\n', "", "exact in data/claims/01_small.toml cannot be read: .*place"),
+        ('kind = "theorem"', 'kind = "theory"', "'theory' is no kind"),
+        ('kind = "theorem"', "kind = 1", "kind = 1 is no text"),
         ('accept = "<= 1e-6"', 'accept = "small"', "'small' is no condition"),
-        ('id = "found"', 'id = "exact"', "repeats an id"),
+        ("[found]", "[other]", "other stands in data/claims/02_other.toml and in 01_small.toml"),
     ],
 )
 def test_claims_that_cannot_be_read_are_named(notebook, old, new, words):
-    path = workspace.root() / "data" / "claims.toml"
+    path = workspace.root() / "data" / "claims" / "01_small.toml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(old, new, -1 if "claim" in old else 1), encoding="utf-8")
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError, match=words):
         ledger.load_claims()
 
@@ -158,15 +152,12 @@ def test_a_claim_without_rule_cannot_be_recorded_and_reads_not_testable():
         claim.rule.read([1.0])
 
 
-def test_every_claim_names_its_part_source_and_a_planned_notebook():
+def test_every_claim_names_its_part_and_belongs_to_a_notebook():
     for name, claim in CLAIMS.items():
         assert name.startswith(claim.part.replace("_", "-") + "-"), name
-        assert claim.part == "together" or claim.source == PLACE[claim.part], name
-        assert re.fullmatch(r"[0-5]\d\d_[a-z0-9_]+", claim.notebook), name
-        assert claim.notebook[0] == "012345"[PARTS.index(claim.part) + 1], name
-        assert (
-            claim.statement.endswith(".") and claim.place and claim.measure and claim.source_value not in ("", None)
-        ), name
+        assert (ROOT / "notebooks" / f"{claim.notebook}.py").is_file(), name
+        assert claim.statement.endswith(".") and claim.place and claim.measure, name
+        assert claim.source_value not in ("", None), name
 
 
 # One value is all there is: a fit over all networks at once, or a deterministic quantity.

@@ -39,8 +39,9 @@ ledger.record({{"{name}-claim": [0.5, 0.5, seed]}})
 """
 
 
-def claim(name):
-    return CLAIM.format(id=f"{name}-claim", kind="number", notebook=name, rule=EMPIRICAL)
+def claims(*names):
+    """Files of claims, of one claim each."""
+    return {name: CLAIM.format(id=f"{name}-claim", kind="number", rule=EMPIRICAL) for name in names}
 
 
 def good(*names):
@@ -95,7 +96,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
         "11_waits": "# %%\nbreakpoint()\n",
         "12_twice": '# %% tags=["parameters"]\nsize = 1000\n',
     }
-    root = checkout(bodies, claims=claim("01_good"))
+    root = checkout(bodies, claims=claims("01_good"))
     result = call(root, "figures", "--limit", "40", "--jobs", "6")
     assert result.returncode == 1, result.stdout + result.stderr
     words = {
@@ -121,7 +122,7 @@ def test_whatever_one_notebook_does_the_others_end_well_and_each_failure_is_expl
 
 
 def test_the_second_run_is_up_to_date_until_something_that_counts_changes(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     assert call(root, "figures").returncode == 0
     before = committed(root)
     again = call(root, "figures")
@@ -142,7 +143,7 @@ def test_the_second_run_is_up_to_date_until_something_that_counts_changes(checko
 
 
 def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     call(root, "figures")
     text = (root / "notebooks/01_good.ipynb").read_text(encoding="utf-8")
     executed = nbformat.reads(text, as_version=4)
@@ -163,7 +164,7 @@ def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
 
 
 def test_smoke_runs_overridden_runs_and_readers_never_touch_committed_results(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     assert call(root, "figures", "--profile", "smoke").returncode == 0
     assert call(root, "figures", "-p", "seed=1").returncode == 0
     printed = (root / "runs/laptop-overridden/01_good/01_good.ipynb").read_text(encoding="utf-8")
@@ -179,7 +180,7 @@ def test_smoke_runs_overridden_runs_and_readers_never_touch_committed_results(ch
 
 def test_a_killed_run_leaves_no_process_and_the_next_one_gives_the_same_bytes(checkout):
     slow = GOOD.format(name="02_slow") + "\n# %%\nimport time\ntime.sleep(2)\n"
-    root = checkout({**good("01_good"), "02_slow": slow}, claims=claim("01_good") + claim("02_slow"))
+    root = checkout({**good("01_good"), "02_slow": slow}, claims=claims("01_good", "02_slow"))
     assert call(root, "figures").returncode == 0
     undisturbed = committed(root)
     for path in undisturbed:
@@ -215,7 +216,7 @@ TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
 
 
 def test_a_run_killed_while_publishing_is_completed_by_the_next_one(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=KILL)]
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == -signal.SIGKILL
     assert (root / "figures/.index.json.new.tmp").exists() and not (root / "figures/index.json").exists()
@@ -224,7 +225,7 @@ def test_a_run_killed_while_publishing_is_completed_by_the_next_one(checkout):
 
 
 def test_an_interrupt_while_publishing_waits_until_results_are_in_their_places(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     driver = [sys.executable, "-c", IN_PUBLISHING.format(disturbance=TERMINATE)]
     assert subprocess.run(driver, env=environment(root), capture_output=True).returncode == 130
     assert len(read_json(root / "figures/index.json")) == 1
@@ -251,7 +252,7 @@ def a_run(root: Path, name: str, value: int, figures: list[str]) -> Path:
     """What an executed notebook leaves in its run folder."""
     folder = root / "runs/laptop" / name
     (folder / "figures").mkdir(parents=True)
-    (folder / f"{name}.ipynb").write_text(f'{{"value": {value}}}', encoding="utf-8")
+    (folder / f"{name}.ipynb").write_text(f'{{"metadata": {{"value": {value}}}}}', encoding="utf-8")
     for figure in figures:
         (folder / "figures" / f"{figure}.svg").write_text(f"{figure} {value}", encoding="utf-8")
         (folder / "figures" / f"{figure}.csv").write_text(f"y\n{value}\n", encoding="utf-8")
@@ -264,14 +265,14 @@ def a_run(root: Path, name: str, value: int, figures: list[str]) -> Path:
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["one operation fails", "the disk stays full"])
 def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(checkout, monkeypatch, tmp_path, lasting):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     (root / "README.md").write_text("<!-- ledger:begin -->\n<!-- ledger:end -->\n", encoding="utf-8")
     notebook = profiles.load()["01_good"]
 
     def state():
         return committed(root) | {"README.md": (root / "README.md").read_bytes()}
 
-    publish.finish(notebook, a_run(root, "01_good", 0, ["kept", "old"]), "a", seed=0, published=True)
+    publish.finish(notebook, a_run(root, "01_good", 0, ["kept", "old"]), publish.Origin("a"), published=True)
     shutil.copytree(root, tmp_path / "first")
     before, outcomes, number = state(), [], 0
     while not outcomes or DISK["count"] >= number:  # until there is no such operation left
@@ -287,7 +288,7 @@ def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(check
             lambda count, event, first=number: count >= first and event == "open" if lasting else count == first,
         )
         try:
-            publish.finish(notebook, folder, "b", seed=0, published=True)
+            publish.finish(notebook, folder, publish.Origin("b"), published=True)
             outcomes.append({path: content for path, content in state().items() if not path.endswith(".tmp")})
             assert (folder / publish.STAMP).exists()
         except OSError:
@@ -306,7 +307,7 @@ def test_whatever_fails_while_publishing_every_committed_file_is_as_it_was(check
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     for path, where in (("figures", "figures"), ("data/ledger", "data/ledger")):
         (root / path).write_text("a file where a folder belongs", encoding="utf-8")
         result = call(root, "figures")
@@ -460,11 +461,11 @@ def test_an_override_of_another_kind_is_refused_in_a_short_sentence(checkout, te
 
 
 def test_sources_differ_wherever_the_inputs_may(checkout):
-    root = checkout()
+    root = checkout(claims={"01_small": ""})
     notebook = profiles.load()["01_small"]
     asked = [("laptop", {}), ("smoke", {}), ("laptop", {"seed": 1}), ("laptop", {"seed": 2})]
     found = [inputs.sources(notebook, *one) for one in asked]
-    for name in ("pins.txt", "data/claims.toml", "notebooks/profiles.toml", "notebooks/01_small.py"):
+    for name in ("pins.txt", "data/claims/01_small.toml", "notebooks/profiles.toml", "notebooks/01_small.py"):
         (root / name).write_text((root / name).read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
         found.append(inputs.sources(notebook, "laptop", {}))
     assert len(set(found)) == 8 and inputs.sources(notebook, "laptop", {}) == found[-1]
@@ -525,7 +526,7 @@ def test_an_interrupt_ends_every_kernel_and_publishes_nothing(checkout, number):
 
 def test_two_runs_at_once_in_one_checkout_end_well(checkout):
     names = ("01_good", "02_good", "03_good")
-    root = checkout(good(*names), claims="".join(claim(name) for name in names))
+    root = checkout(good(*names), claims=claims(*names))
     pair = [start(root), start(root)]
     outputs = [run.communicate(timeout=120)[0] for run in pair]
     assert [run.returncode for run in pair] == [0, 0], outputs
@@ -535,7 +536,7 @@ def test_two_runs_at_once_in_one_checkout_end_well(checkout):
 
 
 def test_what_a_notebook_needs_is_asked_before_anything_starts(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"), more='needs = ["data:missing.csv"]\n')
+    root = checkout(good("01_good"), claims=claims("01_good"), more='needs = ["data:missing.csv"]\n')
     result = call(root, "figures")
     assert result.returncode == 1 and "refused" in result.stdout and "data/missing.csv" in result.stdout
     assert not (root / "runs/laptop/01_good").exists()
@@ -602,7 +603,7 @@ def test_the_paper_profile_says_what_it_will_cost_before_it_starts(checkout):
 
 def test_one_broken_script_or_target_does_not_stop_the_others(checkout):
     names = ("01_good", "02_good", "03_good")
-    root = checkout(good(*names), claims="".join(claim(name) for name in names))
+    root = checkout(good(*names), claims=claims(*names))
     (root / "notebooks/02_good.py").write_text("def broken(:\n", encoding="utf-8")
     (root / "figures").mkdir()
     (root / "figures/03_good").write_text("a file where a folder belongs", encoding="utf-8")
@@ -628,7 +629,7 @@ def test_a_damaged_stamp_means_run_again(checkout, content):
     [
         ("figures/index.json", '[{"x": 1}]', "index.json does not hold rows"),
         ("data/ledger/laptop.json", "[{", "laptop.json is not valid JSON"),
-        ("data/claims.toml", "[[", "data/claims.toml is no list"),
+        ("data/claims/01_good.toml", "[[", "data/claims/01_good.toml is not valid TOML"),
         ("notebooks/profiles.toml", "a = 1", "entry a: it is no table"),
     ],
 )
@@ -652,7 +653,7 @@ def test_a_readers_own_settings_do_not_reach_a_notebook(checkout, tmp_path):
 
 
 def test_two_runs_are_compared_by_value(checkout):
-    root = checkout(good("01_good"), claims=claim("01_good"))
+    root = checkout(good("01_good"), claims=claims("01_good"))
     call(root, "figures", "--profile", "smoke")
     assert call(root, "compare", "smoke", str(root / "runs/smoke")).stdout == "The two runs agree.\n"
     call(root, "figures")
@@ -673,7 +674,7 @@ def test_progress_of_a_map_reaches_the_user_and_not_the_print(checkout, monkeypa
     root = checkout({"01_small": body + "    time.sleep(0.3)\nprint('end')\n"})
     monkeypatch.setattr(report.Progress, "EVERY", 0.0)
     settings = schedule.Settings("laptop", 1, {})
-    (outcome,) = schedule.run(list(profiles.load().values()), settings, report.Progress())
+    (outcome,) = schedule.run(list(profiles.load().values()), settings, report.Progress("laptop"))
     said = capsys.readouterr().out
     assert outcome.status == "done" and "01_small: cell 3 of 3, 0:0" in said and ", 2 of 4 nets\n" in said
     executed = nbformat.read(root / "notebooks/01_small.ipynb", as_version=4)

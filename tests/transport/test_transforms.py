@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from shapeofloss.distributions import clouds
 from shapeofloss.errors import UserError
-from shapeofloss.transport.entropic.grids import fft_transform, grid_points, separable_transform
+from shapeofloss.transport.entropic.grid_transforms import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.entropic.softmin import halved_squared_distances
 from shapeofloss.transport.entropic.truncation import Clusters, truncated
 from shapeofloss.transport.symbolic import keops
@@ -18,7 +18,7 @@ from shapeofloss.transport.symbolic import keops
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    keops.prepare(["transform", "transform in blocks"])
+    keops.prepare(["transforms"])
 
 
 def written_out(x, y, h, eps):

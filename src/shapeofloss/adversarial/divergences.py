@@ -3,7 +3,7 @@ r"""The table of f-divergences as data: one record for each row, its conjugate, 
 .. math:: D_f(\pi \| p) = \int p(x)\, f\Bigl(\frac{\pi(x)}{p(x)}\Bigr)\, dx, \qquad
           f^*(t) = \sup_{u \ge 0}\, (u t - f(u))
 
-Everything here is NumPy in double precision. What a network is trained with lives in `variational` and `fgan`.
+Everything here is NumPy in double precision. What a network is trained with lives in `fgan`.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import xlogy
+from scipy.special import log_expit, rel_entr, xlogy
 
-from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
 
 Function = Callable[[Floats], Floats]
@@ -55,14 +55,6 @@ class Divergence:
     excess: Callable[[Floats, Floats], Floats] | None = None
 
 
-def _same(v: Floats) -> Floats:
-    return v
-
-
-def _softplus(v: Floats) -> Floats:
-    return np.logaddexp(0, v)
-
-
 def _kl_excess(pi: Floats, p: Floats) -> Floats:
     """Return pi log(pi / p) - pi + p without loss of digits where both nearly agree, or where one is tiny."""
     change = (pi - p) / np.maximum(pi, p)
@@ -82,7 +74,8 @@ def _pearson_excess(pi: Floats, p: Floats) -> Floats:
 
 
 def _twice_jensen_shannon(p: Floats, q: Floats) -> float:
-    return float((xlogy(p, 2 * p / (p + q)) + xlogy(q, 2 * q / (p + q))).sum())
+    middle = (p + q) / 2
+    return float((rel_entr(p, middle) + rel_entr(q, middle)).sum())
 
 
 KL = Divergence(
@@ -92,11 +85,11 @@ KL = Divergence(
     derivative=lambda u: np.log(u) + 1,
     conjugate=lambda t: np.exp(t - 1),
     end=np.inf,
-    activation=_same,
+    activation=lambda v: v,
     raw=lambda u: np.log(u) + 1,
     at_zero=0.0,
     slope=np.inf,
-    printed=lambda p, q: float(xlogy(p, p / q).sum()),
+    printed=lambda p, q: float(rel_entr(p, q).sum()),
     excess=_kl_excess,
 )
 
@@ -111,7 +104,7 @@ REVERSE_KL = Divergence(
     raw=np.log,
     at_zero=np.inf,
     slope=0.0,
-    printed=lambda p, q: float(xlogy(q, q / p).sum()),
+    printed=lambda p, q: float(rel_entr(q, p).sum()),
     excess=lambda pi, p: _kl_excess(p, pi),
 )
 
@@ -123,7 +116,7 @@ PEARSON = Divergence(
     # below t = -2 the supremum is at u = 0, the end of what a ratio can be
     conjugate=lambda t: np.where(t >= -2, t**2 / 4 + t, -1.0),
     end=np.inf,
-    activation=_same,
+    activation=lambda v: v,
     raw=lambda u: 2 * (u - 1),
     at_zero=1.0,
     slope=np.inf,
@@ -153,7 +146,7 @@ JENSEN_SHANNON = Divergence(
     derivative=lambda u: LOG_2 - np.log1p(1 / u),
     conjugate=lambda t: -np.log(2 - np.exp(t)),
     end=LOG_2,
-    activation=lambda v: LOG_2 - _softplus(-v),
+    activation=lambda v: LOG_2 + log_expit(v),
     raw=np.log,
     at_zero=LOG_2,
     slope=LOG_2,
@@ -161,14 +154,14 @@ JENSEN_SHANNON = Divergence(
     excess=_middle_excess,
 )
 
-GAN = Divergence(
+GAN_DIVERGENCE = Divergence(
     key="gan",
     name="GAN",
     generator=lambda u: -u * np.log1p(1 / u) - np.log1p(u),
     derivative=lambda u: -np.log1p(1 / u),
     conjugate=lambda t: -np.log(-np.expm1(t)),
     end=0.0,
-    activation=lambda v: -_softplus(-v),
+    activation=log_expit,
     raw=np.log,
     at_zero=0.0,
     slope=0.0,
@@ -176,7 +169,7 @@ GAN = Divergence(
     excess=_middle_excess,
 )
 
-TABLE = {row.key: row for row in (KL, REVERSE_KL, PEARSON, HELLINGER, JENSEN_SHANNON, GAN)}
+TABLE = {row.key: row for row in (KL, REVERSE_KL, PEARSON, HELLINGER, JENSEN_SHANNON, GAN_DIVERGENCE)}
 
 
 def row(key: str) -> Divergence:
@@ -228,15 +221,12 @@ def as_pair(pi: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
     return first, second
 
 
-def random_pair(
-    bins: int, generator: np.random.Generator, *, spread: float = 1.0, apart: float = 0.0
-) -> tuple[Floats, Floats]:
-    """Draw two histograms without empty bins: normalised exponentials of normal numbers.
+def random_pair(bins: int, generator: np.random.Generator, *, apart: float = 0.0) -> tuple[Floats, Floats]:
+    """Draw two histograms without empty bins: normalised exponentials of standard normal numbers.
 
     Args:
         bins: K, at least 2.
-        generator: Of the normal numbers.
-        spread: Their standard deviation, above 0.
+        generator: Source of the normal numbers.
         apart: The least total variation between the two, from 0 to below 1; pairs that are nearer are drawn again.
     Returns:
         Two arrays of shape (K,).
@@ -249,16 +239,15 @@ def random_pair(
         (1.0, True)
     """
     as_count(bins, "bins", at_least=2)
-    as_number(spread, "spread", above=0)
     as_number(apart, "apart", at_least=0, below=1)
     if not isinstance(generator, np.random.Generator):
         raise UserError(f"The generator is {generator!r}; one of NumPy is needed: np.random.default_rng(0).")
     for _ in range(100):
-        masses = np.exp(spread * generator.standard_normal((2, bins)))
+        masses = np.exp(generator.standard_normal((2, bins)))
         pi, p = masses / masses.sum(1, keepdims=True)
         if total_variation(pi, p) >= apart:
             return pi, p
-    raise UserError(f"No pair with a total variation of {apart} was drawn; ask for less, or a spread above {spread}.")
+    raise UserError(f"No pair with a total variation of {apart} was drawn; ask for less.")
 
 
 def total_variation(pi: ArrayLike, p: ArrayLike) -> float:
@@ -285,10 +274,10 @@ def divergence(row: Divergence, pi: ArrayLike, p: ArrayLike) -> float:
               \sum_{p_k = 0} \pi_k
 
     As f may be replaced by f(u) - f'(1) (u - 1), which changes nothing in the sum, no term is below the value at equal
-    laws: the sum of the rest is not negative, and exact for laws that nearly agree.
+    distributions: the sum of the rest is not negative, and exact for distributions that nearly agree.
 
     Args:
-        row: Of the table, or any other record.
+        row: A row of the table, or any other record.
         pi, p: Masses of the same bins, shape (K,); bins may be empty.
     Returns:
         A number in nats (for Pearson and Hellinger, without unit), at least f(1), which may be infinite.
@@ -322,9 +311,9 @@ def _excess_of(row: Divergence) -> Callable[[Floats, Floats], Floats]:
         one = np.ones(1)
         with np.errstate(over="ignore", invalid="ignore"):
             u = pi / p
-            found = p * (row.generator(u) - row.generator(one) - row.derivative(one) * (u - 1))
+            charge = p * (row.generator(u) - row.generator(one) - row.derivative(one) * (u - 1))
         # Where the ratio overflows, f has become its slope.
-        return np.where(np.isinf(u), pi * (row.slope - row.derivative(one)), found).clip(min=0)
+        return np.where(np.isinf(u), pi * (row.slope - row.derivative(one)), charge).clip(min=0)
 
     return excess
 
@@ -373,7 +362,7 @@ def bound(row: Divergence, critic: ArrayLike, pi: ArrayLike, p: ArrayLike) -> fl
     .. math:: \sum_k \pi_k\, T_k - \sum_k p_k\, f^*(T_k)
 
     Args:
-        row: Of the table.
+        row: A row of the table.
         critic: T, one value for each bin, below the end of the conjugate's domain, shape (K,).
         pi, p: Masses, shape (K,).
     Raises:
@@ -394,124 +383,15 @@ def bound(row: Divergence, critic: ArrayLike, pi: ArrayLike, p: ArrayLike) -> fl
     return float((pi * t - p * row.conjugate(t)).sum())
 
 
-def supremum(
-    objective: Function, low: float, high: float, *, count: int = 1, points: int = 101
-) -> tuple[Floats, Floats]:
-    """Return the place and the value of the largest number of functions that rise and then fall, by zooming in.
+def jsd_of_value(value: ArrayLike) -> Floats:
+    r"""Return the Jensen-Shannon divergence that a discriminator's value V amounts to, in nats.
 
-    Args:
-        objective: From places, shape (count, points), to values of the same shape; one function for each row.
-        low, high: Where to look.
-        count: Number of functions.
-        points: Of the grid, at least 5, whose best point and its two neighbours bound the next grid.
-    Returns:
-        Places and values, both of shape (count,). A supremum at an end is not reached, but neared.
-    Raises:
-        UserError: If an end is no finite number, the ends are in another order, or a number is out of range.
+    .. math:: \max_D V = 2 JSD - \log 4
+
+    A discriminator that is not optimal has a lower value, so this is a lower bound (up to the noise of a batch).
+
     Example:
-        >>> place, value = supremum(lambda s: 3 - (s - 0.25) ** 2, -5, 5)
-        >>> round(float(place[0]), 6), float(value[0])
-        (0.25, 3.0)
+        >>> jsd_of_value([-np.log(4), 0.0]).round(4).tolist()
+        [0.0, 0.6931]
     """
-    as_function(objective, "objective", example="lambda s: -((s - 1) ** 2)")
-    as_number(low, "low"), as_number(high, "high", above=float(low))
-    as_count(count, "count", at_least=0), as_count(points, "points", at_least=5)
-    left, right = np.full(count, float(low)), np.full(count, float(high))
-    rows = np.arange(count)
-    rounds = int(np.ceil(np.log(1e-13) / np.log(2 / (points - 1))))
-    best_place, best = left, np.full(count, -np.inf)
-    # Far from the best place, values may be minus infinity, or a difference of infinities.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(rounds):
-            places = np.linspace(left, right, points, axis=1)
-            values = objective(places)
-            values = np.where(np.isnan(values), -np.inf, values)
-            k = values.argmax(1)
-            better = values[rows, k] > best
-            best_place, best = np.where(better, places[rows, k], best_place), np.maximum(best, values[rows, k])
-            left, right = places[rows, np.maximum(k - 1, 0)], places[rows, np.minimum(k + 1, points - 1)]
-    return best_place, best
-
-
-def numerical_conjugate(generator: Function, t: ArrayLike, *, at_zero: float) -> Floats:
-    r"""Return sup over u >= 0 of u t - f(u), numerically, without knowing more of f than its values.
-
-    Args:
-        generator: f at u > 0, convex.
-        t: Finite, any shape.
-        at_zero: f(0).
-    Returns:
-        The shape of t; infinity where the supremum is infinite, or above 1e280.
-    Raises:
-        UserError: If t is no array of finite numbers, or f(0) no number above minus infinity.
-    Source:
-        WGAN lecture, slide on the Fenchel conjugate.
-    Example:
-        >>> numerical_conjugate(PEARSON.generator, [-3.0, 2.0], at_zero=1.0).round(9)
-        array([-1.,  3.])
-    """
-    as_function(generator, "generator", example="KL.generator")
-    as_number(at_zero, "at_zero", above=-np.finfo(np.float64).max, finite=False)
-    t = as_floats(t, "t")
-    flat = t.ravel()
-
-    def objective(s: Floats, slopes: Floats) -> Floats:
-        return np.exp(s) * slopes - generator(np.exp(s))
-
-    value, place = _wide_supremum(objective, flat, (-30, 30), (-708, 690))
-    value = np.where((place > 680) | (value > 1e280), np.inf, value)
-    return np.maximum(value, -at_zero).reshape(t.shape)
-
-
-def _wide_supremum(
-    objective: Callable[[Floats, Floats], Floats], t: Floats, near: tuple[float, float], far: tuple[float, float]
-) -> tuple[Floats, Floats]:
-    """Return suprema and their places for many numbers t, from a wider range where they are not well inside."""
-    place, value = supremum(lambda s: objective(s, t[:, None]), *near, count=len(t))
-    outside = (place < near[0] + 1) | (place > near[1] - 1)
-    if outside.any():
-        beyond, better = supremum(lambda s: objective(s, t[outside, None]), *far, count=int(outside.sum()))
-        place[outside] = np.where(better > value[outside], beyond, place[outside])
-        value[outside] = np.maximum(value[outside], better)
-    return value, place
-
-
-def numerical_biconjugate(conjugate: Function, u: ArrayLike, *, end: float) -> Floats:
-    """Return sup over t < end of u t - f*(t), numerically: f itself, where f is convex and lower semicontinuous.
-
-    Args:
-        conjugate: f* at t < end.
-        u: Ratios, 0 or from 1e-150 to 1e150, any shape.
-        end: The upper end of the conjugate's domain, or infinity.
-    Returns:
-        The shape of u; infinity where the supremum is infinite.
-    Raises:
-        UserError: If a ratio is outside, or the end is no number.
-    Source:
-        WGAN lecture, slide on the Fenchel conjugate.
-    Example:
-        >>> numerical_biconjugate(KL.conjugate, [1.0, np.e], end=np.inf).round(9) + 0.0
-        array([0.        , 2.71828183])
-    """
-    as_function(conjugate, "conjugate", example="KL.conjugate")
-    end = as_number(end, "end", finite=False)
-    u = as_floats(u, "u")
-    if not ((u == 0) | ((u >= 1e-150) & (u <= 1e150))).all():
-        raise UserError(f"Ratios reach from {u.min():g} to {u.max():g}; they have to be 0, or from 1e-150 to 1e150.")
-    flat = u.ravel()
-
-    def at(s: Floats) -> Floats:
-        return np.sinh(s) if np.isinf(end) else end - np.exp(-s)  # increasing, from far below to the end
-
-    def objective(s: Floats, ratios: Floats) -> Floats:
-        return ratios * at(s) - conjugate(at(s))
-
-    value, place = _wide_supremum(objective, flat, (-12, 12 if np.isinf(end) else 30), (-600, 690))
-    # Only at the ratio 0 may the best slope be at minus infinity. There the supremum is the limit of -f*, and it is
-    # infinite if that still rises by far from slopes of -1e149 to slopes of -1e260.
-    if (far := (flat == 0) & (place < -590)).any():
-        middle = objective(np.full((1, 1), -345.0), np.zeros((1, 1)))[0, 0]
-        value[far & (value > middle + 1)] = np.inf
-    if np.isinf(end):
-        value[place > 680] = np.inf
-    return (value + 0.0).reshape(u.shape)
+    return np.asarray(value, dtype=np.float64) / 2 + LOG_2

@@ -1,16 +1,17 @@
 """The images of the laptop-scale landscapes: scikit-learn's bundled handwritten digits, and their augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapeofloss.arrays import as_count
+from shapeofloss.arrays import Floats, as_count
 
 TEST_IMAGES = 797
 LARGEST_TRAIN = 1000
+GREYS = 17  # levels of a pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,10 @@ class Images:
         """Return the images on a device."""
         train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
         return Images(*(part.to(device) for part in (*train, *test)))
+
+    def rows(self) -> "Images":
+        """Return each image as a row of its pixels."""
+        return replace(self, train_images=self.train_images.flatten(1), test_images=self.test_images.flatten(1))
 
 
 def load_digits(*, train: int = 256, seed: int) -> Images:
@@ -61,6 +66,39 @@ def load_digits(*, train: int = 256, seed: int) -> Images:
     images = torch.from_numpy(scaled[:, None].astype(np.float32))
     labels = torch.from_numpy(digits.target[order].astype(np.int64))
     return Images(images[:train], labels[:train], images[-TEST_IMAGES:], labels[-TEST_IMAGES:])
+
+
+def binary_digits(*, train: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return training and test digits of 8 x 8 pixels, 1 where a pixel is brighter than the mean and 0 elsewhere.
+
+    Args:
+        train, seed: As for `load_digits`.
+    Returns:
+        Shapes (train, 64) and (797, 64).
+    Raises:
+        UserError: If `train` or the seed is out of range.
+    Example:
+        >>> [tuple(images.shape) for images in binary_digits(train=10, seed=0)]
+        [(10, 64), (797, 64)]
+    """
+    data = load_digits(train=train, seed=seed).rows()
+    return (data.train_images > 0).float(), (data.test_images > 0).float()
+
+
+def digit_clouds(seed: int) -> tuple[Floats, Floats]:
+    """Return the digits as points of the unit cube with 64 coordinates: 1,000 to fit, 797 to test.
+
+    Uniform noise of one grey level is added, so that densities exist: a pixel of level k lies in [k, k + 1] / 17.
+
+    Args:
+        seed: Seed of the split, in which classes are not spread evenly, and of the noise.
+    """
+    from sklearn import datasets
+
+    generator = np.random.default_rng(seed)
+    grey = datasets.load_digits().data
+    points = generator.permutation((grey + generator.random(grey.shape)) / GREYS)
+    return points[:-TEST_IMAGES], points[-TEST_IMAGES:]
 
 
 def _evenly_spread(labels: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.integer]:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,11 +36,9 @@ def photograph(name: str) -> NDArray[np.uint8]:
         UserError: If there is no such name, the file is no image, too large to be opened safely (about 179 million
             pixels), or holds numbers without a known white: grey of floats, or of whole numbers of 32 bits.
     """
-    if not isinstance(name, str):
-        raise unknown("photograph", name, NAMES)
-    if "/" in name:
+    if isinstance(name, str) and "/" in name:
         return _read(workspace.data() / name)
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise unknown("photograph", name, NAMES)
     package, file = NAMES[name]
     place = find_spec(package)  # not imported: that would take seconds
@@ -58,21 +55,18 @@ def expanded(names: Sequence[str]) -> list[str]:
     """
     if isinstance(names, str):
         raise UserError(f"names is '{names}'; a list of names is needed: ['{names}'].")
-    found: list[str] = []
+    photographs: list[str] = []
     for name in names:
-        if not isinstance(name, str):
-            raise unknown("photograph", name, NAMES)
-        path = workspace.data() / name
-        if name in NAMES or not path.is_dir():
-            if name not in NAMES:
-                raise unknown("photograph, and no folder of that name in the data folder:", name, NAMES)
-            found.append(name)
-            continue
-        files = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS)
-        if not files:
-            raise UserError(f"No image is in the folder {name}; files that end in {', '.join(ENDINGS)} are needed.")
-        found += [f"{name}/{file.name}" for file in files]
-    return found
+        if name in NAMES:
+            photographs.append(name)
+        elif isinstance(name, str) and (folder := workspace.data() / name).is_dir():
+            files = sorted(file.name for file in folder.glob("*") if file.suffix.lower() in ENDINGS)
+            if not files:
+                raise UserError(f"No image is in the folder {name}; files that end in {', '.join(ENDINGS)} are needed.")
+            photographs += [f"{name}/{file}" for file in files]
+        else:
+            raise unknown("photograph, and no folder of that name in the data folder:", name, NAMES)
+    return photographs
 
 
 def _read(file: Path) -> NDArray[np.uint8]:
@@ -82,38 +76,34 @@ def _read(file: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large panoramas and odd tags; beyond twice the limit Pillow refuses
             with Image.open(file) as stored:
-                image = ImageOps.exif_transpose(stored)
-                if image.mode.startswith("I;16"):
-                    return np.asarray(Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB"))
-                if image.mode not in ("I", "F"):
-                    if image.has_transparency_data:
-                        image = image.convert("RGBA")
-                        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-                    return np.asarray(image.convert("RGB"))
+                image = ImageOps.exif_transpose(stored)  # a copy, whose pixels have been read
     except Exception as error:  # Pillow's plugins raise whatever their parsers meet
         unsaid = isinstance(error, UnidentifiedImageError) or (isinstance(error, OSError) and error.filename)
         told = "" if unsaid else f" ({type(error).__name__}: {str(error).rstrip('.')})"
         raise UserError(
             f"{file.name} cannot be read as an image{told}; mend it or take it out of its folder."
         ) from None
-    raise UserError(
-        f"{file.name} holds grey values of {'floats' if image.mode == 'F' else '32 bits'}, whose white is not known; "
-        "save it with 8 or 16 bits."
-    )
-
-
-def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return grey values of 16 bits in 8, rounded."""
-    return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"{file.name} holds grey values of {'floats' if image.mode == 'F' else '32 bits'}, whose white is not "
+            "known; save it with 8 or 16 bits."
+        )
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.int64) + 128) // 257  # in 8 bits, rounded
+        image = Image.fromarray(grey.astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
 
 
 def patches(names: Sequence[str], side: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """Yield square patches at random places of photographs that are drawn at random, without end.
 
     Args:
-        names: Of the photographs, as `expanded` gives them.
-        side: Of a patch, in pixels.
-        seed: Of the choices.
+        names: Names of the photographs, as `expanded` gives them.
+        side: Side of a patch, in pixels.
+        seed: Seed of the choices.
     Returns:
         Shape (3, side, side) each, from 0 to 1.
     Raises:

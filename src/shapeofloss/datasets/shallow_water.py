@@ -1,19 +1,19 @@
 """Shallow water in a closed square basin: a bump of water falls, and waves run to and fro."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shapeofloss.arrays import as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
 
 DEPTH, GRAVITY = 1.0, 1.0  # at rest, and of the unit system in which waves run one length in one time
 
 
-def simulate(height: NDArray[np.float64], *, spacing: float, step: float) -> Iterator[NDArray[np.float64]]:
+def simulate(height: Floats, *, spacing: float, step: float) -> Iterator[Floats]:
     r"""Yield the heights of the water surface after each time step, beginning with the given ones, at rest.
 
     .. math:: \partial_t h + \nabla\cdot(h u) = 0, \qquad
@@ -26,8 +26,8 @@ def simulate(height: NDArray[np.float64], *, spacing: float, step: float) -> Ite
 
     Args:
         height: Depth of the water in each cell, shape (N, n, m), all positive.
-        spacing: Of the cells, in lengths.
-        step: In times; at most spacing / sqrt(2 g h) for the largest depth.
+        spacing: Distance of the cells, in lengths.
+        step: Time step; at most spacing / sqrt(2 g h) for the largest depth.
     Returns:
         Shape (N, n, m) each, without end.
     Raises:
@@ -59,7 +59,7 @@ def simulate(height: NDArray[np.float64], *, spacing: float, step: float) -> Ite
             raise UserError("The simulation broke down: a depth is no longer positive. Take a smaller step or bump.")
 
 
-def _accelerate(h: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64], ratio: float) -> None:
+def _accelerate(h: Floats, u: Floats, v: Floats, ratio: float) -> None:
     """Change the velocities on inner faces by pressure, advection and vorticity; `ratio` is time over spacing."""
     energy = GRAVITY * h
     energy += 0.125 * ((u[:, 1:] + u[:, :-1]) ** 2 + (v[:, :, 1:] + v[:, :, :-1]) ** 2)
@@ -73,13 +73,13 @@ def _accelerate(h: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.fl
     v[:, :, 1:-1] += ratio * (-np.diff(energy, axis=2) - 0.5 * (turn_v[:, 1:, 1:-1] + turn_v[:, :-1, 1:-1]))
 
 
-def bumps(count: int, size: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def bumps(count: int, size: int, generator: np.random.Generator) -> Floats:
     """Return depths with a Gaussian bump at a random place: a quarter of the depth high, a twelfth of the basin wide.
 
     Args:
-        count: Of basins.
+        count: Number of basins.
         size: Cells along each side.
-        generator: Of the places, uniform over the middle four fifths of the basin.
+        generator: Source of the places, uniform over the middle four fifths of the basin.
     Returns:
         Shape (count, size, size), in depths.
     Raises:
@@ -98,8 +98,8 @@ def snapshots(*, seed: int, count: int, size: int, frames: int, every: int, step
     """Simulate falling bumps, and keep some of the heights.
 
     Args:
-        seed: Of the places.
-        count: Of simulations.
+        seed: Seed of the places.
+        count: Number of simulations.
         size: Cells along each side, one length each.
         frames: Heights kept of each, the first one before the first step.
         every: Steps from one to the next.
@@ -114,12 +114,7 @@ def snapshots(*, seed: int, count: int, size: int, frames: int, every: int, step
     frames, every = as_count(frames, "frames"), as_count(every, "every")
     seed = as_count(seed, "seed", at_least=0)
     start = bumps(count, size, np.random.default_rng(seed))
-    volume = start.sum(axis=(1, 2))
-    kept, drift = [], np.zeros(count)
-    for number, heights in enumerate(simulate(start, spacing=1.0, step=step)):
-        if number % every == 0:
-            kept.append(heights)
-            drift = np.maximum(drift, np.abs(heights.sum(axis=(1, 2)) / volume - 1))
-            if len(kept) == frames:
-                break
+    kept = list(itertools.islice(simulate(start, spacing=1.0, step=step), 0, (frames - 1) * every + 1, every))
+    volumes = np.array([heights.sum(axis=(1, 2)) for heights in kept])
+    drift = np.abs(volumes / volumes[0] - 1).max(axis=0)
     return {"heights": np.stack(kept, axis=1).astype(np.float32), "drift": drift}

@@ -13,14 +13,19 @@ def as_cloud(points: ArrayLike, name: str = "x") -> Floats:
     Raises:
         UserError: If the shape is another one, there is no point, or a coordinate is not finite.
     """
-    x = as_floats(points, f"The cloud {name}", finite=False)
-    if x.ndim != 2 or 0 in x.shape:
-        raise UserError(
-            f"The cloud {name} has shape {x.shape}; it needs one row per point, (N, D), N and D at least 1."
-        )
-    if not np.isfinite(x).all():
-        raise UserError(f"The cloud {name} has coordinates that are not finite; leave such points out.")
-    return x
+    return as_floats(points, f"The cloud {name}", shape=("N", "D"), empty=False)
+
+
+def as_clouds(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return two clouds of one dimension, shape (N, D) and (M, D).
+
+    Raises:
+        UserError: If one is no cloud, or the dimensions differ.
+    """
+    x, y = as_cloud(x, "x"), as_cloud(y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise UserError(f"The clouds have dimensions {x.shape[1]} and {y.shape[1]}; both need the same.")
+    return x, y
 
 
 def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats:
@@ -31,13 +36,11 @@ def as_weights(weights: ArrayLike | None, count: int, name: str = "a") -> Floats
     """
     if weights is None:
         return np.full(count, 1 / count)
-    a = as_floats(weights, f"The weights {name}", finite=False)
+    a = as_floats(weights, f"The array of weights {name}")
     if a.shape != (count,):
-        raise UserError(
-            f"The weights {name} have shape {a.shape}; the cloud has {count} points, so ({count},) is needed."
-        )
-    if not np.isfinite(a).all() or (a < 0).any() or not a.any():
-        raise UserError(f"The weights {name} must be finite, not negative, and not all zero.")
+        raise UserError(f"The weights {name} have shape {a.shape}; one for each point is needed, ({count},).")
+    if (a < 0).any() or not a.any():
+        raise UserError(f"The weights {name} must be numbers that are not negative, and not all zero.")
     with np.errstate(over="ignore"):
         total = a.sum()
     if not np.isfinite(total):
@@ -54,10 +57,8 @@ def as_volumes(volumes: ArrayLike, count: int, room: float, *, void: bool) -> Fl
     Raises:
         UserError: If their number is another one, one is not above 0, or their sum does not fit.
     """
-    v = as_floats(volumes, "The array of volumes", finite=False)
-    if v.shape != (count,):
-        raise UserError(f"The volumes have shape {v.shape}; there are {count} cells, so ({count},) is needed.")
-    if (bad := np.flatnonzero(~((v > 0) & (v < np.inf)))).size:
+    v = as_floats(volumes, "The array of volumes", shape=(count,))
+    if (bad := np.flatnonzero(v <= 0)).size:
         raise UserError(f"The volume of cell {bad[0]} is {v[bad[0]]}; finite numbers above 0 are needed.")
     with np.errstate(over="ignore"):
         total = float(v.sum())
@@ -81,7 +82,7 @@ def is_positive(matrices: Floats) -> bool:
 
 
 def gaussian(count: int, dimension: int, seed: int, *, shift: float = 0.0) -> Floats:
-    """Return samples of a standard normal law, moved by `shift` along the first axis, shape (count, dimension)."""
+    """Return standard normal samples, moved by `shift` along the first axis, shape (count, dimension)."""
     x = np.random.default_rng(seed).standard_normal((count, dimension))
     x[:, 0] += shift
     return x
@@ -97,10 +98,10 @@ def surfaces(count: int, seed: int) -> tuple[Floats, Floats]:
 
     Both have a low-dimensional support, as the talk's anatomical data have.
     """
-    rng = np.random.default_rng(seed)
-    direction = rng.standard_normal((count, 3))
+    generator = np.random.default_rng(seed)
+    direction = generator.standard_normal((count, 3))
     sphere = 0.5 + 0.35 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    around, along = 2 * np.pi * rng.random((2, count))
+    around, along = 2 * np.pi * generator.random((2, count))
     radius = 0.32 + 0.12 * np.cos(around)
     torus = 0.5 + np.stack([radius * np.cos(along), 0.12 * np.sin(around), radius * np.sin(along)], axis=1)
     return sphere, torus
@@ -111,10 +112,10 @@ def disk_and_moons(count: int, seed: int) -> tuple[Floats, Floats]:
 
     What goes from one to the other has to be torn in two.
     """
-    rng = np.random.default_rng(seed)
-    angle, share = 2 * np.pi * rng.random((2, count)) / [[1], [2 * np.pi]]
+    generator = np.random.default_rng(seed)
+    angle, share = 2 * np.pi * generator.random((2, count)) / [[1], [2 * np.pi]]
     disk = 0.5 * np.sqrt(share)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    bend, width = np.pi * (rng.random(count) - 0.5), 0.45 + 0.25 * rng.random(count)
+    bend, width = np.pi * (generator.random(count) - 0.5), 0.45 + 0.25 * generator.random(count)
     side = np.where(np.arange(count) % 2, 1.0, -1.0)
     moons = np.stack([side * (0.5 + width * np.cos(bend)), 1.2 * width * np.sin(bend)], axis=1)
     return disk, moons

@@ -1,24 +1,15 @@
-r"""The Gauss map: what a geometry of probability laws is on the half-plane of (m, sigma).
+r"""Gaussians: of the line, given by points (m, sigma), and of any dimension, given by a mean and a factor.
 
-A Gaussian of the line is a point (m, sigma), sigma > 0. Fisher-Rao and Wasserstein-2 make two different planes of it.
-Each is here twice: as a closed form, and by quadrature and differential equations that do not know it.
+A factor of a covariance S is a matrix L with S = L L^T. On the line it is the standard deviation.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.polynomial import Legendre
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
+from scipy.linalg import orthogonal_procrustes, solve_triangular
 from scipy.special import expit, ndtri
 
-from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_floats
 from shapeofloss.errors import UserError
-
-Metric = Callable[[Floats], Floats]  # points (..., 2) to symmetric matrices (..., 2, 2)
-
-STANDARD = np.linspace(-10, 10, 81)  # nodes in standard deviations: the trapezoidal rule is exact to rounding
 
 
 def as_gaussian(point: ArrayLike) -> Floats:
@@ -35,121 +26,37 @@ def as_gaussian(point: ArrayLike) -> Floats:
     return p
 
 
-def _one(point: ArrayLike) -> Floats:
-    """Return (m, sigma) of a single Gaussian."""
+def as_one_gaussian(point: ArrayLike) -> Floats:
+    """Return (m, sigma) of a single Gaussian.
+
+    Raises:
+        UserError: If it is none, or an array of them.
+    """
     p = as_gaussian(point)
     if p.ndim != 1:
         raise UserError(f"A Gaussian is needed here, (m, sigma), and not an array of them of shape {p.shape}.")
     return p
 
 
-def density(x: ArrayLike, point: ArrayLike) -> Floats:
-    """Return the density of N(m, sigma) at x, per unit of x."""
+def log_density(x: ArrayLike, point: ArrayLike) -> Floats:
+    """Return the logarithm of the density of N(m, sigma) at x, of the shape of x and of the points together.
+
+    Args:
+        x: Finite numbers, of any shape.
+        point: (m, sigma), shape (..., 2), where the axes before the last match those of x.
+    Raises:
+        UserError: If a point is no Gaussian, or x is not finite.
+    Example:
+        >>> log_density([0.0, 1.0], [0.0, 1.0]).round(6).tolist()
+        [-0.918939, -1.418939]
+    """
     m, sigma = np.moveaxis(as_gaussian(point), -1, 0)
-    return np.exp(-(((as_floats(x, "x", finite=False) - m) / sigma) ** 2) / 2) / (np.sqrt(2 * np.pi) * sigma)
+    return -(((as_floats(x, "x") - m) / sigma) ** 2) / 2 - np.log(np.sqrt(2 * np.pi) * sigma)
 
 
-def fisher_information(point: ArrayLike) -> Floats:
-    r"""Return the Fisher information, by quadrature: the metric tensor of Fisher-Rao in (m, sigma).
-
-    .. math:: I_{kl} = \int \partial_k \log\rho\; \partial_l \log\rho\; \rho\; dx
-
-    Args:
-        point: (m, sigma), shape (..., 2).
-    Returns:
-        Shape (..., 2, 2), per square of the unit of x.
-    Raises:
-        UserError: If a point is no Gaussian.
-    Source:
-        Optimal transport talk, slide on the Gauss map.
-    Example:
-        >>> fisher_information([0.0, 2.0]).round(12) + 0.0
-        array([[0.25, 0.  ],
-               [0.  , 0.5 ]])
-    """
-    p = as_gaussian(point)
-    m, sigma = p[..., :1], p[..., 1:]
-    x = m + sigma * STANDARD
-    score = np.stack([(x - m) / sigma**2, ((x - m) ** 2 - sigma**2) / sigma**3], axis=-1)
-    weights = density(x, p[..., None, :]) * sigma * (STANDARD[1] - STANDARD[0])
-    return np.einsum("...q,...qk,...ql->...kl", weights, score, score)
-
-
-def poincare(point: ArrayLike) -> Floats:
-    """Return the metric tensor (dm^2 + dsigma^2) / sigma^2 of the hyperbolic half-plane, shape (..., 2, 2)."""
-    return np.eye(2) / as_gaussian(point)[..., 1, None, None] ** 2
-
-
-def relative_entropy(first: ArrayLike, second: ArrayLike) -> float:
-    """Return KL(first | second), the integral of log(first / second) over the first law, by quadrature, in nats.
-
-    It is never negative, and rounding does not make it so.
-
-    Example:
-        >>> round(relative_entropy([0.0, 1.0], [1.0, 1.0]), 12)
-        0.5
-    """
-    (m1, s1), (m2, s2) = _one(first), _one(second)
-    x = m1 + s1 * STANDARD
-    log_ratio = np.log(s2 / s1) + ((x - m2) / s2) ** 2 / 2 - ((x - m1) / s1) ** 2 / 2
-    return max(float((log_ratio * density(x, first)).sum() * s1 * (STANDARD[1] - STANDARD[0])), 0.0)
-
-
-def fisher_rao_distance(first: ArrayLike, second: ArrayLike) -> float:
-    r"""Return the Fisher-Rao distance of two Gaussians, a number without unit.
-
-    .. math:: \sqrt2\,\mathrm{arccosh}\Bigl(1 + \frac{(m_1 - m_2)^2 / 2 + (\sigma_1 - \sigma_2)^2}{2 \sigma_1
-    \sigma_2}\Bigr)
-
-    Raises:
-        UserError: If a point is no Gaussian.
-    Source:
-        Optimal transport talk, slide on the Gauss map, whose half-plane has coordinates (m / sqrt(2), sigma) here.
-    Example:
-        >>> round(fisher_rao_distance([0.0, 1.0], [0.0, np.e]), 12)
-        1.414213562373
-    """
-    (m1, s1), (m2, s2) = _one(first), _one(second)
-    # arccosh(1 + 2 h^2) = 2 arcsinh(h), without the cancellation for near points
-    return float(2 * np.sqrt(2) * np.arcsinh(np.sqrt(((m1 - m2) ** 2 / 2 + (s1 - s2) ** 2) / (4 * s1 * s2))))
-
-
-def fisher_rao_path(first: ArrayLike, second: ArrayLike, times: ArrayLike) -> Floats:
-    """Return points of the Fisher-Rao geodesic at constant speed: half a circle in (m / sqrt(2), sigma).
-
-    Args:
-        first, second: (m, sigma) at the times 0 and 1.
-        times: Shape (T,), from 0 to 1.
-    Returns:
-        (m, sigma), shape (T, 2).
-    Raises:
-        UserError: If a point is no Gaussian.
-    Example:
-        >>> round(float(fisher_rao_path([-1.0, 1.0], [1.0, 1.0], [0.5])[0, 1]) ** 2, 12)  # s^2 + a^2 / 2
-        1.5
-    """
-    (m1, s1), (m2, s2) = _one(first), _one(second)
-    t = as_floats(times, "The array of times", shape=("T",))
-    if m1 == m2:
-        return np.stack([np.full_like(t, m1), s1 ** (1 - t) * s2**t], axis=-1)
-    x1, x2 = m1 / np.sqrt(2), m2 / np.sqrt(2)
-    middle = (x1 + x2) / 2 + (s2**2 - s1**2) / (2 * (x2 - x1))  # the centre is on the axis sigma = 0
-    radius = np.hypot(x1 - middle, s1)
-    # On the circle x = middle + radius tanh(u), sigma = radius / cosh(u), where u is the hyperbolic length.
-    u1, u2 = np.arcsinh((x1 - middle) / s1), np.arcsinh((x2 - middle) / s2)
-    u = (1 - t) * u1 + t * u2
-    along = s1 * np.sinh(u - u1) / np.cosh(u)  # radius (tanh(u) - tanh(u1)), exact where the circle is nearly a line
-    return np.stack([m1 + np.sqrt(2) * along, radius / np.cosh(u)], axis=-1)
-
-
-def wasserstein_distance(first: ArrayLike, second: ArrayLike) -> float:
-    """Return the Wasserstein-2 distance of two Gaussians, sqrt((m1 - m2)^2 + (sigma1 - sigma2)^2), in units of x.
-
-    Example:
-        >>> wasserstein_distance([0.0, 1.0], [3.0, 5.0])
-        5.0
-    """
-    return float(np.hypot(*(_one(first) - _one(second))))
+def density(x: ArrayLike, point: ArrayLike) -> Floats:
+    """Return the density of N(m, sigma) at x, per unit of x; arguments and errors are those of `log_density`."""
+    return np.exp(log_density(x, point))
 
 
 def quantiles(point: ArrayLike) -> tuple[Floats, Floats]:
@@ -163,116 +70,73 @@ def quantiles(point: ArrayLike) -> tuple[Floats, Floats]:
         >>> round(float(shares @ values), 12), round(float(shares @ (values - 3) ** 2), 12)
         (3.0, 4.0)
     """
-    m, sigma = _one(point)
+    m, sigma = as_one_gaussian(point)
     logit, width = np.linspace(-40, 40, 801, retstep=True)
     below = expit(-np.abs(logit))  # the smaller of u and 1 - u, so that the upper tail is as exact as the lower one
     standard = np.sign(logit) * -ndtri(below)
     return m + sigma * standard, width * below * (1 - below)
 
 
-@dataclass(frozen=True)
-class Geodesic:
-    """A shortest path that was found numerically.
+def matrix_power(matrix: Floats, exponent: float) -> Floats:
+    """Return a power of symmetric positive semidefinite matrices, which is symmetric: 0.5 for the root.
 
-    Attributes:
-        times: From 0 to 1, shape (T,).
-        points: (m, sigma) at constant speed, shape (T, 2).
-        length: The integral of the speed, which the metric gives.
-    """
-
-    times: Floats
-    points: Floats
-    length: float
-
-
-def geodesic(metric: Metric, first: ArrayLike, second: ArrayLike, *, degree: int = 20, count: int = 201) -> Geodesic:
-    r"""Find the shortest path between two points for any metric of the half-plane, by making its energy least.
-
-    .. math:: E(x) = \int_0^1 \dot x^\top g(x)\, \dot x\; dt, \qquad
-              (m, \log\sigma)(t) = \text{segment} + t (1 - t)\, \text{polynomial}(t)
-
-    The path of least energy is the shortest one, and goes at constant speed. The logarithm keeps sigma above 0.
+    Eigenvalues that rounding left at nothing, or below, count as 1e-32 of the largest one.
 
     Args:
-        metric: From points (..., 2) to metric tensors (..., 2, 2).
-        first, second: (m, sigma).
-        degree: Of the path in t, at least 2.
-        count: Number of times, at least 2.
-    Raises:
-        UserError: If a point is no Gaussian, a number is none of the above, or the least energy was not reached: a
-            higher degree may help.
-    Example:
-        >>> round(geodesic(poincare, [0.0, 1.0], [0.0, np.e]).length, 9)
-        1.0
-    """
-    p, q = _one(first), _one(second)
-    degree, count = as_count(degree, "degree", at_least=2), as_count(count, "count", at_least=2)
-    start = np.array([p[0], np.log(p[1])])
-    whole = np.array([q[0], np.log(q[1])]) - start
-    # Integrals of the Legendre polynomials of degree 1, 2, ...: zero at both ends, with orthonormal derivatives.
-    orders = range(1, degree)
-    derivatives = [np.sqrt(2 * k + 1) * Legendre.basis(k, domain=[0, 1]) for k in orders]
-    bumps = [own.integ(lbnd=0) for own in derivatives]
-
-    def path(c: Floats, line: Floats, values: Floats) -> Floats:
-        m, log_sigma = (line + values @ c.reshape(-1, 2)).T
-        return np.stack([m, np.exp(log_sigma)], axis=-1)
-
-    nodes, weights = np.polynomial.legendre.leggauss(2 * degree)
-    t, weights = (nodes + 1) / 2, weights / 2
-    line = start + np.outer(t, whole)
-    at_nodes, slopes_at_nodes = (np.stack([own(t) for own in basis], axis=1) for basis in (bumps, derivatives))
-
-    def velocities(c: Floats) -> Floats:
-        """Return them in orthonormal frames of the metric, shape (T, 2): their squares add up to the speed's."""
-        x = path(c, line, at_nodes)
-        velocity = whole + slopes_at_nodes @ c.reshape(-1, 2)
-        velocity[:, 1] *= x[:, 1]
-        return np.einsum("tlk,tl->tk", np.linalg.cholesky(metric(x)), velocity)
-
-    roots = np.sqrt(weights)[:, None]
-    none = np.zeros(2 * len(bumps))
-    found = least_squares(lambda c: (roots * velocities(c)).ravel(), none, xtol=1e-9, ftol=1e-12)
-    speed = np.linalg.norm(velocities(found.x), axis=1)
-    if np.ptp(speed) > 1e-3 * speed.max():
-        raise UserError(
-            f"No shortest path was found from {p.tolist()} to {q.tolist()} at degree {degree}; take a higher one."
-        )
-    times = np.linspace(0, 1, count)
-    values = np.stack([own(times) for own in bumps], axis=1)
-    points = path(found.x, start + np.outer(times, whole), values)
-    return Geodesic(times, points, float(weights @ speed))
-
-
-def curvature(metric: Metric, point: ArrayLike, *, step: float = 1e-3) -> float:
-    """Return the Gaussian curvature of a metric at a point, by Brioschi's formula and central differences.
-
-    Args:
-        metric: From points (..., 2) to metric tensors (..., 2, 2).
-        point: (m, sigma).
-        step: Of the differences, as a share of sigma, above 0 and at most a half.
+        matrix: Shape (..., D, D).
+        exponent: Any number; for one below 0 a matrix needs an eigenvalue above 0.
     Returns:
-        In units of one over a squared length of that metric: -1 for the hyperbolic half-plane, 0 for a flat one.
-    Raises:
-        UserError: If the point is no Gaussian.
-    Source:
-        Optimal transport talk, slide on the Gauss map, which calls Fisher-Rao the Poincare metric.
+        Shape (..., D, D).
     Example:
-        >>> round(curvature(poincare, [0.0, 2.0]), 4)
-        -1.0
+        >>> matrix_power(np.diag([4.0, 9.0]), 0.5)
+        array([[2., 0.],
+               [0., 3.]])
     """
-    p = _one(point)
-    h = as_number(step, "step", above=0, at_most=0.5) * p[1]
-    grid = np.stack(np.meshgrid([-h, 0, h], [-h, 0, h], indexing="ij"), axis=-1) + p
-    g = metric(grid)
-    d_u, d_v = (g[2, 1] - g[0, 1]) / (2 * h), (g[1, 2] - g[1, 0]) / (2 * h)
-    d_uu, d_vv = ((g[2, 1] - 2 * g[1, 1] + g[0, 1]) / h**2, (g[1, 2] - 2 * g[1, 1] + g[1, 0]) / h**2)
-    d_uv = (g[2, 2] - g[2, 0] - g[0, 2] + g[0, 0]) / (4 * h**2)
-    (e, f), (_, k) = g[1, 1]  # the first fundamental form is e du^2 + 2 f du dv + k dv^2
-    left = [
-        [-d_vv[0, 0] / 2 + d_uv[0, 1] - d_uu[1, 1] / 2, d_u[0, 0] / 2, d_u[0, 1] - d_v[0, 0] / 2],
-        [d_v[0, 1] - d_u[1, 1] / 2, e, f],
-        [d_v[1, 1] / 2, f, k],
-    ]
-    right = [[0, d_v[0, 0] / 2, d_u[1, 1] / 2], [d_v[0, 0] / 2, e, f], [d_u[1, 1] / 2, f, k]]
-    return float((np.linalg.det(left) - np.linalg.det(right)) / (e * k - f**2) ** 2)
+    values, vectors = np.linalg.eigh(matrix)
+    values = np.maximum(values, np.finfo(np.float64).eps ** 2 * values[..., -1:])
+    return (vectors * values[..., None, :] ** exponent) @ np.swapaxes(vectors, -1, -2)
+
+
+def wasserstein(mean: ArrayLike, factor: ArrayLike, other_mean: ArrayLike, other_factor: ArrayLike) -> float:
+    r"""Return the Wasserstein-2 distance of two Gaussians, which is a Procrustes distance of their factors.
+
+    .. math:: W_2^2 = |m - m'|^2 + \min_{Q^T Q = 1} \|L - L' Q\|^2
+                    = |m - m'|^2 + \mathrm{tr}\bigl(S + S' - 2\, (S^{1/2} S' S^{1/2})^{1/2}\bigr)
+
+    The first form has no difference of large numbers.
+
+    Args:
+        mean, other_mean: Shape (D,), or numbers.
+        factor, other_factor: Any factors of the covariances, shape (D, D), such as roots; on the line the standard
+            deviations.
+    Returns:
+        In units of length.
+    Example:
+        >>> wasserstein(0.0, 1.0, 3.0, 5.0)
+        5.0
+    """
+    first, second = np.atleast_2d(factor), np.atleast_2d(other_factor)
+    turned = second @ orthogonal_procrustes(second, first)[0]
+    return float(np.hypot(np.linalg.norm(np.subtract(mean, other_mean)), np.linalg.norm(first - turned)))
+
+
+def kl_divergence(mean: ArrayLike, factor: ArrayLike, other_mean: ArrayLike, other_factor: ArrayLike) -> float:
+    r"""Return KL(N(m, S) | N(m', S')) of two Gaussians, in nats, a number from 0.
+
+    .. math:: \tfrac12 \bigl(\mathrm{tr}(S'^{-1} S) + (m - m')^T S'^{-1} (m - m') - D + \log\det S' - \log\det S\bigr)
+
+    It is found from A = L'^-1 (L - L'), so that no digits are lost where the two nearly agree.
+
+    Args:
+        mean, other_mean: Shape (D,), or numbers.
+        factor, other_factor: Lower triangular factors of the covariances, shape (D, D), with a diagonal above 0, as
+            `numpy.linalg.cholesky` returns them; on the line the standard deviations.
+    Example:
+        >>> kl_divergence(0.0, 1.0, 1.0, 1.0)
+        0.5
+    """
+    first, second = np.atleast_2d(factor), np.atleast_2d(other_factor)
+    A = solve_triangular(second, first - second, lower=True)
+    shift = solve_triangular(second, np.atleast_1d(np.subtract(mean, other_mean)), lower=True)
+    wider = np.diag(A)
+    return float(np.maximum(wider - np.log1p(wider), 0.0).sum() + ((A**2).sum() + (shift**2).sum()) / 2)

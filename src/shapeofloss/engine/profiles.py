@@ -1,7 +1,10 @@
 """The catalogue of notebooks and every number that differs between profiles, read from `notebooks/profiles.toml`."""
 
+import ast
 import math
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +17,20 @@ PROFILES = ("smoke", "laptop", "paper")
 
 @dataclass(frozen=True)
 class Number:
-    """A number that differs between profiles.
+    """What is known of a number in a notebook's parameters cell, which has its value at the laptop profile.
 
     Attributes:
-        smoke, laptop, paper: Its value at each profile.
         source: The source's value and its place.
         why: Why ours differs, or why it does not.
+        smoke, paper: Its values at the other profiles; None where they are the laptop's.
+        same_as: The notebook, or `notebook.number`, that must have the same value; empty if it stands for itself.
     """
 
-    smoke: Any
-    laptop: Any
-    paper: Any
     source: str
     why: str
-
-    def at(self, profile: str) -> Any:
-        """Return the value at a profile."""
-        return getattr(self, profile)
+    smoke: Any = None
+    paper: Any = None
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Notebook:
         paper_gigabytes: Expected disk space of a run at the paper profile.
         needs: What it cannot run without: `compiler`, `gpu`, or `data:<path below data/>`.
         exclusive: Whether it measures ratios of times, and so runs alone.
+        after: Notebooks whose stored results it takes up: where both are run, it waits for them.
         numbers: Its numbers by name.
     """
 
@@ -57,6 +58,7 @@ class Notebook:
     paper_gigabytes: float
     needs: tuple[str, ...]
     exclusive: bool
+    after: tuple[str, ...]
     numbers: dict[str, Number]
 
     @property
@@ -64,18 +66,70 @@ class Notebook:
         """The percent script that people edit."""
         return workspace.root() / "notebooks" / f"{self.name}.py"
 
+    def text(self) -> str:
+        """Return the script's text.
+
+        Raises:
+            UserError: If it cannot be read as UTF-8.
+        """
+        try:
+            return self.script.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"notebooks/{self.name}.py is not UTF-8 text: {error.reason} at {error.start}.") from None
+        except OSError as error:
+            raise UserError(f"notebooks/{self.name}.py cannot be read: {error.strerror}.") from None
+
     @property
     def print(self) -> Path:
         """The executed print beside the script."""
         return self.script.with_suffix(".ipynb")
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the plain assignments in the cell tagged `parameters`: the numbers at the laptop profile.
+
+        Raises:
+            UserError: If the script cannot be read, has two such cells or one as papermill injects it, or a value is no
+                literal.
+        """
+        cells = re.split(r"^(?=# %%)", self.text(), flags=re.MULTILINE)
+        tagged = [cell for cell in cells if re.match(r"# %%.*tags=.*\bparameters\b", cell)]
+        if any("injected-parameters" in cell.partition("\n")[0] for cell in tagged):
+            raise UserError(f"{self.name} holds a cell tagged injected-parameters, which the runner adds itself.")
+        if len(tagged) > 1:  # the injected cell follows the first, and the others would undo it
+            raise UserError(f"{self.name} has {len(tagged)} cells tagged parameters: join them into one.")
+        try:
+            statements = ast.parse("".join(tagged)).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise UserError(f"The parameters cell of {self.name} is not valid Python: {error}.") from None
+        return dict(_assigned(statement, self.name) for statement in statements)
+
     def at(self, profile: str) -> dict[str, Any]:
-        """Return the numbers at a profile by name."""
-        return {name: number.at(profile) for name, number in self.numbers.items()}
+        """Return the numbers at a profile by name.
+
+        Raises:
+            UserError: If the parameters cell cannot be read, or has other numbers than `profiles.toml`.
+        """
+        values = self.parameters()
+        if odd := sorted(values.keys() ^ self.numbers.keys()):
+            raise UserError(
+                f"{self.name}: {', '.join(odd)} must stand in its parameters cell and in notebooks/profiles.toml."
+            )
+        others = {name: getattr(self.numbers[name], profile, None) for name in values}
+        return {name: value if others[name] is None else others[name] for name, value in values.items()}
 
     def limit(self, profile: str) -> float:
         """Return the time limit in seconds: six times what is expected, and at least ten minutes."""
         return 60 * max(10.0, 6 * self.minutes[profile])
+
+
+def _assigned(statement: ast.stmt, notebook: str) -> tuple[str, Any]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            try:
+                return name, ast.literal_eval(value)
+            except (ValueError, TypeError, RecursionError):
+                raise UserError(f"In {notebook}, parameter {name} must be a plain value.") from None
+    raise UserError(f"The parameters cell of {notebook} may hold plain assignments only.")
 
 
 def load() -> dict[str, Notebook]:
@@ -94,25 +148,60 @@ def load() -> dict[str, Notebook]:
         for name, table in sorted(tables.items()):
             if not isinstance(table, dict):
                 raise TypeError("it is no table; write [name_of_the_notebook]")
-            numbers = {key: Number(**number) for key, number in _table(table.pop("numbers", {})).items()}
-            table["needs"] = _texts(table.get("needs", []))
-            notebooks[name] = Notebook(**{"exclusive": False, **table}, name=name, numbers=numbers)
-            minutes = _table(notebooks[name].minutes)
-            if set(minutes) != set(PROFILES):
-                raise TypeError("minutes needs smoke, laptop and paper")
-            for value in (*minutes.values(), notebooks[name].paper_gigabytes):
-                if type(value) not in (int, float) or not 0 <= value < math.inf:
-                    raise TypeError(f"{value!r} is no number of minutes or gigabytes")
-            if not isinstance(notebooks[name].exclusive, bool):
-                raise TypeError("exclusive is true or false")
-            for number in numbers.values():
-                _texts([number.source, number.why])
-            _texts([getattr(notebooks[name], text) for text in ("question", "source", "part")])
-            if not notebooks[name].script.is_file():
-                raise TypeError(f"there is no notebooks/{name}.py")
+            numbers = {
+                key: _number(key, _table(value), tables) for key, value in _table(table.get("numbers", {})).items()
+            }
+            lists = {key: _texts(table.get(key, [])) for key in ("needs", "after")}
+            notebooks[name] = Notebook(**{"exclusive": False, **table, **lists, "numbers": numbers}, name=name)
+            _check(notebooks[name])
     except TypeError as error:
         raise UserError(f"notebooks/profiles.toml, entry {name}: {error}.") from None
     return notebooks
+
+
+def _number(name: str, table: dict[str, Any], tables: dict[str, Any]) -> Number:
+    if "same_as" not in table:
+        return Number(**table)
+    notebook, _, other = str(table["same_as"]).partition(".")
+    try:
+        shared = tables[notebook]["numbers"][other or name]
+        return Number(**table, **shared)
+    except (KeyError, TypeError):
+        raise TypeError(f"{name} is the same as {table['same_as']}, which has no number of its own") from None
+
+
+def _check(notebook: Notebook) -> None:
+    minutes = _table(notebook.minutes)
+    if set(minutes) != set(PROFILES):
+        raise TypeError("minutes needs smoke, laptop and paper")
+    for value in (*minutes.values(), notebook.paper_gigabytes):
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise TypeError(f"{value!r} is no number of minutes or gigabytes")
+    if not isinstance(notebook.exclusive, bool):
+        raise TypeError("exclusive is true or false")
+    for number in notebook.numbers.values():
+        _texts([number.source, number.why, number.same_as])
+    _texts([notebook.question, notebook.source, notebook.part])
+    if not notebook.script.is_file():
+        raise TypeError(f"there is no notebooks/{notebook.name}.py")
+
+
+def check_shared(notebooks: Mapping[str, Notebook]) -> None:
+    """See that numbers which two notebooks must share are the same in both parameters cells.
+
+    Raises:
+        UserError: If they differ.
+    """
+    for name, notebook in notebooks.items():
+        for number, entry in notebook.numbers.items():
+            if entry.same_as:
+                other, _, there = entry.same_as.partition(".")
+                values = notebook.at("laptop")[number], notebooks[other].at("laptop")[there or number]
+                if values[0] != values[1]:
+                    raise UserError(
+                        f"{number} of {name} is {values[0]!r}, and {there or number} of {other} is {values[1]!r}: "
+                        "they must be the same."
+                    )
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -144,6 +233,8 @@ def differences(notebook: str) -> str:
     One row for each number of the notebook: its value here (laptop), at the paper profile, in the source, and why.
     """
     lines = ["| number | here | paper profile | source | why |", "|---|---|---|---|---|"]
-    for name, number in load()[notebook].numbers.items():
-        lines.append(f"| `{name}` | {number.laptop} | {number.paper} | {number.source} | {number.why} |")
+    entry = load()[notebook]
+    here, paper = entry.at("laptop"), entry.at("paper")
+    for name, number in entry.numbers.items():
+        lines.append(f"| `{name}` | {here[name]} | {paper[name]} | {number.source} | {number.why} |")
     return "\n".join(lines)

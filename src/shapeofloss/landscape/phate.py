@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.distance import pdist, squareform
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError, unknown
@@ -50,7 +51,7 @@ def phate_embedding(
         decay: Exponent above 0 of the kernel exp(-(distance / width)^decay), averaged over both points' widths.
         t: Steps of the random walk, at least 1; "auto" takes the knee of the von Neumann entropy of P^t.
         mds_distance: How the final multidimensional scaling (SMACOF) compares rows of the potential.
-        seed: Of the embedding's initial position.
+        seed: Seed of the embedding's initial position.
     Returns:
         The embedding, shape (n, d), which is the same at every run and has no unit, and the diffusion behind it.
     Raises:
@@ -84,6 +85,20 @@ def diffusion_between(
         Loss-landscape paper, section 2.1; section 3.3 builds its graph on the potential.
     """
     return _diffusion(_fitted(distances, knn, decay, t), t)
+
+
+def potential_distances(potential: Floats) -> Floats:
+    """Return the Euclidean distances between the rows of PHATE's potential, shape (n, n), in nats.
+
+    Args:
+        potential: That of `Diffusion`, or other points in k dimensions, shape (n, k).
+
+    Raises:
+        UserError: If it is no table of finite numbers.
+    Source:
+        Loss-landscape paper, section 2.1.
+    """
+    return squareform(pdist(as_floats(potential, "potential", shape=("n", "k"))))
 
 
 def _fitted(distances: Floats, knn: int, decay: float, t: int | Literal["auto"], **options: Any) -> Any:
@@ -122,17 +137,17 @@ def as_distances(distances: ArrayLike) -> Floats:
     Raises:
         UserError: If they are not so up to rounding, not finite, negative, or all zero.
     """
-    found = as_floats(distances, "The matrix of distances", shape=("n", "n"))
-    if found.shape[0] != found.shape[1]:
-        raise UserError(f"Distances have the shape (n, n), not {found.shape}.")
-    if (found < 0).any():
-        raise UserError(f"Some distances are negative, such as {found.min():g}: give none below zero.")
-    rounding = 1e-6 * found.max(initial=0)  # of single precision
-    if np.abs(found - found.T).max(initial=0) > rounding or np.diag(found).max(initial=0) > rounding:
+    apart = as_floats(distances, "The matrix of distances", shape=("n", "n"))
+    if apart.shape[0] != apart.shape[1]:
+        raise UserError(f"Distances have the shape (n, n), not {apart.shape}.")
+    if (apart < 0).any():
+        raise UserError(f"Some distances are negative, such as {apart.min():g}: give none below zero.")
+    rounding = 1e-6 * apart.max(initial=0)  # of single precision
+    if np.abs(apart - apart.T).max(initial=0) > rounding or np.diag(apart).max(initial=0) > rounding:
         raise UserError("The distances are not symmetric with a zero diagonal: give those of `Record`.")
-    if not found.any():
+    if not apart.any():
         raise UserError("All distances are zero: points that coincide have no picture.")
-    if (found != found.T).any() or np.diag(found).any():
-        found = (found + found.T) / 2
-        np.fill_diagonal(found, 0)
-    return found
+    if (apart != apart.T).any() or np.diag(apart).any():
+        apart = (apart + apart.T) / 2
+        np.fill_diagonal(apart, 0)
+    return apart

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shapeofloss.arrays import Floats, as_floats, as_number, as_tensor
 from shapeofloss.errors import UserError, unknown
+from shapeofloss.landscape.products import centred, directions, euclidean_distances
 
 Centre = Literal["origin", "mean", "optimum"]
 COLUMNS = 8192  # of parameters that are converted to double precision at a time
@@ -69,25 +70,18 @@ class Record:
         Raises:
             UserError: If the centre is none of these.
         """
-        # Sums of the two indices come first, so that rounding keeps the matrix symmetric.
         match centre if isinstance(centre, str) else None:
             case "origin":
                 return self.gram + (self.along[:, None] + self.along) + self.norm**2
             case "mean":
-                return self.centred_gram()
+                return centred(self.gram)
             case "optimum":
                 return self.gram
         raise unknown("centre", centre, ("origin", "mean", "optimum"))
 
-    def centred_gram(self) -> Floats:
-        """Return the inner products of the points minus their mean, shape (n, n)."""
-        means = self.gram.mean(axis=0)
-        return self.gram - (means[:, None] + means) + means.mean()
-
     def distances(self) -> Floats:
         """Return the Euclidean distances between points, shape (n, n), symmetric with a zero diagonal."""
-        squares = np.diag(self.gram)
-        return np.sqrt(np.maximum(squares[:, None] + squares - 2 * self.gram, 0))
+        return euclidean_distances(self.gram)
 
     def distance_to_optimum(self) -> Floats:
         """Return the Euclidean distance of each point to the optimum, shape (n,)."""
@@ -106,14 +100,7 @@ class Record:
             Loss-landscape paper, section 3.2, which names no centre. The released code measures angles at the mean,
             since PHATE subtracts it when it reduces the vectors to 100 dimensions first.
         """
-        products = self.inner_products(centre)
-        lengths = np.sqrt(np.maximum(np.diag(products), 0))
-        if not lengths.all():
-            point = int(np.argmin(lengths))
-            raise UserError(f"Point {point} lies on the centre '{centre}', so it has no angle to others: drop it.")
-        distances = np.clip(1 - products / np.outer(lengths, lengths), 0, 2)
-        np.fill_diagonal(distances, 0)
-        return distances
+        return np.clip(1 - directions(self.inner_products(centre), centre), 0, 2)
 
     def cosine_distance_to_optimum(self) -> Floats:
         """Return one minus the cosine of the angle, at the origin, between each point and the optimum, shape (n,).
@@ -135,7 +122,7 @@ class Record:
             UserError: If the share is out of range, or the points do not differ.
         """
         share = as_number(share, "share", above=0, at_most=1)
-        carried = np.cumsum(self._variances())
+        carried = np.cumsum(self.variances())
         return int(np.searchsorted(carried / carried[-1], share)) + 1
 
     def participation_ratio(self) -> float:
@@ -146,19 +133,23 @@ class Record:
         Raises:
             UserError: If the points do not differ.
         """
-        variances = self._variances()
+        variances = self.variances()
         return float(variances.sum() ** 2 / (variances**2).sum())
 
-    def _variances(self) -> Floats:
-        """Return the variances lambda_i of the principal components, times n, largest first."""
-        variances = np.maximum(np.linalg.eigvalsh(self.centred_gram())[::-1], 0)
+    def variances(self) -> Floats:
+        """Return the variances lambda_i of the principal components, times n, largest first, shape (n,).
+
+        Raises:
+            UserError: If the points do not differ.
+        """
+        variances = np.maximum(np.linalg.eigvalsh(centred(self.gram))[::-1], 0)
         if not variances.any():
             raise UserError("The points do not differ, so they span no dimension: record at least two different ones.")
         return variances
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the record as a flat mapping for the store."""
-        return {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
+        return {name: np.asarray(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
@@ -177,12 +168,8 @@ class Record:
         for name in ("along", "loss", "accuracy", "seed", "step", "epoch"):
             as_floats(values[name], name, shape=(count,), finite=name != "accuracy")
         as_floats(values["coefficients"], "coefficients", shape=(count, "k"))
-        as_floats(
-            values["held_out_loss"],
-            "held_out_loss",
-            shape=(count if values["held_out_loss"].size else 0,),
-            finite=False,
-        )
+        held_out = count if values["held_out_loss"].size else 0
+        as_floats(values["held_out_loss"], "held_out_loss", shape=(held_out,), finite=False)
         return cls(**{name: value if value.ndim else value.item() for name, value in values.items()})
 
 

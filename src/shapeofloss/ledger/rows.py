@@ -23,7 +23,7 @@ class ClaimFailedError(AssertionError):
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the ledger, as it stands in `data/ledger/laptop.json`."""
+    """One row of the ledger, as it stands in `data/ledger/laptop.json`; `inputs` names what it was made from."""
 
     id: str
     part: str
@@ -42,6 +42,7 @@ class Row:
     figure: str | None
     timing: bool
     note: str
+    inputs: str = ""
 
 
 def verdict(claim: Claim, measured: Measured | None, *, judged: bool = True) -> str:
@@ -156,7 +157,8 @@ def rebuilt(measurements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             continue
         try:
             values = claim.rule.read(_with_nan(entry["per_seed"]))
-            rows.append(row(claim, values, figure=entry["figure"], note=entry["note"]))
+            new = row(claim, values, figure=entry["figure"], note=entry["note"])
+            rows.append(replace(new, inputs=entry.get("inputs", "")))
         except (TypeError, ValueError, ClaimFailedError) as error:  # the rule has changed since, or the row is damaged
             rows.append(row(claim, None, note=f"Run {claim.notebook} again: {error}"))
     return [asdict(entry) for entry in sorted(rows, key=lambda entry: (PARTS.index(entry.part), entry.id))]

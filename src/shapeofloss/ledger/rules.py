@@ -84,7 +84,7 @@ def meets(value: float, text: str) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as written in `data/claims.toml`.
+    """A rule as written in `data/claims/`.
 
     Attributes:
         seeds: The least number of values per group.

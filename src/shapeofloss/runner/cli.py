@@ -56,6 +56,7 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError(f"--jobs {options.jobs} runs nothing: give a number from 1.")
     if options.limit is not None and options.limit <= 0:
         raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
+    profiles.check_shared(catalogue)
     settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
     if settings.published:  # told now, not after an hour; a damaged file, too
         publish.check_all_writable()
@@ -65,7 +66,8 @@ def _figures(options: argparse.Namespace) -> int:
         hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
         gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
         print(f"The paper profile needs about {hours:.1f} hours and {gigabytes:.1f} GB of disk for these notebooks.")
-    outcomes = schedule.run(chosen, settings, report.Progress())
+    with report.Progress(profile) as progress:
+        outcomes = schedule.run(chosen, settings, progress)
     print("\n" + report.table(outcomes))
     if settings.published:
         publish.refresh()

@@ -23,7 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 from shapeofloss.engine import profiles, workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import write_atomically
-from shapeofloss.runner.inputs import parameters_of, read_script
+from shapeofloss.runner.inputs import read_script
 from shapeofloss.runner.prints import normalised, written
 from shapeofloss.runner.process import FAILURE, KERNEL, PARTIAL
 
@@ -108,7 +108,7 @@ def execute(name: str, folder: Path, parameters: dict[str, Any]) -> int:
     partial = folder / PARTIAL
     try:
         entry = profiles.load()[name]
-        parameters_of(entry)  # a second such cell would undo what is injected
+        entry.parameters()  # a second such cell would undo what is injected
         notebook = read_script(entry)
         notebook.metadata["kernelspec"] = dict(KERNEL)
         _build_font_cache()

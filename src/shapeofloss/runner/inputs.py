@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapeofloss.engine import workspace
-from shapeofloss.engine.hashing import dependencies, digest
+from shapeofloss.engine.hashing import dependencies, digest, pins_of
 from shapeofloss.engine.profiles import Notebook
-from shapeofloss.engine.reach import Reached, reached
+from shapeofloss.engine.reach import Reached, file_of, reached
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.files import sha256
 from shapeofloss.ledger import load_claims
@@ -28,37 +29,11 @@ def read_script(notebook: Notebook) -> NotebookNode:
     """
     import jupytext  # loads half of Jupyter, which most commands do without
 
-    text = _text(notebook)
+    text = notebook.text()
     try:
         return jupytext.reads(text, fmt="py:percent")
     except Exception as error:  # of YAML, of jupytext, or of the depth of what they read
         raise UserError(f"notebooks/{notebook.name}.py cannot be read as a notebook: {shown(str(error))}.") from None
-
-
-def parameters_of(notebook: Notebook) -> dict[str, Any]:
-    """Return the plain assignments of the cell tagged `parameters`.
-
-    Raises:
-        UserError: If there are two such cells, or one as papermill injects it, or a value is no literal.
-    """
-    tagged = [(cell.metadata.get("tags", []), cell.source) for cell in read_script(notebook).cells]
-    if any("injected-parameters" in tags for tags, _ in tagged):
-        raise UserError(f"{notebook.name} holds a cell tagged injected-parameters, which the runner adds itself.")
-    cells = [source for tags, source in tagged if "parameters" in tags]
-    if len(cells) > 1:  # the injected cell follows the first, and the others would undo it
-        raise UserError(f"{notebook.name} has {len(cells)} cells tagged parameters: join them into one.")
-    statements = _tree("".join(cells), f"The parameters cell of {notebook.name}").body
-    found = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    found[name] = ast.literal_eval(value)
-                except (ValueError, TypeError, RecursionError):
-                    raise UserError(f"In {notebook.name}, parameter {name} must be a plain value.") from None
-            case _:
-                raise UserError(f"The parameters cell of {notebook.name} may hold plain assignments only.")
-    return found
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -90,7 +65,7 @@ def check_overrides(notebook: Notebook, overrides: dict[str, Any]) -> None:
     Raises:
         UserError: In both cases, with what would be accepted.
     """
-    valid = parameters_of(notebook) if overrides else {}
+    valid = notebook.parameters() if overrides else {}
     for name, value in overrides.items():
         if name not in valid:
             raise unknown(f"parameter of {notebook.name}", name, valid)
@@ -144,16 +119,7 @@ def check_script(notebook: Notebook) -> None:
     Raises:
         UserError: If it is no UTF-8 text or no Python.
     """
-    _tree(_text(notebook), f"notebooks/{notebook.name}.py")
-
-
-def _text(notebook: Notebook) -> str:
-    try:
-        return notebook.script.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"notebooks/{notebook.name}.py is not UTF-8 text: {error.reason} at {error.start}.") from None
-    except OSError as error:
-        raise UserError(f"notebooks/{notebook.name}.py cannot be read: {error.strerror}.") from None
+    _tree(notebook.text(), f"notebooks/{notebook.name}.py")
 
 
 def _tree(source: str, what: str) -> ast.Module:
@@ -177,9 +143,13 @@ def sources(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
     Raises:
         UserError: If the script cannot be read.
     """
-    script = _text(notebook)
+    script = notebook.text()
     root = workspace.root()
-    others = [root / "pins.txt", root / "data" / "claims.toml", root / "notebooks" / "profiles.toml"]
+    others = [
+        root / "pins.txt",
+        root / "data" / "claims" / f"{notebook.name}.toml",
+        root / "notebooks" / "profiles.toml",
+    ]
     return digest(script, profile, overrides, _package(), [sha256(path) if path.is_file() else "" for path in others])
 
 
@@ -193,10 +163,24 @@ def _package() -> dict[str, str]:
 
 
 def inputs_hash(notebook: Notebook, profile: str, overrides: dict[str, Any]) -> str:
-    """Return the hash of script, reached code, numbers, the pins of packages and the rules of the notebook's claims."""
+    """Return a hash of all that the results depend on: reached code, numbers, packages, and the rules of the claims.
+
+    Text and comments of the script are left out: a print takes them over without a run.
+    """
     rules = [repr(claim) for claim in load_claims().values() if claim.notebook == notebook.name]
     table = {name: vars(number) for name, number in notebook.numbers.items()}
-    return digest(_text(notebook), dependencies(code_of(notebook)), profile, table, overrides, rules)
+    code = dependencies(code_of(notebook))
+    cells = re.split(r"^# %%(?! \[markdown\]).*$", notebook.text(), flags=re.MULTILINE)
+    borders = [len(ast.parse(cell).body) for cell in cells[1:]]  # what is shown depends on where a cell ends
+    return digest(code, borders, profile, table, overrides, rules)[:16]
+
+
+def packages(notebook: Notebook) -> dict[str, str]:
+    """Return the packages that a notebook's code and the writer of figures import, with their pinned versions."""
+    drawing = file_of("shapeofloss.figures")
+    assert drawing is not None
+    drawn = reached(drawing.read_text(encoding="utf-8"), name="figures")
+    return pins_of([*code_of(notebook).packages, *drawn.packages], needed=False)
 
 
 def code_of(notebook: Notebook) -> Reached:
@@ -205,7 +189,7 @@ def code_of(notebook: Notebook) -> Reached:
     Raises:
         UserError: If it, or a module that it reaches, is no Python.
     """
-    script = _text(notebook)
+    script = notebook.text()
     try:
         return reached(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -57,6 +57,29 @@ def in_sync(script: NotebookNode, executed: NotebookNode) -> bool:
     ]
 
 
+def reworded(script: NotebookNode, printed: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return a print's cells with the text and the comments of its script, whose code is the same.
+
+    Args:
+        script: The script as a notebook without outputs.
+        printed: The cells of its print, as JSON.
+    Returns:
+        The cells, each with the outputs that its code had; None if the code cells are not as many.
+    """
+    code = [cell for cell in printed if cell["cell_type"] == "code"]
+    outputs = iter(code)
+    if sum(cell.cell_type == "code" for cell in script.cells) != len(code):
+        return None  # parameters were injected, or comments make up a cell
+    cells = []
+    for number, cell in enumerate(script.cells):
+        source = str(cell.source).splitlines(keepends=True)
+        old = next(outputs) if cell.cell_type == "code" else {"cell_type": cell.cell_type, "metadata": {}}
+        cells.append({**old, "id": f"cell-{number:03d}", "source": source})
+        if cell.cell_type != "code":
+            cells[-1]["metadata"] = _metadata(cell.metadata)
+    return cells
+
+
 def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if name not in ("papermill", "execution", "trusted")}
 

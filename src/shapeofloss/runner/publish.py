@@ -6,12 +6,14 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.hashing import digest
 from shapeofloss.engine.profiles import Notebook, load
+from shapeofloss.engine.reach import PACKAGE
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, read_rows, rows_text, sha256, write_atomically, write_rows
 from shapeofloss.ledger.rows import Row, rebuilt, summary
@@ -41,8 +43,25 @@ def committed(path: Path) -> list[dict[str, Any]]:
     return read_rows(path, texts=TEXTS, others=Row.__annotations__)
 
 
-def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, published: bool, sources: str = "") -> None:
-    """Complete a good run: add seed and inputs to its figures' entries, publish it if asked, and stamp it.
+@dataclass(frozen=True)
+class Origin:
+    """Where results come from.
+
+    Attributes:
+        inputs: The hash of all that they depend on.
+        sources: The hash of the files from which it was made.
+        seed: The notebook's seed, if it has one.
+        packages: The packages that were imported, with their versions.
+    """
+
+    inputs: str
+    sources: str = ""
+    seed: Any = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+def finish(notebook: Notebook, folder: Path, origin: Origin, *, published: bool) -> None:
+    """Complete a good run: write its origin into print, figures' entries and rows, publish it if asked, and stamp it.
 
     Either all of it happens or, after an error, committed files are as they were.
 
@@ -50,14 +69,57 @@ def finish(notebook: Notebook, folder: Path, inputs: str, *, seed: Any, publishe
         OSError: If a file cannot be written, renamed or removed.
         UserError: If a committed file is damaged.
     """
-    index = folder / "figures.json"
-    write_rows(index, [{**row, "seed": seed, "inputs": inputs} for row in read_json(index, [])])
+    inputs = {"inputs": origin.inputs}
+    figures = {**inputs, "seed": origin.seed, "packages": dict(origin.packages)}
+    for name, more in (("figures.json", figures), ("ledger.json", inputs)):
+        write_rows(folder / name, [{**row, **more} for row in read_json(folder / name, [])])
+    printed = read_json(folder / f"{notebook.name}.ipynb")
+    printed["metadata"][PACKAGE] = inputs
+    write_atomically(folder / f"{notebook.name}.ipynb", _notebook_text(printed))
+    _publish(notebook, folder, origin.inputs, origin.sources, published=published)
+
+
+def _publish(notebook: Notebook, folder: Path, inputs: str, sources: str, *, published: bool) -> None:
     with lock(workspace.runs() / "publish.lock") if published else contextlib.nullcontext():
         files, old = _new(notebook, folder) if published else ({}, [])
         with replaced(files, remove=old):
             # The stamp comes last: a run that was killed before it counts as never run.
             outputs = _outputs(notebook, folder, published=published)
             write_atomically(folder / STAMP, json.dumps({"inputs": inputs, "outputs": outputs, "sources": sources}))
+
+
+def _notebook_text(content: Mapping[str, Any]) -> str:
+    """Return a notebook as nbformat writes it."""
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def reword(notebook: Notebook, folder: Path, *, published: bool) -> bool:
+    """Bring text and comments of an up-to-date print into step with its script; tell whether any had changed."""
+    from shapeofloss.runner import prints
+    from shapeofloss.runner.inputs import read_script
+
+    path = folder / f"{notebook.name}.ipynb"
+    printed = read_json(path)
+    cells = prints.reworded(read_script(notebook), printed["cells"])
+    if cells is None or cells == printed["cells"]:
+        return False
+    write_atomically(path, _notebook_text({**printed, "cells": cells}))
+    stamp = _stamp(folder)
+    _publish(notebook, folder, stamp["inputs"], stamp.get("sources", ""), published=published)
+    return True
+
+
+def origin_of_committed(notebook: Notebook) -> set[str]:
+    """Return the inputs that a notebook's committed print, figures and rows name: one if they come from one run.
+
+    What names none counts as an empty name.
+    """
+    printed = read_json(notebook.print, {})
+    found = {printed.get("metadata", {}).get(PACKAGE, {}).get("inputs", "")}
+    for path in (index_path(), ledger_path()):
+        rows = [row for row in committed(path) if row["notebook"] == notebook.name]
+        found |= {row.get("inputs") or "" for row in rows if row.get("per_seed", ()) is not None}
+    return found
 
 
 def inputs_of(folder: Path, sources: str) -> str | None:

@@ -1,9 +1,9 @@
 """What the runner tells its user: progress, the table of outcomes, the state of the notebooks."""
 
-import shutil
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError
@@ -25,40 +25,90 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Show what runs: one line that is written over on a terminal, plain lines elsewhere."""
+    """Show what runs: on a terminal a live line for each notebook, with a bar and the time left; plain lines elsewhere.
+
+    Args:
+        profile: Whose expected minutes the bars count in.
+    """
 
     EVERY = 15.0  # seconds between two plain lines on one notebook
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
         self.began = time.monotonic()
-        self.live = sys.stdout.isatty()
         self.told: dict[str, float] = {}
         self.ended = 0
+        self.bars = Bars() if sys.stdout.isatty() else None
+
+    def __enter__(self) -> "Progress":
+        if self.bars:
+            self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bars:
+            self.bars.stop()
 
     def __call__(self, running: list[NotebookProcess], outcomes: list[Outcome], held: list[str], total: int) -> None:
         """Show the present state; called about ten times a second."""
         for outcome in outcomes[self.ended :]:
             self._line(f"{outcome.notebook}: {outcome.status} after {clock(outcome.seconds)}")
         self.ended = len(outcomes)
-        states = {process.notebook.name: self._state(process) for process in running}
+        states = {process.notebook.name: _state(process) for process in running}
         states |= {name: f"{name}: waits for another run that works on it" for name in held}
-        if self.live:
-            line = f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}"
-            line = " | ".join([line, *states.values()])[: shutil.get_terminal_size().columns - 1]
-            print(f"\r\033[K{line}", end="", flush=True)
-        else:
-            for name, state in states.items():
-                if time.monotonic() - self.told.get(name, self.began) > self.EVERY:
-                    self.told[name] = time.monotonic()
-                    self._line(state)
+        if self.bars:
+            head = f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}"
+            self.bars.show(head, self.ended / total, {process.notebook.name: self._bar(process) for process in running})
+            return
+        for name, state in states.items():
+            if time.monotonic() - self.told.get(name, self.began) > self.EVERY:
+                self.told[name] = time.monotonic()
+                self._line(state)
 
-    def _state(self, process: NotebookProcess) -> str:
+    def _bar(self, process: NotebookProcess) -> tuple[float, str]:
+        """Return how far a notebook has come, and in words: by the time that it is expected to take."""
+        expected = 60 * process.notebook.minutes[self.profile]
+        left = f"about {clock(expected - process.elapsed)} left" if process.elapsed < expected else "nearly done"
         cell = f"cell {process.cell} of {process.cells}" if process.cells else "starting"
-        more = f", {process.progress}" if process.progress else ""
-        return f"{process.notebook.name}: {cell}, {clock(process.elapsed)}{more}"
+        return min(process.elapsed / max(expected, 1.0), 0.99), f"{cell}, {process.progress or left}"
 
     def _line(self, text: str) -> None:
-        print(("\r\033[K" if self.live else "") + text, flush=True)
+        if self.bars:
+            self.bars.print(text)
+        else:
+            print(text, flush=True)
+
+
+def _state(process: NotebookProcess) -> str:
+    cell = f"cell {process.cell} of {process.cells}" if process.cells else "starting"
+    more = f", {process.progress}" if process.progress else ""
+    return f"{process.notebook.name}: {cell}, {clock(process.elapsed)}{more}"
+
+
+class Bars:
+    """Bars of a terminal, drawn by rich: one for all notebooks, one for each that runs."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TextColumn("{task.fields[words]}"))
+        self._progress = Progress(*columns, transient=True, redirect_stdout=False, redirect_stderr=False)
+        self._tasks: dict[str, Any] = {}
+        self.start, self.stop = self._progress.start, self._progress.stop
+
+    def show(self, head: str, share: float, bars: Mapping[str, tuple[float, str]]) -> None:
+        """Draw the head's bar, and below it those of the notebooks: how far each has come, and words beside it."""
+        wanted = {"": (share, head), **bars}
+        for name in self._tasks.keys() - wanted.keys():
+            self._progress.remove_task(self._tasks.pop(name))
+        for name, (done, words) in wanted.items():
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task(name, total=1.0, words="")
+            self._progress.update(self._tasks[name], completed=done, words=words)
+
+    def print(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -84,32 +134,33 @@ def failures(outcomes: list[Outcome]) -> str:
 
 
 def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
-    """Return the table of `list`: every notebook with its source, expected time, needs and state."""
-    rows = [("notebook", "source", "minutes", "needs", "state")]
+    """Return the table of `list`: every notebook with its expected time, its needs, and where its results stand."""
+    rows = [("notebook", "minutes", "needs", "committed results", "next run")]
     for notebook in notebooks.values():
         minutes = f"{notebook.minutes[settings.profile]:g}"
         needs = ", ".join(notebook.needs) or "-"
-        rows.append((notebook.name, notebook.source, minutes, needs, _readiness(notebook, settings)))
+        rows.append((notebook.name, minutes, needs, *_readiness(notebook, settings)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
-def _readiness(notebook: Notebook, settings: Settings) -> str:
+def _readiness(notebook: Notebook, settings: Settings) -> tuple[str, str]:
+    """Return whether the committed results are those of the code at hand, and what a run would do."""
     if lacking := [need for need in notebook.needs if missing(need)]:
-        return f"cannot run: {', '.join(lacking)} missing"
-    folder = settings.folder(notebook)
+        return "-", f"cannot run: {', '.join(lacking)} missing"
     try:
-        if not (folder / publish.STAMP).is_file():
-            inputs.check_script(notebook)  # a hash of all that it imports takes long
-            return "to be run"
-        state = publish.inputs_of(
-            folder, inputs.sources(notebook, settings.profile, settings.overrides)
-        ) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        laptop = state if settings.published else inputs.inputs_hash(notebook, "laptop", {})
+        origin = publish.origin_of_committed(notebook)
     except UserError as error:
-        return f"cannot run: {error}"
-    return "up to date" if publish.up_to_date(notebook, folder, state, published=settings.published) else "changed"
+        return "-", f"cannot run: {error}"
+    committed = "none" if origin == {""} else "of this code" if origin == {laptop} else "of other code"
+    folder = settings.folder(notebook)
+    if publish.up_to_date(notebook, folder, state, published=settings.published):
+        return committed, "nothing to do"
+    return committed, "changed" if (folder / publish.STAMP).is_file() else "to be run"
 
 
 def ledger_lines(part: str | None, verdict: str | None) -> str:

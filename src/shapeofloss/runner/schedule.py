@@ -19,7 +19,7 @@ from shapeofloss.runner.needs import missing
 from shapeofloss.runner.process import FAILURE, PARTIAL, NotebookProcess
 
 POLL = 0.1  # seconds between two looks at the running notebooks
-GOOD = ("done", "up to date")
+GOOD = ("done", "up to date", "reworded")
 
 
 @dataclass
@@ -27,7 +27,8 @@ class Outcome:
     """How one notebook ended.
 
     Attributes:
-        status: `done`, `up to date`, `failed`, `timed out`, `killed`, `refused` or `interrupted`.
+        status: `done`, `up to date`, `reworded` (only its text had changed), `failed`, `timed out`, `killed`, `refused`
+            or `interrupted`.
         seconds, peak_mb: Wall time, and the largest resident memory of all its processes together.
         detail: For a failure: the cell, the error's last lines, and where the partial notebook is.
     """
@@ -76,8 +77,7 @@ class Task:
 
     process: NotebookProcess
     guard: FileLock
-    inputs: str
-    sources: str
+    origin: publish.Origin
 
     def end(self) -> None:
         """End the process and free the folder."""
@@ -111,7 +111,7 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
             outcomes.append(Outcome(notebook.name, "refused", detail=reasons))
         else:
             waiting.append(notebook)
-    waiting.sort(key=lambda notebook: (notebook.exclusive, -notebook.minutes[settings.profile]))
+    waiting = in_order(waiting, settings)
     workers = max(1, workspace.cores() // max(1, min(settings.jobs, len(waiting))))
     tasks: list[Task] = []
     try:
@@ -119,6 +119,8 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
             while waiting or tasks:
                 held: list[str] = []
                 for notebook in list(waiting):
+                    if _has_to_wait(notebook, [*waiting, *(task.process.notebook for task in tasks)]):
+                        continue
                     if not _may_start(notebook, tasks, settings):
                         break
                     started = _start(notebook, settings, workers)
@@ -145,6 +147,22 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
     return sorted(outcomes, key=lambda outcome: order.index(outcome.notebook))
 
 
+def in_order(notebooks: list[Notebook], settings: Settings) -> list[Notebook]:
+    """Return notebooks in the order in which they start: the quickest, for a first look, then the longest first.
+
+    The longest first leave the least to wait for at the end; exclusive ones come last.
+    """
+    minutes = settings.profile
+    quickest = sorted(notebooks, key=lambda notebook: (notebook.exclusive, notebook.minutes[minutes]))[: settings.jobs]
+    return sorted(
+        notebooks, key=lambda notebook: (notebook.exclusive, notebook not in quickest, -notebook.minutes[minutes])
+    )
+
+
+def _has_to_wait(notebook: Notebook, others: list[Notebook]) -> bool:
+    return any(other.name in notebook.after for other in others)
+
+
 def _may_start(notebook: Notebook, tasks: list[Task], settings: Settings) -> bool:
     alone = notebook.exclusive or any(task.process.notebook.exclusive for task in tasks)
     if alone and settings.profile != "smoke":  # at toy size no time is judged
@@ -168,12 +186,15 @@ def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outco
         )  # before the hash: an edit between the two is then seen
         state = publish.inputs_of(folder, sources) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
         if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
+            reworded = publish.reword(notebook, folder, published=settings.published)
             guard.release()
-            return Outcome(notebook.name, "up to date")
+            return Outcome(notebook.name, "reworded" if reworded else "up to date")
         if settings.published:
             publish.check_writable(publish.place(notebook))
         parameters = inputs.injected(notebook, settings.profile, settings.overrides)
-        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, state, sources)
+        seed = {**notebook.at(settings.profile), **settings.overrides}.get("seed")
+        origin = publish.Origin(state, sources, seed, inputs.packages(notebook))
+        return Task(NotebookProcess(notebook, folder, parameters, workers=workers), guard, origin)
     except Exception as error:  # a script that is no Python, a folder that cannot be written: the others go on
         guard.release()
         return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
@@ -196,15 +217,7 @@ def _ended(task: Task, settings: Settings) -> Outcome | None:
             return task.outcome("timed out", f"No end after {limit:.0f} s, in {cell}.", *there)
         if status == 0:
             with _undisturbed():
-                seed = {**process.notebook.at(settings.profile), **settings.overrides}.get("seed")
-                publish.finish(
-                    process.notebook,
-                    process.folder,
-                    task.inputs,
-                    seed=seed,
-                    published=settings.published,
-                    sources=task.sources,
-                )
+                publish.finish(process.notebook, process.folder, task.origin, published=settings.published)
             return task.outcome("done")
         if failure is not None:
             number = failure["cell"] or process.cell

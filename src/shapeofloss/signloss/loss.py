@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +74,7 @@ def directional_sign_loss(
         >>> round(directional_sign_loss(rising, falling, sharpness=100.0, average="none", halve=True).item(), 6)
         1.0
     """
-    own = _checked(x, y, weights, average, reduction)
+    dimension_weights = _checked(x, y, weights, average, reduction)
     x, y = _alike(x, y)
     kind = x.dtype
     if not x.is_floating_point():
@@ -91,17 +90,17 @@ def directional_sign_loss(
         sigma = reference.SIGN_LIKE[sign_like]
     else:
         sigma = as_function(sign_like, "sign_like", example="torch.tanh")
-    factors = _factors(x, own, average, halve)
+    factors = _factors(x, dimension_weights, average, halve)
     quick = (
         isinstance(sign_like, str) and sign_like == "tanh" and not isinstance(s, Tensor) and reference.readable(x, y)
     )
-    fused = _compiled() if quick else None
-    if fused is not None:
-        losses = fused.Mismatch.apply(x.contiguous(), y.contiguous(), s, factors)
+    compiled = _compiled() if quick else None
+    if compiled is not None:
+        losses = compiled(x.contiguous(), y.contiguous(), s, factors)
     else:
         losses = reference.mismatch(x, y, lambda u: sigma(s * u), factors)
-    found = _reduced(losses, reduction)
-    return found.to(kind) if kind.itemsize == 2 else found
+    reduced = _reduced(losses, reduction)
+    return reduced.to(kind) if kind.itemsize == 2 else reduced
 
 
 def exact_sign_mismatch(
@@ -129,8 +128,8 @@ def exact_sign_mismatch(
         >>> exact_sign_mismatch(torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 1]])).item()
         1.5
     """
-    own = _checked(x, y, weights, average, reduction)
-    return _reduced(reference.exact(*_alike(x, y), _factors(x, own, average, halve)), reduction)
+    dimension_weights = _checked(x, y, weights, average, reduction)
+    return _reduced(reference.exact(*_alike(x, y), _factors(x, dimension_weights, average, halve)), reduction)
 
 
 class DirectionalSignLoss(nn.Module):
@@ -202,10 +201,12 @@ def _checked(x: Tensor, y: Tensor, weights: Sequence[float] | None, average: str
         return [1.0] * (x.dim() - 1)
     if not isinstance(weights, Iterable):
         raise UserError(f"weights is {weights!r}; a list of one number for each dimension of an example is needed.")
-    own = [as_number(weight, "A weight", at_least=0) for weight in weights]
-    if len(own) != x.dim() - 1:
-        raise UserError(f"There are {len(own)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}.")
-    return own
+    numbers = [as_number(weight, "A weight", at_least=0) for weight in weights]
+    if len(numbers) != x.dim() - 1:
+        raise UserError(
+            f"There are {len(numbers)} weights; an example of shape {tuple(x.shape[1:])} has {x.dim() - 1}."
+        )
+    return numbers
 
 
 def _alike(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,20 +232,20 @@ def _sharpness(sharpness: float | Tensor, kind: torch.dtype) -> float | Tensor:
     return number
 
 
-def _factors(x: Tensor, own: list[float], average: str, halve: bool) -> list[float]:
+def _factors(x: Tensor, weights: list[float], average: str, halve: bool) -> list[float]:
     """Return what the summed mismatch in each dimension is multiplied by."""
     sizes = x.shape[1:]
     elements = math.prod(sizes)
-    counts = [elements // n * (n - 1) if n and weight else 0 for n, weight in zip(sizes, own, strict=True)]
+    counts = [elements // n * (n - 1) if n and weight else 0 for n, weight in zip(sizes, weights, strict=True)]
     if not sum(counts):
         raise UserError(
-            f"An example of shape {tuple(sizes)} with weights {own} has nothing to compare; some dimension of non-zero "
-            "weight has to have at least 2 elements."
+            f"An example of shape {tuple(sizes)} with weights {weights} has nothing to compare; some dimension of "
+            "non-zero weight has to have at least 2 elements."
         )
     over = {"comparisons": [sum(counts)] * len(counts), "dimensions": counts, "none": [1] * len(counts)}[average]
     return [
         weight / (2 if halve else 1) / total if count else 0.0
-        for weight, total, count in zip(own, over, counts, strict=True)
+        for weight, total, count in zip(weights, over, counts, strict=True)
     ]
 
 
@@ -253,12 +254,12 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 
 
 @cache
-def _compiled() -> ModuleType | None:
+def _compiled() -> Callable[..., Tensor] | None:
     """Return the compiled way; None without Numba, or if NUMBA_DISABLE_JIT is set."""
     try:
         import numba
 
-        from shapeofloss.signloss import fused
+        from shapeofloss.signloss.compiled import mismatch
     except ImportError:
         return None
-    return None if numba.config.DISABLE_JIT else fused
+    return None if numba.config.DISABLE_JIT else mismatch

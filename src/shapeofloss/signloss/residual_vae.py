@@ -6,9 +6,7 @@ the one stands for the rounding of the other. One weight lambda sets the balance
 anew at each step, and scales the latents by its root, so that rounding is finer where the distortion counts more.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,13 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapeofloss.arrays import as_count, as_floats, as_number, as_tensor
-from shapeofloss.datasets.photographs import next_patches, patches
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.training import Mixture
 
 FINEST = 0.05  # least scale of a prior, in units of the rounding
 STRIDE = 8  # pixels of the coarsest latent: sides of images have to be multiples
-Choose = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Block(nn.Module):
@@ -43,7 +39,7 @@ class ResidualVAE(nn.Module):
     """Two levels of latents, at an eighth and at a quarter of the resolution.
 
     Args:
-        channels: Of the features.
+        channels: Channels of the features.
         latent: Channels of each latent.
     Raises:
         UserError: If one of them is no whole number from 1.
@@ -70,6 +66,11 @@ class ResidualVAE(nn.Module):
         fine = self.up[0](self.stem(x))
         return [self.up[1](self.down(fine)), fine]
 
+    def centre(self, level: int, d: Tensor, seen: list[Tensor], weight: Tensor) -> Tensor:
+        """Return the centre of the posterior at a level, in units of the rounding, given the decoder's features `d`."""
+        centre: Tensor = weight.sqrt() * self.posterior[level](torch.cat([d, seen[level]], dim=1))
+        return centre
+
     def decode(self, shape: tuple[int, int, int], weight: Tensor, choose: Choose) -> Tensor:
         """Go from coarse to fine, have each latent chosen, and return the images.
 
@@ -77,7 +78,7 @@ class ResidualVAE(nn.Module):
             shape: Number, height and width of the images.
             weight: lambda of each image, shape (N, 1, 1, 1).
             choose: Given the level, the features so far, and mean and scale of the prior in units of the rounding,
-                returns the latent in these units, and whatever else is fine with it.
+                returns the latent in these units.
         Returns:
             Shape (N, 3, height, width), about [-1, 1].
         """
@@ -87,7 +88,7 @@ class ResidualVAE(nn.Module):
         for level in range(2):
             mean, scale = self.prior[level](d).chunk(2, dim=1)
             scale = FINEST + gain * functional.softplus(scale)
-            z, _ = choose(level, d, gain * mean, scale)
+            z = choose(level, d, gain * mean, scale)
             d = self.refine[level](d + self.project[level](z / gain))
             if level == 0:
                 d = functional.pixel_shuffle(self.finer(d), 2)
@@ -117,16 +118,14 @@ class ResidualVAE(nn.Module):
         seen = self.features(x)
         bits = x.new_zeros(len(x))
 
-        def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
             nonlocal bits
-            centre = lam.sqrt() * self.posterior[level](torch.cat([d, seen[level]], dim=1))
-            residual = centre - mean
+            residual = self.centre(level, d, seen, lam) - mean
             residual = residual + torch.rand_like(residual) - 0.5 if self.training else residual.round()
             bits = bits + bits_of(residual, scale).flatten(1).sum(1)
-            return mean + residual, residual
+            return mean + residual
 
-        images = self.decode((len(x), *x.shape[2:]), lam, choose)
-        return images, bits
+        return self.decode((len(x), *x.shape[2:]), lam, choose), bits
 
 
 def bits_of(residual: Tensor, scale: Tensor) -> Tensor:
@@ -149,74 +148,14 @@ def drawn_weights(count: int, lowest: float, highest: float, generator: torch.Ge
     return lowest * (highest / lowest) ** torch.rand(count, generator=generator)
 
 
-def train_images(
-    *,
-    seed: int,
-    squared: float,
-    directional: float,
-    sharpness: float,
-    names: list[str],
-    channels: int,
-    latent: int,
-    side: int,
-    batch: int,
-    steps: int,
-    learning_rate: float,
-    lowest: float,
-    highest: float,
-) -> dict[str, Any]:
-    """Train a model on patches of photographs, with a weight lambda that is drawn anew at every step.
-
-    Minimised is (bits per pixel + lambda * distortion) / sqrt(lambda), with Adam and cosine annealing.
-
-    Args:
-        seed: Of weights, patches and lambdas.
-        squared, directional, sharpness: The distortion, of images in [-1, 1]: weights of the squared error, mean over
-            values, and of DSL, mean over comparisons.
-        names: Of the photographs.
-        channels, latent: As for `ResidualVAE`.
-        side, batch, steps, learning_rate: Of a patch in pixels, patches per step, steps, and of Adam at the start.
-        lowest, highest: Range of lambda.
-    Returns:
-        `parameters` of the model, shape (P,), and `loss` at each step.
-    Raises:
-        UserError: If a photograph is unknown or too small, a setting out of range, or the loss not finite at some step.
-    """
-    seed, batch, steps = as_count(seed, "seed", at_least=0), as_count(batch, "batch"), as_count(steps, "steps")
-    learning_rate = as_number(learning_rate, "learning_rate", above=0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = ResidualVAE(channels, latent)
-        generator = torch.Generator().manual_seed(seed)
-        drawn: Iterator[NDArray[np.float32]] = patches(names, side, seed)
-        optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        distortion = Mixture(squared, directional, sharpness, summed=False)
-        history = np.empty(steps)
-        for step in range(steps):
-            x = 2 * next_patches(drawn, batch) - 1
-            weight = drawn_weights(1, lowest, highest, generator)
-            images, bits = model(x, weight.expand(batch))
-            loss = (bits.mean() / side**2 + weight[0] * distortion(images, x)) / weight[0].sqrt()
-            history[step] = loss.item()
-            if not math.isfinite(history[step]):
-                raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {learning_rate}.")
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-            optimizer.step()
-            schedule.step()
-    return {"parameters": nn.utils.parameters_to_vector(model.parameters()).detach().numpy(), "loss": history}
-
-
 def trained_model(parameters: NDArray[np.float32], channels: int, latent: int) -> ResidualVAE:
-    """Return the model with the parameters of `train_images`, ready for use.
+    """Return a model with parameters found before, ready for use.
 
     Raises:
         UserError: If the parameters are no finite numbers, or those of a model of another size.
     """
     model = ResidualVAE(channels, latent)
     count = sum(parameter.numel() for parameter in model.parameters())
-    found = as_floats(parameters, "parameters", shape=(count,)).astype(np.float32)
-    nn.utils.vector_to_parameters(torch.from_numpy(found), model.parameters())
+    known = as_floats(parameters, "parameters", shape=(count,)).astype(np.float32)
+    nn.utils.vector_to_parameters(torch.from_numpy(known), model.parameters())
     return model.eval()

@@ -1,20 +1,20 @@
-"""Train an autoencoder on a mixture of squared error and directional sign loss, and measure what it makes of data."""
+"""Train a model on a mixture of squared error and directional sign loss, and measure what it makes of data."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shapeofloss.arrays import as_count, as_floats, as_function, as_number, as_tensor
-from shapeofloss.errors import UserError, unknown
-from shapeofloss.signloss.diagrams import persistence_diagram, wasserstein
+from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number, as_tensor
+from shapeofloss.errors import UserError
 from shapeofloss.signloss.loss import directional_sign_loss, exact_sign_mismatch
+from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 
 MEAN = 100  # steps whose mean loss tells a plateau
-INITIALISATIONS = ("default", "he")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Mixture:
     Attributes:
         squared: Weight of the squared error.
         directional: Weight of the directional sign loss, mean over comparisons, not halved.
-        sharpness: Of the directional sign loss.
+        sharpness: s of the directional sign loss.
         summed: Whether the squared error is summed over the values of an example, as in the paper's tables for waves
             and prices, or their mean is taken; over examples it is a mean.
     Raises:
@@ -58,74 +58,83 @@ class Mixture:
         return loss
 
 
-def perceptrons(size: int, hidden: int, latent: int, *, seed: int, initialisation: str = "default") -> nn.Sequential:
-    """Return an autoencoder of two perceptrons of two layers with ReLU between the layers.
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a model is trained with Adam.
 
-    Args:
-        size, hidden, latent: Values of an example, of the hidden layers, and of the code between encoder and decoder.
-        seed: Of the weights.
-        initialisation: "default" for PyTorch's own, "he" for normal weights of variance 2 / inputs and zero biases.
+    Attributes:
+        batch: Examples per step.
+        steps: Steps in all.
+        learning_rate: Learning rate at the start.
+        plateau: After how many means over 100 steps without improvement the learning rate is halved; 0 for never.
+        cosine: Whether the learning rate falls to zero along half a cosine.
+        clip: Norm to which larger gradients are cut.
     Raises:
-        UserError: If a size is no whole number from 1, the seed none from 0, or the initialisation unknown.
-    Source:
-        Directional sign loss paper, section 3.3 and Table 4.
+        UserError: If one of the numbers is out of range.
     """
-    if initialisation not in INITIALISATIONS:
-        raise unknown("initialisation", initialisation, INITIALISATIONS)
-    size, hidden, latent = as_count(size, "size"), as_count(hidden, "hidden"), as_count(latent, "latent")
-    seed = as_count(seed, "seed", at_least=0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layers = [nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, latent)]
-        layers += [nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, size)]
-        model = nn.Sequential(*layers)
-        if initialisation == "he":
-            for layer in model:
-                if isinstance(layer, nn.Linear):
-                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                    nn.init.zeros_(layer.bias)
-    return model
+
+    batch: int
+    steps: int
+    learning_rate: float
+    plateau: int = 0
+    cosine: bool = False
+    clip: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse numbers with which nothing can be trained."""
+        as_count(self.batch, "batch")
+        as_count(self.steps, "steps")
+        as_number(self.learning_rate, "learning_rate", above=0)
+        as_count(self.plateau, "plateau", at_least=0)
+        as_number(self.clip, "clip", above=0, finite=False)
 
 
 def fit(
     model: nn.Module,
-    batch: Callable[[int], Tensor],
+    draw: Callable[[int], Tensor],
     loss: Callable[[Tensor, Tensor], Tensor],
-    *,
-    steps: int,
-    learning_rate: float,
-    plateau: int = 0,
-) -> NDArray[np.float64]:
-    """Train a model with Adam to reconstruct its input.
+    schedule: Schedule,
+) -> Floats:
+    """Train a model to reconstruct its input.
 
     Args:
         model: Takes a batch, shape (N, ...), and returns one of the same shape. Its parameters are changed.
-        batch: Returns the batch of a step.
-        loss: Of the reconstruction and the original.
-        steps: Batches in all.
-        learning_rate: Of Adam, at the start.
-        plateau: After how many means over 100 steps without improvement the learning rate is halved; 0 for never.
+        draw: Returns that many examples, anew for each step.
+        loss: Compares the reconstruction and the original.
+        schedule: Steps and learning rate.
     Returns:
         The loss at each step, shape (steps,).
     Raises:
-        UserError: If the model has no parameters to train, a setting is out of range, a batch is no tensor or records
-            gradients, or the loss is no finite scalar that records them, at some step.
+        UserError: If a batch is no tensor or records gradients, or as for `descend`.
+    """
+    draw, loss = as_function(draw, "draw"), as_function(loss, "loss", example="Mixture(1, 0, 1.0)")
+
+    def of_a_batch() -> Tensor:
+        original = as_tensor(draw(schedule.batch), "The batch")
+        if original.requires_grad:
+            raise UserError("The batch records gradients, which would be lost here: give batch.detach().")
+        return loss(model(original), original)
+
+    return descend(model, of_a_batch, schedule)
+
+
+def descend(model: nn.Module, loss: Callable[[], Tensor], schedule: Schedule) -> Floats:
+    """Change the parameters of a model by Adam such that a loss falls, and return the loss at each step.
+
+    Raises:
+        UserError: If the model has no parameters to train, or the loss is no finite scalar that records gradients, at
+            some step.
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model is of type {type(model).__name__}; a torch.nn.Module is needed.")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError("The model has no parameters that record gradients; there is nothing to train.")
-    batch, loss = as_function(batch, "batch"), as_function(loss, "loss", example="Mixture(1, 0, 1.0)")
-    steps, plateau = as_count(steps, "steps", at_least=0), as_count(plateau, "plateau", at_least=0)
-    learning_rate = as_number(learning_rate, "learning_rate", above=0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    halving = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=plateau)
-    history = np.empty(steps)
-    for step in range(steps):
-        original = as_tensor(batch(step), "The batch")
-        if original.requires_grad:
-            raise UserError("The batch records gradients, which would be lost here: give batch.detach().")
-        value = as_tensor(loss(model(original), original), "The loss")
+    optimizer = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps) if schedule.cosine else None
+    halving = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=schedule.plateau)
+    history = np.empty(schedule.steps)
+    for step in range(schedule.steps):
+        value = as_tensor(loss(), "The loss")
         if value.numel() != 1 or not value.requires_grad:
             raise UserError(
                 f"The loss has shape {tuple(value.shape)} and {'has' if value.requires_grad else 'lacks'} gradients;"
@@ -133,11 +142,16 @@ def fit(
             )
         history[step] = value.item()
         if not np.isfinite(history[step]):
-            raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {learning_rate}.")
+            rate = schedule.learning_rate
+            raise UserError(f"The loss is {history[step]} at step {step + 1} with learning rate {rate}.")
         optimizer.zero_grad()
         value.backward()
+        if math.isfinite(schedule.clip):
+            nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
         optimizer.step()
-        if plateau and (step + 1) % MEAN == 0:
+        if cosine is not None:
+            cosine.step()
+        if schedule.plateau and (step + 1) % MEAN == 0:
             halving.step(float(history[step + 1 - MEAN : step + 1].mean()))
     return history
 
@@ -147,7 +161,7 @@ def measures(original: Tensor, reconstruction: Tensor, *, sharpness: float, summ
 
     Args:
         original, reconstruction: Shape (N, ...), 1 to 3 dimensions after the first.
-        sharpness: Of DSL.
+        sharpness: s of DSL.
         summed: As for `Mixture`.
     Returns:
         Means over examples: `mse`, the squared error; `dsl`, mean over comparisons, not halved; `exact`, the sign
@@ -172,6 +186,17 @@ def measures(original: Tensor, reconstruction: Tensor, *, sharpness: float, summ
             "exact": float(exact_sign_mismatch(reconstruction, original)),
             "persistence": float(np.mean(distances)),
         }
+
+
+def rebuilt(
+    model: nn.Module, original: Tensor, *, sharpness: float, summed: bool = True, measured: int | None = None
+) -> dict[str, Any]:
+    """Return `original` and `reconstruction` as arrays, and the `measures` of the first so many of them, or of all."""
+    model.eval()  # without dropout
+    with torch.no_grad():
+        reconstruction = model(original)
+    scales = measures(original[:measured], reconstruction[:measured], sharpness=sharpness, summed=summed)
+    return {"original": original.numpy(), "reconstruction": reconstruction.numpy(), **scales}
 
 
 def _wide(t: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ import pytest
 
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.cells_and_crystals.crystals import (
-    Law,
+    GrainDistribution,
     fit,
     grow,
     measure,
@@ -12,19 +12,21 @@ from shapeofloss.experiments.cells_and_crystals.crystals import (
     random_grains,
     unit_determinant,
 )
-from shapeofloss.transport.cells.pixels import Grid, PowerCosts, covariances, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import solve
+from shapeofloss.transport.cells.pixels import Grid, covariances
 
 GRID = Grid((64, 64), 1 / 64)
 
 
 def crystal(seed=901, *, grid=GRID, count=12, moves=5):
-    shares, A = random_grains(count, len(grid.shape), Law(0.3, 0.6), seed)
+    shares, A = random_grains(count, len(grid.shape), GrainDistribution(0.3, 0.6), seed)
     return grow(grid, shares * grid.volume, A, seed, moves=moves)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_axes_of_random_grains_prefer_no_direction(dimension):
-    _, A = random_grains(4000, dimension, Law(0.3, 0.5), 902)
+    _, A = random_grains(4000, dimension, GrainDistribution(0.3, 0.5), 902)
     assert np.linalg.det(A) == pytest.approx(np.ones(4000))
     mean = A.mean(0)
     assert mean == pytest.approx(np.eye(dimension) * mean.trace() / dimension, abs=0.05)
@@ -79,7 +81,7 @@ def test_the_morphology_of_a_turned_ellipse():
     turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     A = turn @ np.diag([1.0, 9.0]) @ turn.T
     grid = Grid((200, 200), 0.005)
-    found = solve(PowerCosts.of(grid, [[0.5, 0.5]], shapes=A, void=True), [0.1])
+    found = solve(PowerCosts(grid, [[0.5, 0.5]], shapes=A, void=True), [0.1])
     labels = np.where(found.labels < 0, 1, 0)
     seen = morphology(labels, 2, grid)
     assert seen.log_aspects[0] == pytest.approx(np.log(3), abs=0.01)

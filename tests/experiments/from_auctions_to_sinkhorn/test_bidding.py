@@ -5,7 +5,8 @@ import pytest
 
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.from_auctions_to_sinkhorn.bidding import (
-    auction_history,
+    auction_in_war,
+    auction_of_clouds,
     most_rounds,
     price_war,
     square_and_ring,
@@ -20,7 +21,7 @@ def test_in_a_price_war_only_the_last_object_costs_something():
     assert (war[:, :-1] == 0).all()
     assert ((war[:, -1] >= 0.5) & (war[:, -1] <= 1)).all()
     assert (war == price_war(4, seed=1)).all() and (war != price_war(4, seed=2)).any()
-    with pytest.raises(UserError, match="at least 2 buyers; 1 were"):
+    with pytest.raises(UserError, match="buyers in a price war is 1; a whole number from 2"):
         price_war(1)
 
 
@@ -42,7 +43,7 @@ def test_every_auction_ends_within_the_most_rounds(eps):
 
 
 def test_a_history_tells_what_the_auction_did():
-    found = auction_history(market="clouds", count=30, seed=3, share=0.01)
+    found = auction_of_clouds(count=30, seed=3, share=0.01)
     cost = cost_matrix(*square_and_ring(30, 3))
     states = list(auction_rounds(cost, eps=found["eps"]))
     owner, g = states[-1].owner, states[-1].g
@@ -58,22 +59,18 @@ def test_a_history_tells_what_the_auction_did():
 
 
 def test_larger_costs_at_the_same_eps_are_a_smaller_eps():
-    for market in ("clouds", "price war"):
-        own = {"market": market, "count": 8, "seed": 1}
-        assert auction_history(**own, share=0.1, scale=10.0)["rounds"] == pytest.approx(
-            auction_history(**own, share=0.01)["rounds"], abs=1
-        )
+    larger = auction_in_war(count=8, seed=1, share=0.1, scale=10.0)
+    assert larger["rounds"] == pytest.approx(auction_in_war(count=8, seed=1, share=0.01)["rounds"], abs=1)
 
 
 def test_the_war_of_three_takes_the_known_number_of_rounds():
-    assert auction_history(market="price war", count=3, seed=None, share=0.01)["rounds"] == 102
+    assert auction_in_war(count=3, share=0.01)["rounds"] == 102
 
 
 def test_wrong_arguments_get_their_sentences():
-    with pytest.raises(UserError, match=r"no market 'cloud'\. Did you mean 'clouds'"):
-        auction_history(market="cloud", count=3, seed=0, share=0.1)
     for share in (0.0, -1.0, float("nan")):
-        with pytest.raises(UserError, match="share is"):
-            auction_history(market="clouds", count=3, seed=0, share=share)
-    with pytest.raises(UserError, match="need a seed"):
-        auction_history(market="clouds", count=3, seed=None, share=0.1)
+        for history in (auction_of_clouds, auction_in_war):
+            with pytest.raises(UserError, match="share is"):
+                history(count=3, seed=0, share=share)
+    with pytest.raises(UserError, match="scale is"):
+        auction_in_war(count=3, share=0.1, scale=0.0)

@@ -11,11 +11,13 @@ from conftest import call
 from shapeofloss.engine import compute, store
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.network_study import study
-from shapeofloss.experiments.persistence.activity import HEADLINE, activity, loss_diagrams, potential_distances
+from shapeofloss.experiments.persistence.activity import HEADLINE, activity
 from shapeofloss.landscape import minima
 from shapeofloss.landscape.curvature import curvature
-from shapeofloss.landscape.persistence import points_of, total_persistence
+from shapeofloss.landscape.phate import diffusion_between, potential_distances
 from shapeofloss.landscape.record import Record
+from shapeofloss.topology.diagrams import total_persistence
+from shapeofloss.topology.graphs import graph_persistence, neighbour_edges, points_of
 
 LEVELS = study.Levels(depths=[10], widths=[1], batches=[8, 16, 32], weight_decays=[0.0, 1e-3])
 TRAINING = study.Training(base=2, train=32, epochs=2, learning_rate=0.05)
@@ -128,7 +130,8 @@ def test_activity_has_the_totals_of_the_diagrams_and_variants_that_differ(folder
     found = activity(**sample, neighbours=4, other_neighbours=[3], knn=3)
     totals = dict(zip(found["variant"].tolist(), found["total"], strict=True))
     record = Record.from_arrays(sample)
-    diagrams = loss_diagrams(record, neighbours=4, knn=3)
+    potential = diffusion_between(record.cosine_distances(), knn=3).potential
+    diagrams = graph_persistence(record.loss, neighbour_edges(potential_distances(potential), neighbours=4))
     expected = [total_persistence(points_of(diagrams, d, top=record.loss.max())) for d in (0, 1)]
     assert totals[HEADLINE].tolist() == expected
     births = record.loss.max() - diagrams.essential

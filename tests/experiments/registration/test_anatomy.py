@@ -84,11 +84,11 @@ def test_the_local_share_is_that_of_the_mean_squared_velocity(tree):
     assert squares[0] / sum(squares) == pytest.approx(0.3)
 
 
-def test_share_and_width_of_the_bumps_reach_the_two_phases(tree):
-    drawn = two_phases(3, points=50, amplitude=20.0, local=0.3, width=20.0)
-    expected = breathe(tree, 3, amplitude=20.0, local=0.3, width=20.0)
+def test_the_width_of_the_bumps_reaches_the_two_phases(tree):
+    drawn = two_phases(3, points=50, amplitude=20.0, width=20.0)
+    expected = breathe(tree, 3, amplitude=20.0, width=20.0)
     assert np.array_equal(drawn.images, expected(drawn.landmarks))
-    assert not np.allclose(drawn.images, breathe(tree, 3, amplitude=20.0, local=0.3)(drawn.landmarks))
+    assert not np.allclose(drawn.images, breathe(tree, 3, amplitude=20.0)(drawn.landmarks))
 
 
 def test_the_way_back_leads_back(tree):
@@ -151,8 +151,8 @@ def test_the_number_of_points_changes_neither_tree_nor_deformation_nor_lost_bran
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: grow(0, levels=0), "0 levels"),
-        (lambda: grow(0, levels=15), "15 levels"),
+        (lambda: grow(0, levels=0), "levels is 0"),
+        (lambda: grow(0, levels=15), "levels is 15"),
         (lambda: breathe(grow(0, levels=3), 0, amplitude=-1.0), "amplitude -1.0 mm"),
         (lambda: breathe(grow(0, levels=3), 0, amplitude=1.0, local=2.0), "local share 2.0"),
         (lambda: breathe(grow(0, levels=3), 0, amplitude=1.0, width=0.0), "width 0.0 mm"),

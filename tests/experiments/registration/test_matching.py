@@ -13,11 +13,13 @@ def test_the_kernel_is_the_dense_one_within_the_cut(cloud):
 
 
 def test_clusters_keep_mass_and_mean(cloud):
-    means, counts, labels = m.clustered(cloud, 7.0)
+    labels = m.cells(cloud, 7.0)
+    means, counts = m.cell_means(cloud, labels, np.ones(len(cloud)))
     assert len(means) < len(cloud) and counts.sum() == len(cloud)
     assert np.allclose(counts @ means / len(cloud), cloud.mean(0))
     assert np.abs(means[labels] - cloud).max() <= 7
-    assert np.array_equal(np.sort(m.clustered(cloud, 1e-6)[0], axis=0), np.sort(cloud, axis=0))
+    tiny = m.cell_means(cloud, m.cells(cloud, 1e-6), np.ones(len(cloud)))[0]
+    assert np.array_equal(np.sort(tiny, axis=0), np.sort(cloud, axis=0))
 
 
 def test_the_plan_is_that_of_pots_unbalanced_transport(ot):
@@ -46,16 +48,16 @@ def test_forty_steps_take_the_error_down_as_promised():
 def test_well_separated_points_are_matched_with_their_copies_and_keep_their_mass():
     grid = 50.0 * np.stack(np.meshgrid(*[np.arange(3)] * 3), axis=-1).reshape(-1, 3)
     moved = grid + np.array([1.0, 0.0, 0.0])
-    found = m.Transported(grid, moved, 8.0)
-    assert np.allclose(found.targets, moved, atol=1e-6)
-    assert np.allclose(found(grid), found.targets)
-    assert np.ptp(found.weights) < 1e-6
+    matching = m.by_transport(grid, moved, 8.0)
+    assert np.allclose(matching.targets, moved, atol=1e-6)
+    assert np.allclose(matching.carry(grid), matching.targets)
+    assert np.ptp(matching.weights) < 1e-6
 
 
 def test_robust_transport_is_the_dense_one_where_points_of_a_cluster_coincide():
     rng, reach = np.random.default_rng(9), 4.0
     x, y = (np.repeat(rng.integers(-2, 3, (40, 3)) + 0.01 * shift, rng.integers(1, 6, 40), axis=0) for shift in (1, 30))
-    found = m.Transported(x, y, reach)
+    matching = m.by_transport(x, y, reach)
     distance = cdist(x, y)
     assert distance.max() < m.CUT * reach
     k, one = np.exp(-(distance**2) / 2), 1 / max(len(x), len(y))  # the blur is 1
@@ -64,29 +66,29 @@ def test_robust_transport_is_the_dense_one_where_points_of_a_cluster_coincide():
         v = (k.T @ (one * u)) ** (-16 / 17)
         u = (k @ (one * v)) ** (-16 / 17)
     plan = one * u[:, None] * k * v * one
-    assert np.allclose(found.targets, plan @ y / plan.sum(1, keepdims=True))
+    assert np.allclose(matching.targets, plan @ y / plan.sum(1, keepdims=True))
     # A mass is what its last update makes of it: u^(-1 / 16), which is the plan's row sum over the mass itself.
-    assert np.allclose(found.weights, plan.sum(1) / one)
-    assert np.allclose(found(x), found.targets)
+    assert np.allclose(matching.weights, plan.sum(1) / one)
+    assert np.allclose(matching.carry(x), matching.targets)
 
 
 def test_what_has_no_partner_loses_its_mass_and_does_not_pull():
     grid = 50.0 * np.stack(np.meshgrid(*[np.arange(3)] * 3), axis=-1).reshape(-1, 3)
     lonely = np.concatenate([grid, [[20.0, 0.0, 0.0], [500.0, 0.0, 0.0]]])
-    found = m.Transported(lonely, grid, 8.0)
-    assert found.weights[-2] < 0.25 * found.weights[1]
-    assert found.weights[-1] == 0
-    assert np.array_equal(found.targets[-1], lonely[-1])
-    assert np.allclose(found.targets[:27], grid, atol=1e-3)
+    matching = m.by_transport(lonely, grid, 8.0)
+    assert matching.weights[-2] < 0.25 * matching.weights[1]
+    assert matching.weights[-1] == 0
+    assert np.array_equal(matching.targets[-1], lonely[-1])
+    assert np.allclose(matching.targets[:27], grid, atol=1e-3)
 
 
 def test_closest_points_are_those_of_brute_force_in_both_directions(cloud):
     other, reach = np.random.default_rng(6).normal(size=(40, 3)) * [10.0, 20.0, 30.0], 12.0
-    found = m.Closest(cloud, other, reach)
+    matching = m.by_closest_points(cloud, other, reach)
     distance = cdist(cloud, other)
     for i in range(len(cloud)):
         partners = [j for j in [distance[i].argmin()] if distance[i, j] <= reach]
         partners += [j for j in range(len(other)) if distance[:, j].argmin() == i and distance[i, j] <= reach]
-        assert found.weights[i] == len(partners)
-        assert np.allclose(found.targets[i], other[partners].mean(0) if partners else cloud[i])
-    assert np.array_equal(found(cloud), other[distance.argmin(1)])
+        assert matching.weights[i] == len(partners)
+        assert np.allclose(matching.targets[i], other[partners].mean(0) if partners else cloud[i])
+    assert np.array_equal(matching.carry(cloud), other[distance.argmin(1)])

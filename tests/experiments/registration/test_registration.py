@@ -7,8 +7,8 @@ from scipy.spatial.distance import cdist
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.registration import registration as r
 from shapeofloss.experiments.registration.anatomy import two_phases
-from shapeofloss.experiments.registration.matching import Closest
-from shapeofloss.experiments.registration.smooth_maps import Affine, Smooth
+from shapeofloss.experiments.registration.matching import by_closest_points
+from shapeofloss.experiments.registration.smooth_maps import Affine
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_assignment
 
 
@@ -40,8 +40,8 @@ def test_following_points_ends_where_the_map_sends_them(drawn):
     assert len(path) == 3
     assert np.array_equal(path[-1][1], found(drawn.landmarks))
     aligned = found.alignment(drawn.landmarks)
-    assert np.array_equal(path[0][0], found.rounds[0][0](aligned))
-    assert np.array_equal(path[1][0], found.rounds[1][0](path[0][1]))
+    assert np.array_equal(path[0][0], found.rounds[0][0].carry(aligned))
+    assert np.array_equal(path[1][0], found.rounds[1][0].carry(path[0][1]))
 
 
 @pytest.mark.parametrize("matching", ["transport", "icp"])
@@ -77,8 +77,8 @@ def test_trials_are_what_register_finds():
 
 
 def shifted(shift):
-    still = Smooth(Affine(np.zeros((3, 3)), np.zeros(3)), np.zeros((1, 3)), np.zeros((1, 3)), 1.0)
-    return r.Registration(Affine(np.eye(3), np.array(shift)), [(Closest(np.eye(3), np.eye(3), 1.0), still)])
+    matching = by_closest_points(np.eye(3), np.eye(3), 1.0)
+    return r.Registration(Affine(np.eye(3), np.array(shift)), [(matching, lambda points: points)])
 
 
 def test_a_round_trip_is_zero_for_inverse_maps_and_else_what_is_left(cloud):

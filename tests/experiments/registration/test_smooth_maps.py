@@ -1,9 +1,12 @@
 """Maps of space: against closed forms, another library, and the objectives that they minimise."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from shapeofloss.distributions.gaussians import matrix_power
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.registration import smooth_maps as m
 
@@ -39,29 +42,36 @@ def test_an_affine_map_is_found_again_from_its_images_with_any_weights(cloud):
 
 def test_an_affine_displacement_is_smooth_at_any_stiffness(cloud):
     exact = m.Affine(np.eye(3) + 0.1 * rotation(), np.array([3.0, 0.0, -5.0]))
-    smooth = m.Smoother(cloud, 15.0).fit(exact(cloud), np.ones(len(cloud)), 1e6)
+    smooth = m.smooth_map(cloud, exact(cloud), np.ones(len(cloud)), width=15.0, stiffness=1e6)
     beyond = 2 * cloud + 7
     assert np.allclose(smooth(beyond), exact(beyond), atol=1e-6)
 
 
 def test_the_smooth_map_is_the_minimiser_of_its_objective(cloud):
     rng = np.random.default_rng(8)
-    targets, weights, stiffness, width = cloud + rng.normal(size=cloud.shape), rng.random(len(cloud)), 0.05, 15.0
-    found = m.Smoother(cloud, width).fit(targets, weights, stiffness)
-    penalty = np.exp(-cdist(found.centres, found.centres, "sqeuclidean") / (2 * width**2))
+    stiffness, width = 0.05, 15.0
+    assert len(np.unique(m.cells(cloud, m.CELL * width))) == len(cloud)  # so that each centre is a point
+    targets, weights = cloud + rng.normal(size=cloud.shape), rng.random(len(cloud))
+    smooth = m.smooth_map(cloud, targets, weights, width=width, stiffness=stiffness)
+    bumps = np.exp(-cdist(cloud, cloud, "sqeuclidean") / (2 * width**2))
+    # The objective as a sum of squares: what is left of the targets, and a root of the penalty times the bumps.
+    root, penalty = np.sqrt(weights / weights.sum())[:, None], np.sqrt(stiffness) * matrix_power(bumps, 0.5)
+    affine = np.column_stack([cloud, np.ones(len(cloud))])
+    squares = np.block([[root * bumps, root * affine], [penalty, np.zeros((len(cloud), 4))]])
+    solution = np.linalg.lstsq(squares, np.concatenate([root * (targets - cloud), 0 * cloud]))[0]
+    beyond = 1.1 * cloud + 2
+    expected = np.exp(-cdist(beyond, cloud, "sqeuclidean") / (2 * width**2)) @ solution[: len(cloud)]
+    expected += np.column_stack([beyond, np.ones(len(cloud))]) @ solution[len(cloud) :]
+    assert np.allclose(smooth(beyond), beyond + expected, atol=1e-6)
 
-    def objective(smooth):
-        fit = (weights * ((smooth(cloud) - targets) ** 2).sum(1)).sum() / weights.sum()
-        return fit + stiffness * np.einsum("ki,kl,li", smooth.bumps, penalty, smooth.bumps)
 
-    def moved(matrix, shift, bumps):
-        affine = m.Affine(found.affine.matrix + matrix, found.affine.shift + shift)
-        return objective(m.Smooth(affine, found.centres, found.bumps + bumps, width))
-
-    for _ in range(20):  # the objective is a parabola along each line, with its bottom at the minimiser
-        step = 0.01 * rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=found.bumps.shape)
-        ahead, behind = moved(*step), moved(*(-s for s in step))
-        assert abs(ahead - behind) < 1e-6 * (ahead + behind - 2 * objective(found))
+def test_targets_of_a_cube_are_averaged_with_their_weights(cloud):
+    shifts, weights = np.array([[2.0, 0, 0], [0, 4.0, 0]]), np.array([3.0, 1.0])
+    twice, middle = np.repeat(cloud, 2, axis=0), cloud + weights @ shifts / 4
+    separate = twice + np.tile(shifts, (len(cloud), 1))
+    ones = np.ones(len(cloud))
+    split = m.smooth_map(twice, separate, np.tile(weights, len(cloud)), width=15.0, stiffness=0.1)
+    assert np.allclose(split(cloud), m.smooth_map(cloud, middle, ones, width=15.0, stiffness=0.1)(cloud))
 
 
 def test_flat_clouds_and_targets_without_any_weight_are_refused_with_a_sentence(cloud):
@@ -69,27 +79,18 @@ def test_flat_clouds_and_targets_without_any_weight_are_refused_with_a_sentence(
     for pair, name in (((flat, cloud), "x"), ((cloud, flat), "y"), ((cloud[:3], cloud), "x")):
         with pytest.raises(UserError, match=f"The points of {name} lie in a plane"):
             m.gaussian_map(*pair)
-    with pytest.raises(UserError, match="Too few points have a partner"):
-        m.Smoother(cloud, 15.0).fit(cloud, np.zeros(len(cloud)), 0.1)
-
-
-def test_bumps_are_spread_over_the_cloud_at_most_six_tenths_of_their_width_apart(cloud):
-    centres = m.Smoother(cloud, 30.0).centres
-    assert cdist(cloud, centres).min(1).max() <= 18
-    assert 1 < len(centres) < len(cloud)
+    weights = np.ones(len(cloud))
+    for fit in (m.Affine.fit, partial(m.smooth_map, width=15.0, stiffness=0.1)):
+        with pytest.raises(UserError, match="Too few points have a partner"):
+            fit(cloud, cloud, 0 * weights)
+        with pytest.raises(UserError, match="The points of x that have a partner within reach lie in a plane"):
+            fit(flat, cloud, weights)
 
 
 def test_a_point_without_weight_has_no_say(cloud):
     targets, weights = cloud + 1, np.ones(len(cloud))
     weights[:5] = 0
-    smoother = m.Smoother(cloud, 15.0)
-    first = smoother.fit(targets, weights, 0.1)(cloud)
+    fit = partial(m.smooth_map, width=15.0, stiffness=0.1)
+    first = fit(cloud, targets, weights)(cloud)
     targets[:5] += 100
-    assert np.allclose(smoother.fit(targets, weights, 0.1)(cloud), first)
-
-
-def test_chosen_points_are_apart_and_leave_nothing_out(cloud):
-    chosen = m.spread_out(cloud, 12.0)
-    apart = cdist(chosen, chosen) + 1e3 * np.eye(len(chosen))
-    assert apart.min() > 12
-    assert cdist(cloud, chosen).min(1).max() <= 12
+    assert np.allclose(fit(cloud, targets, weights)(cloud), first)

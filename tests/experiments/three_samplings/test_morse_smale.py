@@ -7,26 +7,19 @@ from shapeofloss.errors import UserError
 from shapeofloss.experiments.three_samplings.morse_smale import (
     INFINITY,
     CriticalPoints,
-    ToyLoss,
     critical_points,
     flow,
-    gaussian_hills,
-    himmelblau,
     maximum_above,
     minimum_below,
     pixel_of,
     regions,
     retrained_jumps,
     separatrices,
-    tilted_cosines,
 )
+from shapeofloss.experiments.three_samplings.toy_losses import ToyLoss, gaussian_hills, himmelblau, tilted_cosines
 
 TOYS = [gaussian_hills(seed=0), gaussian_hills(seed=4), tilted_cosines(), himmelblau()]
 every_toy = pytest.mark.parametrize("toy", TOYS, ids=["hills 0", "hills 4", "cosines", "himmelblau"])
-
-
-def diagonal(first, second):
-    return np.stack([first, 0 * first, 0 * first, second], axis=-1).reshape(-1, 2, 2)
 
 
 # Two separable losses whose complexes are known in closed form.
@@ -35,21 +28,18 @@ WELLS = ToyLoss(  # (x^2 - 1)^2 + (y^2 - 1)^2
     2.0,
     lambda p: ((p**2 - 1) ** 2).sum(axis=1),
     lambda p: 4 * p * (p**2 - 1),
-    lambda p: diagonal(*(12 * p**2 - 4).T),
 )
 EGG_BOX = ToyLoss(  # - cos x - cos y
     "egg box",
     50.0,
     lambda p: -np.cos(p).sum(axis=1),
     lambda p: np.sin(p),
-    lambda p: diagonal(*np.cos(p).T),
 )
 QUADRATIC = ToyLoss(
     "quadratic",
     1.0,
     lambda p: p**2 @ [0.5, 1.5],
     lambda p: p * [1.0, 3.0],
-    lambda p: diagonal(1 + 0 * p[:, 0], 3 + 0 * p[:, 1]),
 )
 CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 
@@ -117,7 +107,7 @@ def test_another_solver_finds_no_further_critical_point(toy):
     known = np.vstack([found.minima, found.saddles, found.maxima])
     assert np.abs(toy.gradient(known)).max() < 1e-8
     for start in scattered(150, toy.reach, seed=1):
-        result = root(lambda x: toy.gradient(x[None])[0], start, jac=lambda x: toy.hessian(x[None])[0])
+        result = root(lambda x: toy.gradient(x[None])[0], start, method="lm", tol=1e-12)
         if result.success and np.abs(result.fun).max() < 1e-9:
             assert np.linalg.norm(known - result.x, axis=1).min() < 1e-5
 
@@ -268,7 +258,7 @@ def test_all_steps_of_a_seed_see_the_same_noise():
 
 
 def test_noise_has_its_size_in_each_direction():
-    flat = ToyLoss("flat", 1.0, lambda p: 0 * p[:, 0], lambda p: 0 * p, lambda p: diagonal(*(0 * p).T))
+    flat = ToyLoss("flat", 1.0, lambda p: 0 * p[:, 0], lambda p: 0 * p)
     states = retrain(flat, seeds=range(500), momentum=0.0, noise=3.0, batches=9, states=2)
     moves = (states[:, 0, 1] - states[:, 0, 0]) / (0.05 * 3.0 * 3)
     np.testing.assert_allclose(moves.std(axis=0), 1, rtol=0.1)
@@ -285,14 +275,14 @@ def test_too_few_or_too_many_hills_are_named(hills):
 
 
 def test_a_degenerate_critical_point_is_named():
-    flat = ToyLoss("quartic", 1.0, lambda p: (p**4).sum(axis=1), lambda p: 4 * p**3, lambda p: diagonal(*(12 * p**2).T))
+    flat = ToyLoss("quartic", 1.0, lambda p: (p**4).sum(axis=1), lambda p: 4 * p**3)
     with pytest.raises(UserError, match="quartic has a degenerate critical point"):
         critical_points(flat)
 
 
 def test_missed_critical_points_are_noticed():
     with pytest.raises(UserError, match=r"minima - saddles \+ maxima is 1"):
-        critical_points(tilted_cosines(), starts=4)
+        critical_points(tilted_cosines(), side=10)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 3)), np.array([[0.0, np.nan]]), "here", [[1j, 0]]])
@@ -306,14 +296,8 @@ def test_wrong_points_are_named(wrong):
         separatrices(WELLS, wrong, uphill=True)
 
 
-@pytest.mark.parametrize("step", [0.0, -1.0, np.nan, "small"])
-def test_a_flow_needs_a_step(step):
-    with pytest.raises(UserError, match=f"step is {step!r}; a finite number above 0"):
-        list(flow(WELLS, [[0.0, 0.0]], step=step))
-
-
 def test_a_gradient_that_is_not_finite_is_no_arrival():
-    broken = ToyLoss("broken", 1.0, WELLS.value, lambda p: 0 * p - np.where(p > 0.5, np.nan, 1), WELLS.hessian)
+    broken = ToyLoss("broken", 1.0, WELLS.value, lambda p: 0 * p - np.where(p > 0.5, np.nan, 1))
     with pytest.raises(UserError, match="broken: the gradient is not finite along a flow line"):
         minimum_below(broken, critical_points(WELLS), [[0.4, 0.4]])
 

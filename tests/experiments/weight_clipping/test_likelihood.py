@@ -6,7 +6,6 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.weight_clipping import likelihood
 from shapeofloss.experiments.weight_clipping.likelihood import (
     Kernels,
     Normal,
@@ -18,34 +17,22 @@ from shapeofloss.experiments.weight_clipping.likelihood import (
 )
 
 
-def test_digits_are_split_into_points_of_the_unit_cube_that_keep_their_grey_levels():
-    datasets = pytest.importorskip("sklearn.datasets")
-    known, test = likelihood.digit_clouds(0)
-    assert known.shape == (1000, 64) and test.shape == (797, 64)
-    both = np.concatenate([known, test])
-    assert both.min() >= 0 and both.max() < 1
-    grey = np.floor(both * 17).astype(int)
-    theirs = datasets.load_digits().data.astype(int)
-    assert sorted(map(tuple, grey)) == sorted(map(tuple, theirs))
-    assert not np.array_equal(known, likelihood.digit_clouds(1)[0])
-
-
-def test_a_fitted_normal_law_has_scipys_density_and_its_moments():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 3)) + 1
+def test_a_fitted_normal_distribution_has_scipys_density_and_its_moments():
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((300, 3)) @ generator.standard_normal((3, 3)) + 1
     fitted = Normal.fitted(x)
     other = multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
     assert np.allclose(fitted.log_density(x), other.logpdf(x), rtol=1e-10)
-    drawn = fitted.sample(40_000, rng)
+    drawn = fitted.sample(40_000, generator)
     assert np.allclose(drawn.mean(0), x.mean(0), atol=0.05) and np.allclose(np.cov(drawn.T), other.cov, atol=0.1)
 
 
 def test_kernels_have_the_density_of_their_mixture():
-    rng = np.random.default_rng(0)
-    points, x = rng.random((5, 2)), rng.random((7, 2))
+    generator = np.random.default_rng(0)
+    points, x = generator.random((5, 2)), generator.random((7, 2))
     expected = np.log(np.mean([multivariate_normal(p, 0.04 * np.eye(2)).pdf(x) for p in points], axis=0))
     assert np.allclose(Kernels(points, 0.2).log_density(x), expected, rtol=1e-10)
-    drawn = Kernels(points, 1e-6).sample(50, rng)
+    drawn = Kernels(points, 1e-6).sample(50, generator)
     assert np.abs(drawn[:, None] - points).sum(-1).min(axis=1).max() < 1e-4
 
 
@@ -92,9 +79,9 @@ def test_searches_are_sorted_by_their_divergence_and_repeat():
     assert ends == fit_normal(reverse_kl, target, 3, starts=3)
 
 
-def test_laws_without_a_density_are_refused():
+def test_distributions_without_a_density_are_refused():
     for x in (np.ones((5, 2)), np.eye(2)):
-        with pytest.raises(UserError, match="no normal law has a density"):
+        with pytest.raises(UserError, match="no normal distribution has a density"):
             Normal.fitted(x)
     with pytest.raises(UserError, match=r"shape \(4, 3\); \(N, 2\)"):
         Normal.fitted(np.random.default_rng(0).random((9, 2))).log_density(np.zeros((4, 3)))

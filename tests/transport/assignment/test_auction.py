@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from shapeofloss.errors import UserError
-from shapeofloss.transport.assignment.auction import auction, auction_rounds, dual_value, square_costs
+from shapeofloss.transport.assignment.auction import auction, auction_rounds, dual_value
+from shapeofloss.transport.assignment.programs import square_costs
 
 
 def random_costs(count, seed, kind="uniform"):

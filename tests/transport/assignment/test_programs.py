@@ -9,6 +9,7 @@ from shapeofloss.errors import UserError
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 from shapeofloss.transport.assignment.programs import (
     c_transform,
+    lipschitz_program,
     marginal_constraints,
     northwest_corner,
     plan_program,
@@ -117,3 +118,49 @@ def test_prices_of_another_number_are_refused():
 def test_prices_that_are_none_are_refused():
     with pytest.raises(UserError, match="3 values that are not finite"):
         c_transform(np.zeros((2, 3)), [np.nan] * 3)
+
+
+@pytest.fixture
+def masses():
+    points, rng = gaussian(12, 2, 0), np.random.default_rng(1)
+    return cost_matrix(points, points, p=1), rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(12))
+
+
+def test_the_best_function_is_lipschitz_and_reaches_the_network_simplex(masses):
+    d, pi, p = masses
+    f = lipschitz_program(d, pi, p)
+    assert np.abs(f[:, None] - f[None]).max() <= d.max() and (np.abs(f[:, None] - f) <= d + 1e-9).all()
+    assert (pi - p) @ f == pytest.approx(optimal_value(d, pi, p), abs=1e-9)
+
+
+def test_the_slope_and_the_unit_of_length_scale_the_function(masses):
+    d, pi, p = masses
+    expected = (pi - p) @ lipschitz_program(d, pi, p)
+    for factor in (1e-6, 3.0, 1e6):
+        assert (pi - p) @ lipschitz_program(d, pi, p, slope=factor) / factor == pytest.approx(expected, rel=1e-9)
+        assert (pi - p) @ lipschitz_program(factor * d, pi, p) / factor == pytest.approx(expected, rel=1e-9)
+
+
+def test_between_two_points_the_function_is_their_distance():
+    x = np.array([[0.0], [1.0], [5.0]])
+    f = lipschitz_program(cost_matrix(x, x, p=1), [1, 0, 0], [0, 0, 1])
+    assert f.tolist() == pytest.approx([5, 4, 0])
+
+
+def test_equal_masses_have_no_difference(masses):
+    d, pi, _ = masses
+    f = lipschitz_program(d, pi, pi)
+    assert (np.abs(f[:, None] - f) <= d + 1e-9).all() and f[-1] == 0
+
+
+def test_a_lipschitz_program_needs_a_metric_masses_and_a_slope(masses):
+    d, pi, p = masses
+    with pytest.raises(UserError, match=r"\(N, N\)"):
+        lipschitz_program(d[:5], pi, p)
+    with pytest.raises(UserError, match="weights p"):
+        lipschitz_program(d, pi, p[:3])
+    for slope in (np.inf, np.nan, 0, 0.0, -1, "1"):
+        with pytest.raises(UserError, match="bound of the slope is"):
+            lipschitz_program(d, pi, p, slope=slope)
+    with pytest.raises(UserError, match="least distance is -"):
+        lipschitz_program(-d, pi, p)

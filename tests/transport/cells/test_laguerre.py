@@ -8,7 +8,8 @@ from scipy.spatial import Voronoi
 
 from benchmarks.laguerre import HullDomain
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.laguerre import NEAR, Domain, in_disc
+from shapeofloss.transport.cells.laguerre import NEAR, Domain
+from shapeofloss.transport.cells.polygons import in_disc
 
 BOX = (1.5, 0.8)
 

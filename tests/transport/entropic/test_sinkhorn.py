@@ -15,7 +15,7 @@ from shapeofloss.transport.symbolic import keops
 
 @pytest.fixture(scope="module")
 def compiled():
-    keops.prepare(["transform", "transform in blocks"])
+    keops.prepare(["transforms"])
 
 
 def clouds(seed=0, sizes=(25, 18), dimension=2):

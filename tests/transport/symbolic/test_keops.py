@@ -1,9 +1,10 @@
-"""KeOps's compiled formulas: complete before they are needed, in nobody's way, and compiled again where damaged."""
+"""KeOps's compiled formulas: complete before they are needed, whoever else compiles them or is interrupted."""
 
-import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,99 +13,91 @@ from shapeofloss.engine import compiler
 from shapeofloss.errors import UserError
 from shapeofloss.transport.symbolic import keops
 
-FORMULA = "five smallest"  # quick to compile
+FORMULA = "images of GeomLoss"  # quick to compile
+USE = f"""
+import pykeops, torch
+from shapeofloss.transport.symbolic import keops
+
+keops.prepare([{FORMULA!r}])
+pykeops.set_verbose(True)  # it would tell that it compiles
+from geomloss import ImagesBarycenter
+
+image = torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64)
+found = ImagesBarycenter(image, torch.ones((1, 1), dtype=torch.float64))
+print([round(value, 3) for value in found.ravel().tolist()])
+"""
+RIGHT = "[0.25, 0.25, 0.25, 0.25]"
+
+
+def started(code: str, place: Path, **environment: str) -> subprocess.Popen:
+    """Start code in a fresh process with its libraries in a folder."""
+    own = {**os.environ, compiler.KEOPS_FOLDER: str(place), **environment}
+    texts = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], env=own, start_new_session=True, **texts)
+
+
+def said(process: subprocess.Popen) -> str:
+    """Return what a process says in the end."""
+    out, err = process.communicate(timeout=600)
+    assert not process.returncode, err
+    return out.strip()
+
+
+def files(place: Path) -> dict[str, int]:
+    """Return what KeOps's folder holds beside its index files, with the times of the last changes."""
+    return {path.name: path.stat().st_mtime_ns for path in place.glob("*/*") if path.suffix not in (".pkl", ".lock")}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder of libraries of its own, with one formula compiled in it."""
+def place(tmp_path_factory):
+    """A folder in which two processes have prepared one formula at once, after a third was killed while it did."""
     place = tmp_path_factory.mktemp("keops")
-    prepared(place)
-    return next(place.glob(f"*/{keops.RECORD}")).parent
+    killed = started(USE, place)
+    while not list(place.glob("*/tmp*/*/*.cpp")):
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not [name for name in files(place) if not name.startswith("tmp")]
+    both = [started(USE, place) for _ in range(2)]
+    assert [said(process) for process in both] == [RIGHT, RIGHT]
+    return place
 
 
-def prepared(place: Path) -> str:
-    """Prepare a formula in a fresh process, use it, and return what the process said."""
-    return said(
-        "from shapeofloss.transport import keops; import torch;"
-        f"print(keops.prepare([{FORMULA!r}])); from shapeofloss.transport.symbolic.lazy import smallest;"
-        "x = torch.arange(8.0, dtype=torch.float64)[:, None].expand(8, 3).contiguous();"
-        "print(smallest(x, x, 5)[0].tolist())",
-        place,
-    )
+def test_one_of_two_processes_has_compiled_and_the_other_has_waited(place):
+    made = [Path(name).suffix for name in files(place) if not name.startswith("tmp")]
+    assert sorted(made) == [".compiled", ".cpp", ".cpp", ".nfo", ".so"]
 
 
-def said(code: str, place: Path) -> str:
-    """Run code in a fresh process with its libraries in a folder; return what it said."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, compiler.KEOPS_FOLDER: str(place)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert not done.returncode, done.stderr
-    assert "Compiling" not in done.stdout
-    return done.stdout
+def test_what_is_prepared_is_not_compiled_again(place):
+    before = files(place)
+    assert said(started(USE, place)) == RIGHT
+    assert files(place) == before
 
 
-RIGHT = "[0.0, 3.0, 12.0, 27.0, 48.0]"
-
-
-def test_a_prepared_formula_is_there_and_right(folder):
-    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
-
-
-def test_no_process_writes_the_index_that_several_would_write_at_once(folder):
-    prepared(folder.parent)
-    assert not list(folder.glob("*.pkl"))
-
-
-def test_a_library_cut_short_is_named_and_compiled_again(folder):
-    (library,) = folder.glob("*.so")
+def test_a_library_cut_short_before_a_formula_was_prepared_is_replaced(place):
+    (library,) = place.glob("*/*.so")
+    (done,) = place.glob("*/*.compiled")
     library.write_bytes(library.read_bytes()[:100_000])
-    assert prepared(folder.parent).splitlines() == [str([library.name]), RIGHT]
-    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
+    done.unlink()
+    assert said(started(USE, place)) == RIGHT
 
 
-def test_a_library_that_went_missing_is_compiled_again(folder):
-    (library,) = folder.glob("*.so")
-    library.unlink()
-    assert prepared(folder.parent).splitlines()[1] == RIGHT
-    assert library.is_file()
-
-
-def test_what_an_interrupted_compiler_left_is_removed_and_a_users_own_library_is_kept(folder):
-    (library,) = folder.glob("*.so")
-    suffix = library.name.partition(".")[2]
-    whole, part = (folder / f"pykeops_cpp_{name}.{suffix}" for name in ("own", "part"))
-    whole.write_bytes(library.read_bytes())
-    part.write_bytes(library.read_bytes()[:3000])
-    assert prepared(folder.parent).splitlines() == [str([part.name]), RIGHT]
-    assert whole.is_file() and not part.is_file()
-
-
-def test_another_environment_compiles_its_own(folder):
-    record = json.loads((folder / keops.RECORD).read_text(encoding="utf-8"))
-    (own, names), *_ = record["formulas"].items()
-    (folder / keops.RECORD).write_text(json.dumps({**record, "formulas": {"another": names}}), encoding="utf-8")
-    assert prepared(folder.parent).splitlines() == ["[]", RIGHT]
-    assert set(json.loads((folder / keops.RECORD).read_text(encoding="utf-8"))["formulas"]) == {"another", own}
-
-
-def test_an_index_cut_short_is_removed_before_keops_reads_it(folder):
-    index = folder / "LoadKeOps_cpp_class_cache.pkl"
-    index.write_bytes(b"\x80\x04\x95")
-    assert prepared(folder.parent).splitlines() == [str([index.name]), RIGHT]
+def test_a_formula_that_cannot_be_compiled_says_so_and_leaves_nothing(tmp_path):
+    process = started(USE, tmp_path, CXXFLAGS="--no-such-option")
+    err = process.communicate(timeout=600)[1]
+    assert process.returncode and f"KeOps could not compile the formula '{FORMULA}', and ended with: " in err
+    assert not files(tmp_path)
 
 
 USE_OF_GEOMLOSS_AND_PYAPD = """
-import torch
+import pykeops, torch
+from pathlib import Path
 from shapeofloss.transport.symbolic import keops
 
 keops.prepare(["images of GeomLoss", "crystals of PyAPD"])
-folder, _ = keops._open()
-before = keops._libraries(folder)
+folder = Path(pykeops.get_build_folder())
+before = set(folder.glob("*.so"))
 
 import PyAPD
 from geomloss import ImagesBarycenter
@@ -120,20 +113,20 @@ system = PyAPD.apd_system(
 system.assemble_pixels()
 system.find_optimal_W(verbose=False)
 system.assemble_apd()
-print(len(before), len(keops._libraries(folder)))
+print(len(before), len(set(folder.glob("*.so"))))
 """
 
 
-def test_geomloss_and_pyapd_find_all_that_they_need_in_the_prepared_formulas(tmp_path):
-    assert said(USE_OF_GEOMLOSS_AND_PYAPD, tmp_path).splitlines()[-1] == "2 2"
+def test_geomloss_and_pyapd_find_all_that_they_need_in_the_prepared_formulas(place):
+    assert said(started(USE_OF_GEOMLOSS_AND_PYAPD, place)).splitlines()[-1] == "2 2"
 
 
 def test_a_formula_that_is_none_is_refused_with_the_names_of_those_that_are():
-    with pytest.raises(UserError, match=r"no formula 'fog'; there are: transform, .*gravity, images of GeomLoss"):
-        keops.prepare(["gravity", "fog"])
+    with pytest.raises(UserError, match=r"no formula 'fog'.*crystals of PyAPD, .*images of GeomLoss.*transforms"):
+        keops.prepare(["transforms", "fog"])
 
 
 def test_without_a_compiler_the_sentence_says_what_to_install_and_what_works_without(monkeypatch):
     monkeypatch.setattr(compiler, "missing", lambda: "KeOps needs a C++ compiler: install g++.")
     with pytest.raises(UserError, match=r"install g\+\+.*backend='dense'"):
-        keops.prepare()
+        keops.prepare(["transforms"])

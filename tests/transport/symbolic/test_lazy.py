@@ -15,7 +15,7 @@ from shapeofloss.transport.symbolic import lazy as sym
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    keops.prepare()
+    keops.prepare(["symbolic matrices"])
 
 
 @pytest.fixture

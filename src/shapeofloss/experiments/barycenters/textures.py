@@ -29,7 +29,7 @@ def texture(side: int, *, correlation_length: float, volume_fraction: float, see
         side: Voxels along an edge, at least 1.
         correlation_length: l, in voxels, above 0 and at most a quarter of the side.
         volume_fraction: Share of solid voxels, from 0 to 1; it is met up to half a voxel.
-        seed: Of the field.
+        seed: Seed of the field.
     Returns:
         Shape (side, side, side).
     Raises:
@@ -64,7 +64,7 @@ def local_features(solid: NDArray[np.bool_], *, count: int, seed: int) -> Floats
     Args:
         solid: A periodic texture, shape (side, side, side).
         count: How many voxels are drawn, without repetition.
-        seed: Of the drawing.
+        seed: Seed of the draw.
     Raises:
         UserError: If the texture has fewer voxels than that.
     """
@@ -83,7 +83,7 @@ def positions(solid: NDArray[np.bool_], *, count: int, seed: int) -> Floats:
     Args:
         solid: A texture, shape (side, side, side).
         count: How many solid voxels are drawn, without repetition.
-        seed: Of the drawing.
+        seed: Seed of the draw.
     Raises:
         UserError: If the texture has fewer solid voxels than that.
     """
@@ -99,7 +99,7 @@ def random_textures(count: int, side: int, seed: int) -> tuple[NDArray[np.bool_]
     Args:
         count: How many.
         side: Voxels along an edge, at least 16.
-        seed: Of all of them.
+        seed: Seed of all of them.
     Returns:
         The textures, shape (count, side, side, side); their correlation lengths in voxels, from 1.5 to 4, shape
         (count,); their volume fractions, from 0.2 to 0.8, shape (count,).
@@ -108,12 +108,12 @@ def random_textures(count: int, side: int, seed: int) -> tuple[NDArray[np.bool_]
     """
     if side < 4 * LENGTHS[1]:
         raise UserError(f"The side is {side} voxels; it has to be at least 4 longest correlations, {4 * LENGTHS[1]:g}.")
-    rng = np.random.default_rng(seed)
-    lengths, fractions = rng.uniform(*LENGTHS, count), rng.uniform(*FRACTIONS, count)
-    seeds = rng.integers(2**32, size=count)
+    generator = np.random.default_rng(seed)
+    lengths, fractions = generator.uniform(*LENGTHS, count), generator.uniform(*FRACTIONS, count)
+    seeds = generator.integers(2**32, size=count)
     solids = [
-        texture(side, correlation_length=length, volume_fraction=fraction, seed=int(own))
-        for length, fraction, own in zip(lengths, fractions, seeds, strict=True)
+        texture(side, correlation_length=length, volume_fraction=fraction, seed=int(chosen))
+        for length, fraction, chosen in zip(lengths, fractions, seeds, strict=True)
     ]
     return np.array(solids), lengths, fractions
 
@@ -132,11 +132,11 @@ def distance_matrix(clouds: Sequence[Floats]) -> Floats:
     """
     if len({np.shape(cloud) for cloud in clouds}) != 1:
         raise UserError("The clouds differ in shape; each needs as many points, of one dimension.")
-    found = np.zeros((len(clouds), len(clouds)))
+    distances = np.zeros((len(clouds), len(clouds)))
     for i, j in combinations(range(len(clouds)), 2):
         cost = cost_matrix(clouds[i], clouds[j])
-        found[i, j] = found[j, i] = np.sqrt(2 * mean_cost(cost, optimal_assignment(cost)))
-    return found
+        distances[i, j] = np.sqrt(2 * mean_cost(cost, optimal_assignment(cost)))
+    return distances + distances.T
 
 
 def texture_distances(count: int, side: int, points: int, seed: int) -> dict[str, Floats]:
@@ -144,7 +144,7 @@ def texture_distances(count: int, side: int, points: int, seed: int) -> dict[str
 
     Args:
         count, side, seed: As for `random_textures`, which returns the same textures.
-        points: Of the cloud that stands for each texture.
+        points: Number of points of the cloud that stands for each texture.
     Returns:
         By name: "features" and "positions", W2 distances, shape (count, count).
     Raises:

@@ -15,10 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import Booleans, Diagram, Grid, Labels, PowerCosts, centroids, solve
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import Booleans, Grid, Labels, centroids
 
 TOLERANCE = 0.05  # of a volume within a simulation, where a pixel is about a percent of a cell
 MOST = 40  # evaluations for each time step
+WALL = 0.06  # half of the thickness of the wall with the exit
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class Swimmers:
     Attributes:
         domain: A disk of diameter 1 or a cube of side 1.
         count: Number of cells.
-        pixels: Along a side of the box.
+        pixels: Pixels along a side of the box.
         filled: Share of the domain that the cells take, below 1.
-        speed: Of a free cell, in radii per time step.
+        speed: Speed of a free cell, in radii per time step.
         realignment: Share of a heading that is replaced by the direction of the last actual move, 0 to 1.
         tumbling: Probability of a new random heading per cell and time step.
         collisions: Whether cells have volumes; without, they pass through one another and only meet the wall.
@@ -72,12 +75,12 @@ class Swimmers:
 
     @property
     def volume(self) -> float:
-        """Of a cell."""
+        """The volume of a cell."""
         return self.filled * self.grid.volume / self.count
 
     @property
     def radius(self) -> float:
-        """Of a cell that is alone, in units of the box."""
+        """The radius of a cell that is alone, in units of the box."""
         return radius_of(self.volume, self.dimension)
 
 
@@ -107,48 +110,47 @@ def swim(swimmers: Swimmers, steps: int, seed: int) -> Iterator[Swimming]:
 
     Args:
         swimmers: The settings.
-        steps: How many.
-        seed: Of positions, headings and tumbling.
+        steps: How many time steps.
+        seed: Seed of positions, headings and tumbling.
     Source:
         Optimal transport talk, slide "Run-and-tumble motion".
     """
-    rng = np.random.default_rng(seed)
-    own, grid, count = swimmers, swimmers.grid, swimmers.count
-    y = _inside(own, rng.random((8 * count, own.dimension)))
+    generator = np.random.default_rng(seed)
+    grid, count = swimmers.grid, swimmers.count
+    y = np.empty((0, swimmers.dimension))
     while len(y) < count:  # few cells are large, and few places leave them room
-        y = np.concatenate([y, _inside(own, rng.random((8 * count, own.dimension)))])
+        y = np.concatenate([y, _inside(swimmers, generator.random((8 * count, swimmers.dimension)))])
     y = y[:count]
-    u = _directions(rng, count, own.dimension)
+    u = _directions(generator, count, swimmers.dimension)
     f: Floats | None = None
     yield Swimming(y, u)
     for _ in range(steps):
-        wanted = y + own.speed * own.radius * u
+        wanted = y + swimmers.speed * swimmers.radius * u
         labels, error = None, 0.0
-        if own.collisions:
-            wanted = _back(own, wanted, grid.spacing)
-            found = _cells(grid, wanted, own.volume, f, 2.0)
-            labels, error, f = found.labels, float(found.errors.mean()), found.f
-            moved = _middle(found, wanted, grid)
+        if swimmers.collisions:
+            wanted = _back(swimmers, wanted, grid.spacing)
+            diagram = _cells(grid, wanted, swimmers.volume, f, 2.0)
+            labels, error, f = diagram.labels, float(diagram.errors.mean()), diagram.f
+            moved = _middle(diagram, wanted, grid)
         else:
-            moved = _back(own, wanted, own.radius)
-        u = (1 - own.realignment) * u + own.realignment * _unit(moved - y)
-        u = _unit(u)
-        tumbling = rng.random(count) < own.tumbling
-        u[tumbling] = _directions(rng, int(tumbling.sum()), own.dimension)
+            moved = _back(swimmers, wanted, swimmers.radius)
+        u = _unit((1 - swimmers.realignment) * u + swimmers.realignment * _unit(moved - y))
+        tumbling = generator.random(count) < swimmers.tumbling
+        u[tumbling] = _directions(generator, int(tumbling.sum()), swimmers.dimension)
         y = moved
         yield Swimming(y, u, labels, error)
 
 
-def _inside(own: Swimmers, points: Floats) -> Floats:
+def _inside(swimmers: Swimmers, points: Floats) -> Floats:
     """Return those points that are inside of the disk by half a radius, or all of them in a cube."""
-    if own.domain == "cube":
+    if swimmers.domain == "cube":
         return points
-    return points[np.linalg.norm(points - 0.5, axis=1) < 0.5 - own.radius / 2]
+    return points[np.linalg.norm(points - 0.5, axis=1) < 0.5 - swimmers.radius / 2]
 
 
-def _back(own: Swimmers, points: Floats, distance: float) -> Floats:
+def _back(swimmers: Swimmers, points: Floats, distance: float) -> Floats:
     """Return points with those that are nearer to the wall than a distance moved back to it."""
-    if own.domain == "cube":
+    if swimmers.domain == "cube":
         return np.clip(points, distance, 1 - distance)
     d = points - 0.5
     return 0.5 + d * np.minimum(1, (0.5 - distance) / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-12))
@@ -158,19 +160,19 @@ def _unit(vectors: Floats) -> Floats:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _directions(rng: np.random.Generator, count: int, dimension: int) -> Floats:
-    return _unit(rng.standard_normal((count, dimension)))
+def _directions(generator: np.random.Generator, count: int, dimension: int) -> Floats:
+    return _unit(generator.standard_normal((count, dimension)))
 
 
 def _cells(grid: Grid, y: Floats, volume: float, f: Floats | None, exponents: ArrayLike) -> Diagram:
     scale = np.eye(y.shape[1]) / radius_of(volume, y.shape[1]) ** 2
-    costs = PowerCosts.of(grid, y, shapes=scale, exponents=exponents, void=True)
+    costs = PowerCosts(grid, y, shapes=scale, exponents=exponents, void=True)
     return solve(costs, np.full(len(y), volume), f=f, tolerance=TOLERANCE, most=MOST)
 
 
-def _middle(found: Diagram, otherwise: Floats, grid: Grid) -> Floats:
+def _middle(diagram: Diagram, otherwise: Floats, grid: Grid) -> Floats:
     """Return the centroids, and for cells without a pixel where they wanted to be."""
-    moved = centroids(found.labels, len(otherwise), grid)
+    moved = centroids(diagram.labels, len(otherwise), grid)
     return np.where(np.isnan(moved), otherwise, moved)
 
 
@@ -213,11 +215,11 @@ class Evacuation:
 
     Attributes:
         count: Number of cells.
-        pixels: Along the side of the room; as much room again lies behind the exit.
-        exit_width: In diameters of a cell that is alone.
+        pixels: Pixels along the side of the room; as much room again lies behind the exit.
+        exit_width: Width of the exit, in diameters of a cell that is alone.
         filled: Share of the room that the cells take.
-        speed: In radii per time step.
-        steps: Until the fire has crossed the room.
+        speed: Speed of a free cell, in radii per time step.
+        steps: Time steps until the fire has crossed the room.
     """
 
     count: int
@@ -230,20 +232,20 @@ class Evacuation:
     def __post_init__(self) -> None:
         """Check the settings."""
         as_number(self.speed, "The speed")
-        least = {"count": 1, "pixels": 8, "steps": 1}
-        if any(as_count(getattr(self, name), name, at_least=0) < needed for name, needed in least.items()):
+        numbers = {"count": (self.count, 1), "pixels": (self.pixels, 8), "steps": (self.steps, 1)}
+        if any(as_count(number, name, at_least=0) < least for name, (number, least) in numbers.items()):
             raise UserError("An evacuation needs at least one cell, 8 pixels along the room and one time step.")
         if not 0 < self.filled < 0.9 or not 0 < self.exit_width * 2 * self.radius < 1:
             raise UserError("The cells need room: fill less than 0.9 of it, with an exit narrower than the wall.")
 
     @property
     def volume(self) -> float:
-        """Of a cell."""
+        """The volume of a cell."""
         return self.filled / self.count
 
     @property
     def radius(self) -> float:
-        """Of a cell that is alone."""
+        """The radius of a cell that is alone."""
         return radius_of(self.volume, 2)
 
     @property
@@ -255,16 +257,13 @@ class Evacuation:
         return Grid(box.shape, box.spacing, ~wall.reshape(box.shape))
 
 
-WALL = 0.06  # half of the wall's thickness
-
-
 @dataclass(frozen=True)
 class Escape:
     """The state after a time step.
 
     Attributes:
         labels: The cell of each pixel, or -1; those that are out or burnt have none.
-        escaped, burnt: Of each cell, shape (N,).
+        escaped, burnt: Whether each cell is, shape (N,).
         front: How far the fire has come.
         error: Mean relative error of the volumes.
     """
@@ -281,39 +280,39 @@ def evacuate(room: Evacuation, exponents: ArrayLike, seed: int) -> Iterator[Esca
 
     Args:
         room: The settings.
-        exponents: Of the costs, one for all cells or one for each: 1 is soft, 8 is hard.
-        seed: Of the places at the start.
+        exponents: Exponents of the costs, one for all cells or one for each: 1 is soft, 8 is hard.
+        seed: Seed of the places at the start.
     Raises:
         UserError: If there are neither one nor `count` exponents, or one is below 1.
     Source:
         Optimal transport talk, slides "Hard particles burn" and "Soft particles escape".
     """
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     grid, count, h = room.grid, room.count, 1 / room.pixels
     p = as_floats(exponents, "The array of exponents")
     if p.shape not in ((), (count,)):
         raise UserError(f"The exponents have shape {p.shape}; one number, or ({count},), is needed.")
     p = np.broadcast_to(p, (count,))
     side = math.ceil(math.sqrt(count))
-    places = rng.permutation(side**2)[:count]
+    places = generator.permutation(side**2)[:count]
     lattice = np.stack([places // side, places % side], axis=1)
-    y = (lattice + 0.5 + 0.2 * (rng.random((count, 2)) - 0.5)) / side * [0.9, 1.0]
+    y = (lattice + 0.5 + 0.2 * (generator.random((count, 2)) - 0.5)) / side * [0.9, 1.0]
     present = np.arange(count)
     escaped, burnt = np.zeros(count, bool), np.zeros(count, bool)
     f: Floats | None = None
     for step in range(1, room.steps + 1):
         wanted = np.clip(y + room.speed * room.radius * _unit(_goals(y) - y), h, [2 - h, 1 - h])
-        found = _cells(grid, wanted, room.volume, f, p[present])
-        y = _middle(found, y, grid)
+        diagram = _cells(grid, wanted, room.volume, f, p[present])
+        y = _middle(diagram, y, grid)
         front = step / room.steps
         out = y[:, 0] > 1 + WALL + room.radius
         caught = ~out & (y[:, 0] < front)
-        labels = np.where(found.labels >= 0, present[found.labels].astype(np.int32), np.int32(-1))
+        labels = np.where(diagram.labels >= 0, present[diagram.labels].astype(np.int32), np.int32(-1))
         escaped[present[out]] = True
         burnt[present[caught]] = True
-        yield Escape(labels, escaped.copy(), burnt.copy(), front, float(found.errors.mean()))
+        yield Escape(labels, escaped.copy(), burnt.copy(), front, float(diagram.errors.mean()))
         left = ~(out | caught)
-        y, present, f = y[left], present[left], found.f[left]
+        y, present, f = y[left], present[left], diagram.f[left]
         if not left.any():
             return
 

@@ -1,4 +1,4 @@
-r"""Polycrystals as anisotropic power diagrams: grown from a law, measured with errors, fitted, and drawn anew.
+r"""Polycrystals as anisotropic power diagrams: grown from a distribution, measured with errors, fitted, and drawn anew.
 
 A grain i has a matrix A_i of determinant 1: the cost (x - y_i)' A_i (x - y_i) makes its cell long where A_i is small.
 """
@@ -11,22 +11,14 @@ from scipy.ndimage import gaussian_filter
 
 from shapeofloss.arrays import Floats, as_count
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import (
-    NOBODY,
-    Diagram,
-    Grid,
-    Labels,
-    PowerCosts,
-    as_labels,
-    centroids,
-    covariances,
-    solve,
-)
+from shapeofloss.transport.cells.pixel_costs import PowerCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import NOBODY, Grid, Labels, as_labels, centroids, covariances
 
 
 @dataclass(frozen=True)
-class Law:
-    """The laws that grains are drawn from.
+class GrainDistribution:
+    """The distribution that grains are drawn from: log-normal volumes and matrices.
 
     Attributes:
         volume_spread: Standard deviation of the logarithm of a volume.
@@ -37,21 +29,21 @@ class Law:
     axis_spread: float
 
 
-def random_grains(count: int, dimension: int, law: Law, seed: int) -> tuple[Floats, Floats]:
+def random_grains(count: int, dimension: int, distribution: GrainDistribution, seed: int) -> tuple[Floats, Floats]:
     """Draw shares of the volume, shape (count,), and matrices A of determinant 1, shape (count, dimension, dimension).
 
     The axes are uniform over all rotations.
 
     Example:
-        >>> shares, A = random_grains(3, 2, Law(0.3, 0.5), seed=1)
+        >>> shares, A = random_grains(3, 2, GrainDistribution(0.3, 0.5), seed=1)
         >>> float(shares.sum().round(12)), np.linalg.det(A).round(12).tolist()
         (1.0, [1.0, 1.0, 1.0])
     """
-    rng = np.random.default_rng(seed)
-    shares = np.exp(law.volume_spread * rng.standard_normal(count))
-    gaussian = rng.standard_normal((count, dimension, dimension))
+    generator = np.random.default_rng(seed)
+    shares = np.exp(distribution.volume_spread * generator.standard_normal(count))
+    gaussian = generator.standard_normal((count, dimension, dimension))
     axes, _ = np.linalg.qr(gaussian)  # uniform up to signs, which A does not see
-    logarithms = law.axis_spread * rng.standard_normal((count, dimension))
+    logarithms = distribution.axis_spread * generator.standard_normal((count, dimension))
     eigenvalues = np.exp(logarithms - logarithms.mean(1, keepdims=True))
     return shares / shares.sum(), (axes * eigenvalues[:, None]) @ axes.mT
 
@@ -64,7 +56,7 @@ class Polycrystal:
         positions: The particles, shape (N, D).
         shapes: The matrices A, shape (N, D, D).
         diagram: Their cells.
-        evaluations: Of all voxels, at all positions.
+        evaluations: How often all voxels were assigned, at all positions together.
     """
 
     positions: Floats
@@ -79,9 +71,9 @@ def grow(
     """Grow grains of given volumes and matrices: random positions that move to their cells' centroids.
 
     Args:
-        grid: In 2-D or 3-D.
-        volumes, shapes: Of shape (N,) and (N, D, D); the volumes fill the domain.
-        seed: Of the positions, uniform in the box.
+        grid: The pixels or voxels.
+        volumes, shapes: Shape (N,) and (N, D, D); the volumes fill the domain.
+        seed: Seed of the positions, uniform in the box.
         moves: How often the positions move; each time the cells get their volumes again.
         tolerance: Largest relative error of a volume.
     Raises:
@@ -93,12 +85,12 @@ def grow(
     y = np.random.default_rng(seed).random((len(volumes), len(grid.shape))) * np.array(grid.shape) * grid.spacing
     f, used = None, 0
     for move in range(moves + 1):
-        found = solve(PowerCosts.of(grid, y, shapes=shapes), volumes, f=f, tolerance=tolerance)
-        used, f = used + found.evaluations, found.f
+        diagram = solve(PowerCosts(grid, y, shapes=shapes), volumes, f=f, tolerance=tolerance)
+        used, f = used + diagram.evaluations, diagram.f
         if move < moves:
-            moved = centroids(found.labels, len(y), grid)
+            moved = centroids(diagram.labels, len(y), grid)
             y = np.where(np.isnan(moved), y, moved)  # a grain without a voxel waits where it is
-    return Polycrystal(y, shapes, found, used)
+    return Polycrystal(y, shapes, diagram, used)
 
 
 @dataclass(frozen=True)
@@ -119,22 +111,22 @@ def measure(labels: Labels, seed: int, *, bend: float, jitter: float, smooth: fl
 
     Args:
         labels: The grain of each voxel.
-        seed: Of both.
+        seed: Seed of both.
         bend: Root mean square of the smooth displacement along an axis, in voxels.
         jitter: Standard deviation of the noise of each voxel's place along an axis, in voxels.
         smooth: Length over which the smooth field varies, in voxels.
     """
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     shape = labels.shape
     places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).astype(np.float64)
-    field = np.stack([gaussian_filter(rng.standard_normal(shape), smooth, mode="reflect") for _ in shape])
+    field = np.stack([gaussian_filter(generator.standard_normal(shape), smooth, mode="reflect") for _ in shape])
     bent = places + bend * field / np.sqrt((field**2).mean())
 
     def read(at: Floats) -> Labels:
         top = np.array(shape).reshape(-1, *[1] * len(shape)) - 1
         return labels[tuple(np.clip(np.rint(at), 0, top).astype(int))]
 
-    return Measurement(read(bent), read(bent + jitter * rng.standard_normal(bent.shape)))
+    return Measurement(read(bent), read(bent + jitter * generator.standard_normal(bent.shape)))
 
 
 def fit(labels: Labels, count: int, grid: Grid, *, isotropic: bool = False, tolerance: float = 0.01) -> Polycrystal:
@@ -155,8 +147,8 @@ def fit(labels: Labels, count: int, grid: Grid, *, isotropic: bool = False, tole
     y, dimension = centroids(labels, count, grid), len(grid.shape)
     A = np.broadcast_to(np.eye(dimension), (count, dimension, dimension))
     A = A if isotropic else unit_determinant(np.linalg.inv(covariances(labels, count, grid)))
-    found = solve(PowerCosts.of(grid, y, shapes=A), sizes * grid.pixel, tolerance=tolerance)
-    return Polycrystal(y, A, found, found.evaluations)
+    diagram = solve(PowerCosts(grid, y, shapes=A), sizes * grid.pixel, tolerance=tolerance)
+    return Polycrystal(y, A, diagram, diagram.evaluations)
 
 
 def _sizes(labels: Labels, count: int, grid: Grid) -> NDArray[np.int64]:
@@ -178,9 +170,9 @@ class Morphology:
     """What grains look like, each array of shape (N,).
 
     Attributes:
-        volumes: In units of the grid's.
+        volumes: Volumes in units of the grid's.
         log_aspects: Logarithm of the longest over the shortest semi-axis of the ellipsoid with the grain's covariance.
-        angles: Of the longest axis to the first axis of the grid, 0 to pi / 2.
+        angles: Angle from the longest axis to the first axis of the grid, 0 to pi / 2.
     """
 
     volumes: Floats
@@ -194,8 +186,8 @@ def morphology(labels: Labels, count: int, grid: Grid) -> Morphology:
     Raises:
         UserError: If a grain has no voxel.
     Example:
-        >>> found = morphology(np.zeros((8, 2), int), 1, Grid((8, 2), 0.5))
-        >>> found.volumes.tolist(), np.exp(found.log_aspects).round(12).tolist(), found.angles.tolist()
+        >>> bar = morphology(np.zeros((8, 2), int), 1, Grid((8, 2), 0.5))
+        >>> bar.volumes.tolist(), np.exp(bar.log_aspects).round(12).tolist(), bar.angles.tolist()
         ([4.0], [4.0], [0.0])
     """
     sizes = _sizes(labels, count, grid)

@@ -18,16 +18,18 @@ from skimage.measure import find_contours
 
 from shapeofloss.arrays import Floats
 from shapeofloss.errors import UserError
-from shapeofloss.transport.cells.pixels import NOBODY, Diagram, Grid, Labels, MatrixCosts, as_labels, solve
+from shapeofloss.transport.cells.pixel_costs import MatrixCosts
+from shapeofloss.transport.cells.pixel_solver import Diagram, solve
+from shapeofloss.transport.cells.pixels import NOBODY, Grid, Labels, as_labels
 
 
 def tensions(kinds: NDArray[np.int64], contact: Floats, void: Floats) -> Floats:
     """Return the tension of each pair of cells, with the void last, shape (N + 1, N + 1).
 
     Args:
-        kinds: Of each cell, from 0, shape (N,).
-        contact: Between kinds, symmetric, shape (K, K).
-        void: Between each kind and the void, shape (K,).
+        kinds: Kind of each cell, from 0, shape (N,).
+        contact: Tensions between kinds, symmetric, shape (K, K).
+        void: Tensions between each kind and the void, shape (K,).
     Raises:
         UserError: If the shapes do not fit, or a tension is not above 0, or a contact is not symmetric.
     Example:
@@ -42,19 +44,19 @@ def tensions(kinds: NDArray[np.int64], contact: Floats, void: Floats) -> Floats:
     whole = np.zeros((size + 1, size + 1))
     whole[:size, :size], whole[:size, size], whole[size, :size] = contact, void, void
     owners = np.append(kinds, size)
-    found = whole[owners][:, owners]
-    np.fill_diagonal(found, 0.0)
-    return found
+    sigma = whole[owners][:, owners]
+    np.fill_diagonal(sigma, 0.0)
+    return sigma
 
 
 def square_of_cells(pixels: int, side: int, filled: float, seed: int) -> Diagram:
     """Return side^2 cells of equal volume that fill a square in the middle of a box, the start of all runs.
 
     Args:
-        pixels: Along a side of the box, whose length is 1.
+        pixels: Pixels along a side of the box, whose length is 1.
         side: Cells along a side of the square.
         filled: Share of the box that the square takes, below 1.
-        seed: Of the cells' places, a jittered lattice.
+        seed: Seed of the cells' places, a jittered lattice.
     """
     box = Grid((pixels, pixels), 1 / pixels)
     half = np.sqrt(filled) / 2
@@ -73,9 +75,9 @@ def relax(labels: Labels, sigma: Floats, steps: int, *, grid: Grid, width: float
     Args:
         labels: The cell of each pixel, or -1, of the grid's shape; every cell keeps the volume that it has here.
         sigma: Tensions with the void last, as from `tensions`, shape (N + 1, N + 1).
-        steps: How many.
+        steps: How many time steps.
         grid: The pixels, all of them inside.
-        width: Of the Gaussian, in pixels: about the longest way of an interface in a step.
+        width: Width of the Gaussian, in pixels: about the longest way of an interface in a step.
     Raises:
         UserError: If a cell has no pixel, or the width is below 1: interfaces would stick to the pixels.
     Source:
@@ -94,9 +96,9 @@ def relax(labels: Labels, sigma: Floats, steps: int, *, grid: Grid, width: float
             around[i] = gaussian_filter((labels == i).astype(np.float32), width, mode="constant", truncate=3)
         around[count] = gaussian_filter((labels == NOBODY).astype(np.float32), width, mode="nearest", truncate=3)
         costs = np.tensordot(sigma.astype(np.float32), around, 1)
-        found = solve(MatrixCosts(grid, costs[:count] - costs[count], void=True), volumes)
-        labels = found.labels
-        yield found
+        diagram = solve(MatrixCosts(grid, costs[:count] - costs[count], void=True), volumes)
+        labels = diagram.labels
+        yield diagram
 
 
 def perimeter(region: NDArray[np.bool_]) -> float:
@@ -106,7 +108,7 @@ def perimeter(region: NDArray[np.bool_]) -> float:
     """
     smooth = gaussian_filter(np.pad(region, 5).astype(np.float64), 1.0)
     contours = find_contours(smooth, 0.5)
-    return float(sum(np.linalg.norm(np.diff(own, axis=0), axis=1).sum() for own in contours))
+    return float(sum(np.linalg.norm(np.diff(contour, axis=0), axis=1).sum() for contour in contours))
 
 
 def roundness(region: NDArray[np.bool_]) -> float:
@@ -151,7 +153,7 @@ def aggregate(
 
     Args:
         pixels, side, filled, seed: As for `square_of_cells`.
-        steps: How many.
+        steps: How many time steps.
         contact, void: As for `tensions`.
         width: As for `relax`.
     Returns:
@@ -162,15 +164,15 @@ def aggregate(
     kinds = np.random.default_rng(seed).permutation(side**2) % len(void)
     grid = Grid((pixels, pixels), 1 / pixels)
     sigma = tensions(kinds, np.array(contact), np.array(void))
-    found = list(relax(start.labels, sigma, steps, grid=grid, width=width))
-    ends = (start.labels, found[-1].labels)
+    diagrams = list(relax(start.labels, sigma, steps, grid=grid, width=width))
+    ends = (start.labels, diagrams[-1].labels)
     return {
         "start": ends[0],
         "end": ends[1],
         "kinds": kinds,
-        "roundness": np.array([roundness(own != NOBODY) for own in ends]),
-        "outline": np.array([perimeter(own != NOBODY) * grid.spacing for own in ends]),
-        "like": np.array([like_contacts(own, kinds) for own in ends]),
+        "roundness": np.array([roundness(labels != NOBODY) for labels in ends]),
+        "outline": np.array([perimeter(labels != NOBODY) * grid.spacing for labels in ends]),
+        "like": np.array([like_contacts(labels, kinds) for labels in ends]),
         "distances": distances_from_the_middle(ends[1], side**2),
-        "error": np.array([own.errors.max() for own in found]),
+        "error": np.array([diagram.errors.max() for diagram in diagrams]),
     }

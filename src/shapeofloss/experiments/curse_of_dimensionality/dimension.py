@@ -1,6 +1,6 @@
-"""What the dimension does to transport: distances, the objective, nearly optimal plans, and samples of a law.
+"""What the dimension does to transport: distances, the objective, nearly optimal plans, and samples of a distribution.
 
-Laws are normal, so that the value between two of them is known: between N(0, I) and N(e, I), with |e| = 1, it is 1/2.
+They are normal, so that the value between two of them is known: between N(0, I) and N(e, I), with |e| = 1, it is 1/2.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from shapeofloss.arrays import Floats, as_number
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment
 
-BISECTIONS = 9  # of the size of the noise
-BETWEEN_LAWS = 0.5  # |e|^2 / 2
+BISECTIONS = 9  # bisections of the size of the noise
+BETWEEN_NORMALS = 0.5  # |e|^2 / 2
 
 
 def distances(dimension: int, count: int, seed: int) -> Floats:
-    """Return the distances between all pairs of `count` samples of a standard normal law, shape (count choose 2,)."""
+    """Return the distances between all pairs of `count` standard normal samples, shape (count choose 2,)."""
     return pdist(gaussian(count, dimension, seed))
 
 
@@ -29,7 +29,7 @@ def nearly_optimal(cost: Floats, excess: float, seed: int) -> NDArray[np.int64]:
     Args:
         cost: Shape (N, N).
         excess: Above 0, in units of the cost.
-        seed: Of the noise.
+        seed: Seed of the noise.
     Raises:
         UserError: If the excess is not above 0 and finite, or the costs are not square.
     """
@@ -40,9 +40,9 @@ def nearly_optimal(cost: Floats, excess: float, seed: int) -> NDArray[np.int64]:
     low, high = 0.0, float(np.ptp(cost)) / 2
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        found = optimal_assignment(cost + middle * noise)
-        if mean_cost(cost, found) <= allowed:
-            low, best = middle, found
+        tried = optimal_assignment(cost + middle * noise)
+        if mean_cost(cost, tried) <= allowed:
+            low, best = middle, tried
         else:
             high = middle
     return best
@@ -61,18 +61,18 @@ def disagreement(y: Floats, first: NDArray[np.int64], second: NDArray[np.int64])
 
 
 def objective(dimension: int, count: int, seed: int, share: float) -> dict[str, float]:
-    """Measure transport between two samples of one normal law, and between samples of two.
+    """Measure transport between two samples of one normal distribution, and between samples of two.
 
     Args:
         dimension, count: D and N of each sample.
-        seed: Of the samples.
+        seed: Seed of the samples.
         share: The eps of nearly optimal plans, as a share of the mean cost of random permutations.
     Returns:
         By name: "flatness", the optimal cost over the mean cost of random permutations; "from_optimum" and
         "from_each_other", the disagreement of two nearly optimal plans with the optimal one (the first of the two) and
         with each other; "excess", the larger excess of the two over the mean cost; "samples", the relative difference
-        between transport of samples and of laws one standard deviation apart; and "means", the same for half the
-        squared difference of the samples' means.
+        between transport of samples and of distributions one standard deviation apart; and "means", the same for half
+        the squared difference of the samples' means.
     """
     x, y = gaussian(count, dimension, 2 * seed), gaussian(count, dimension, 2 * seed + 1)
     cost = cost_matrix(x, y)
@@ -86,16 +86,16 @@ def objective(dimension: int, count: int, seed: int, share: float) -> dict[str, 
         "from_optimum": disagreement(y, plans[0], best),
         "from_each_other": disagreement(y, *plans),
         "excess": max(mean_cost(cost, plan) - mean_cost(cost, best) for plan in plans) / random,
-        "samples": abs(mean_cost(shifted, optimal_assignment(shifted)) / BETWEEN_LAWS - 1),
-        "means": abs(float(np.sum((moved.mean(0) - x.mean(0)) ** 2)) / 2 / BETWEEN_LAWS - 1),
+        "samples": abs(mean_cost(shifted, optimal_assignment(shifted)) / BETWEEN_NORMALS - 1),
+        "means": abs(float(np.sum((moved.mean(0) - x.mean(0)) ** 2)) / 2 / BETWEEN_NORMALS - 1),
     }
 
 
 def sample_distances(dimension: int, counts: list[int], seed: int) -> dict[str, Floats]:
-    """Return W2 between two samples of one normal law for several sizes, |x - y| without the factor 1/2, as "w2"."""
-    found = []
+    """Return W2 between two standard normal samples of several sizes, |x - y| without the factor 1/2, as "w2"."""
+    w2 = []
     for n, count in enumerate(counts):
         x, y = (gaussian(count, dimension, 100 * seed + 2 * n + k) for k in (0, 1))
         cost = cost_matrix(x, y)
-        found.append(np.sqrt(2 * mean_cost(cost, optimal_assignment(cost))))
-    return {"w2": np.array(found)}
+        w2.append(np.sqrt(2 * mean_cost(cost, optimal_assignment(cost))))
+    return {"w2": np.array(w2)}

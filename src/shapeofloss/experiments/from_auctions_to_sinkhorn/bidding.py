@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 
 from shapeofloss.arrays import Floats, as_count, as_number
-from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.assignment.auction import NOBODY, Round, auction_rounds, dual_value
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment
-
-MARKETS = ("clouds", "price war")
 
 
 def price_war(count: int, seed: int | None = None) -> Floats:
@@ -18,7 +15,7 @@ def price_war(count: int, seed: int | None = None) -> Floats:
 
     Args:
         count: Buyers and objects, at least 2.
-        seed: None: the last, bad object costs 1, for everybody. Else it costs each buyer a number of his own, uniform
+        seed: None: the last, bad object costs 1, for everybody. Else it costs each buyer another number, uniform
             between 0.5 and 1.
     Returns:
         Shape (count, count): 0, but for the last column.
@@ -32,8 +29,7 @@ def price_war(count: int, seed: int | None = None) -> Floats:
                [0., 0., 1.],
                [0., 0., 1.]])
     """
-    if as_count(count, "count", at_least=0) < 2:
-        raise UserError(f"A price war needs at least 2 buyers; {count} were asked for.")
+    as_count(count, "The number of buyers in a price war", at_least=2)
     costs = np.zeros((count, count))
     costs[:, -1] = 1.0 if seed is None else np.random.default_rng(seed).uniform(0.5, 1.0, count)
     return costs
@@ -44,10 +40,10 @@ def square_and_ring(count: int, seed: int) -> tuple[Floats, Floats]:
 
     The ring has the radii 0.4 and 0.6. Both clouds have shape (count, 2).
     """
-    rng = np.random.default_rng(seed)
-    square = rng.random((count, 2))
-    angle = 2 * np.pi * rng.random(count)
-    radius = np.sqrt(rng.uniform(0.4**2, 0.6**2, count))
+    generator = np.random.default_rng(seed)
+    square = generator.random((count, 2))
+    angle = 2 * np.pi * generator.random(count)
+    radius = np.sqrt(generator.uniform(0.4**2, 0.6**2, count))
     return square, 0.5 + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
@@ -64,13 +60,27 @@ def most_rounds(cost: Floats, eps: float) -> int:
     return int(np.ceil(len(cost) * (1 + float(np.ptp(cost)) / eps)))
 
 
-def auction_history(*, market: str, count: int, seed: int | None, share: float, scale: float = 1.0) -> dict[str, Any]:
-    """Run an auction with simultaneous bids, and record every round.
+def auction_of_clouds(*, count: int, seed: int, share: float) -> dict[str, Any]:
+    """Run an auction for the halved squared distances of `square_and_ring`, and record every round.
 
     Args:
-        market: "clouds", for the halved squared distances of `square_and_ring`, or "price war".
         count: Buyers and objects.
-        seed: Of the market.
+        seed: Seed of the clouds.
+        share: eps, as a share of the largest cost; above 0.
+    Returns:
+        As for `auction_in_war`.
+    Raises:
+        UserError: If the share is not above 0.
+    """
+    costs = cost_matrix(*square_and_ring(as_count(count, "count"), seed))
+    return _history(costs, as_number(share, "The share", above=0) * float(costs.max()))
+
+
+def auction_in_war(*, count: int, share: float, seed: int | None = None, scale: float = 1.0) -> dict[str, Any]:
+    """Run an auction with simultaneous bids in a price war, and record every round.
+
+    Args:
+        count, seed: As for `price_war`.
         share: eps, as a share of the largest cost before scaling; above 0.
         scale: Factor of all costs.
     Returns:
@@ -79,24 +89,18 @@ def auction_history(*, market: str, count: int, seed: int | None, share: float, 
         auction's pairs and the least one; `excess`, their difference over eps; `slack`, the largest
         C_ij - g_j - min_j (C_ij - g_j) over the auction's pairs, over eps; `eps`; `largest`, the largest cost.
     Raises:
-        UserError: If there is no such market, clouds have no seed, or share or scale is not above 0.
+        UserError: If there are fewer than 2 buyers, or share or scale is not above 0.
     Example:
-        >>> auction_history(market="price war", count=3, seed=None, share=0.1)["rounds"]
+        >>> auction_in_war(count=3, share=0.1)["rounds"]
         13
     """
-    if market not in MARKETS:
-        raise unknown("market", market, MARKETS)
-    share, scale = as_number(share, "The share", above=0), as_number(scale, "The scale", above=0)
-    count = as_count(count, "count")
-    if market == "clouds":
-        if seed is None:
-            raise UserError("Random clouds need a seed: give a whole number.")
-        costs = cost_matrix(*square_and_ring(count, seed))
-    else:
-        costs = price_war(count, seed)
-    eps = share * float(costs.max())
-    costs = scale * costs
-    state = Round(np.full(count, NOBODY), np.zeros(count))
+    costs = price_war(count, seed)
+    eps = as_number(share, "The share", above=0) * float(costs.max())
+    return _history(as_number(scale, "The scale", above=0) * costs, eps)
+
+
+def _history(costs: Floats, eps: float) -> dict[str, Any]:
+    state = Round(np.full(len(costs), NOBODY), np.zeros(len(costs)))
     duals = [dual_value(costs, state.g)]
     for state in islice(auction_rounds(costs, eps=eps), most_rounds(costs, eps)):
         duals.append(dual_value(costs, state.g))

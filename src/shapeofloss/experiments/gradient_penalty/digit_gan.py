@@ -1,68 +1,43 @@
 """Generators of handwritten digits of 8 x 8 pixels, judged in the features of a classifier that is trained here."""
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.spatial import KDTree
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from shapeofloss.adversarial.history import Watch
 from shapeofloss.adversarial.networks import perceptron
-from shapeofloss.adversarial.penalty import Constraint, GradientPenalty
 from shapeofloss.adversarial.quality import FAIR, frechet_distance, wasserstein
-from shapeofloss.adversarial.toy_runs import adam
-from shapeofloss.adversarial.training import NON_SATURATING, WASSERSTEIN, Objective, train
-from shapeofloss.arrays import Floats, as_count, as_floats
-from shapeofloss.datasets.digits import load_digits
-from shapeofloss.distributions.clouds import as_cloud
-from shapeofloss.distributions.toys import choices, normal, seeded_source
-from shapeofloss.errors import UserError, unknown
+from shapeofloss.adversarial.toy_runs import method_named
+from shapeofloss.adversarial.training import Schedule, adam, train
+from shapeofloss.arrays import Floats, as_count, as_floats, as_interval
+from shapeofloss.datasets.digits import Images, load_digits
+from shapeofloss.distributions.mixtures import choices, normal, seeded_source
+from shapeofloss.errors import UserError
 
 PIXELS = 64
 FEATURES = 32  # values of the classifier's last hidden layer
-METHODS: dict[str, tuple[Objective, type[GradientPenalty] | None]] = {
-    "non-saturating GAN": (NON_SATURATING, None),
-    "WGAN-GP": (WASSERSTEIN, GradientPenalty),
-}
 
 
-def digits(train: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return training images, their classes, test images and theirs; each image as a row of 64 pixels.
-
-    Args:
-        train: Number of training images, at most 1,000; there are 797 test images.
-        seed: Of the split.
-    Returns:
-        Images, shape (N, 64), in units of the standard deviation of all training pixels, of mean 0; classes, shape
-        (N,).
-    """
-    found = load_digits(train=train, seed=seed)
-    return (
-        found.train_images.flatten(1),
-        found.train_labels,
-        found.test_images.flatten(1),
-        found.test_labels,
-    )
-
-
-def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int, batch: int = 128) -> nn.Sequential:
+def classifier(images: Tensor, labels: Tensor, *, steps: int, seed: int) -> nn.Sequential:
     """Return a perceptron 64-64-32-10 that is trained to tell digits apart, by Adam with weight decay.
 
     Args:
         images: Shape (N, 64).
         labels: Classes, 0 to 9, shape (N,).
-        steps: Of training.
-        seed: Of weights and batches.
-        batch: Images of each step.
+        steps: Steps of training, on 128 images each.
+        seed: Seed of weights and batches.
     """
-    rng = seeded_source(seed)
-    model = perceptron((images.shape[1], 64, FEATURES, 10), rng=rng)
+    source = seeded_source(seed)
+    model = perceptron((images.shape[1], 64, FEATURES, 10), generator=source)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2, fused=True)
     for _ in range(steps):
-        rows = torch.randint(len(images), (batch,), generator=rng)
+        rows = torch.randint(len(images), (128,), generator=source)
         optimizer.zero_grad()
         cross_entropy(model(images[rows]), labels[rows]).backward()
         optimizer.step()
@@ -94,13 +69,31 @@ def classes_covered(labels: ArrayLike, *, classes: int = 10) -> int:
         (2, 1)
     """
     as_count(classes, "classes")
-    found = as_floats(labels, "The list of labels", shape=("N",), empty=False)
-    if (found != found.round()).any() or found.min() < 0 or found.max() >= classes:
+    numbers = as_floats(labels, "The list of labels", shape=("N",), empty=False)
+    if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= classes:
         raise UserError(
-            f"Labels reach from {found.min():g} to {found.max():g}; whole numbers from 0 to {classes - 1} are needed."
+            f"Labels reach from {numbers.min():g} to {numbers.max():g}; "
+            f"whole numbers from 0 to {classes - 1} are needed."
         )
-    counts = np.bincount(found.astype(np.int64), minlength=classes)
+    counts = np.bincount(numbers.astype(np.int64), minlength=classes)
     return int((counts >= FAIR * counts.sum() / classes).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A classifier in whose features images are compared with test images.
+
+    Attributes:
+        classifier: Trained on training images.
+        aim: Features of the test images, shape (N, 32).
+    """
+
+    classifier: nn.Sequential
+    aim: Floats
+
+    def distance(self, pixels: Tensor | Floats) -> float:
+        """Return the Frechet distance of the features of images, shape (M, 64), from those of the test images."""
+        return frechet_distance(features(self.classifier, torch.as_tensor(pixels, dtype=torch.float32)), self.aim)
 
 
 def digit_run(
@@ -109,11 +102,8 @@ def digit_run(
     strength: float = 0.0,
     latent: int,
     width: int,
-    steps: int,
-    critic_steps: int,
-    batch: int,
+    schedule: Mapping[str, Any],
     rate: float,
-    cosine: bool,
     checkpoints: int,
     train_images: int,
     classifier_steps: int,
@@ -125,135 +115,87 @@ def digit_run(
     been trained on the training images and their classes, which generator and critic never see.
 
     Args:
-        method: One of `METHODS`.
-        strength: lambda of WGAN-GP.
+        method: One of `toy_runs.METHODS`.
+        strength: c of WGAN, lambda of WGAN-GP.
         latent: Dimension of the normal noise.
         width: Values of each hidden layer.
-        steps, critic_steps, batch, cosine: As for `training.train`.
+        schedule: What a `Schedule` holds, without the seed.
         rate: Learning rate of Adam for both players.
         checkpoints: How often samples are measured: evenly spread, the last after the last step, and once before all.
         train_images: Number of training images, at most 1,000.
-        classifier_steps: Of the classifier.
-        seed: Of everything.
+        classifier_steps: Steps of the classifier.
+        seed: Seed of the split, of weights, batches and references.
     Returns:
         By name, for each checkpoint: "at", steps done; "value", the critic's own value between test images and samples;
         "frechet", the Frechet distance of their features; "wasserstein", the exact W_1 between their pixels; "classes"
         covered; "samples", shape (checkpoints + 1, 797, 64). For each step: "values", "norms", as in a `History`. For
-        orientation: "accuracy" of the classifier on test images, and the same Frechet distance from "floor", as many
-        training images (and "wasserstein_floor", W_1 from those); "gaussian", a normal law fitted to the training
-        pixels; "mixture", ten normal laws fitted to them by EM; "noise", normal pixels, independent of each other, with
-        the deviation of all the data.
+        orientation: "accuracy" of the classifier on test images, and what `references` returns.
     Raises:
         UserError: If there is no such method, or a training leaves the finite numbers.
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise unknown("method", method, METHODS)
-    if as_count(steps, "steps") % as_count(checkpoints, "checkpoints"):
-        raise UserError(f"{steps} steps cannot be divided into {checkpoints} equal parts for the checkpoints.")
-    objective, kind = METHODS[method]
-    constraint: Constraint | None = kind(strength) if kind else None
-    images, labels, unseen, classes = digits(train_images, seed)
-    judge = classifier(images, labels, steps=classifier_steps, seed=seed)
-    aim = features(judge, unseen)
+    way, plan = method_named(method), Schedule(**schedule, seed=seed)
+    data, prior = load_digits(train=train_images, seed=seed).rows(), normal(latent)
+    unseen = data.test_images
+    yardstick = classifier(data.train_images, data.train_labels, steps=classifier_steps, seed=seed)
+    judge = Judge(yardstick, features(yardstick, unseen))
     start = seeded_source(seed)
-    generator = perceptron((latent, width, width, PIXELS), rng=start)
-    critic = perceptron((PIXELS, width, width, 1), rng=start)
-    prior = normal(latent)
+    generator = perceptron((latent, width, width, PIXELS), generator=start)
+    critic = perceptron((PIXELS, width, width, 1), generator=start)
     noise = prior(len(unseen), start)
 
-    def watch(_done: int) -> dict[str, Any]:
-        with torch.no_grad():
-            made = generator(noise)
-            value = -objective.critic_loss(critic(unseen).flatten(), critic(made).flatten()).item()
-        covered = classes_covered(predictions(judge, made))
+    @torch.no_grad()
+    def look(_: int) -> dict[str, Any]:
+        made = generator(noise)
         return {
-            "value": value,
-            "frechet": frechet_distance(features(judge, made), aim),
+            "value": -way.objective.critic_loss(critic(unseen).flatten(), critic(made).flatten()),
+            "frechet": judge.distance(made),
             "wasserstein": wasserstein(made.numpy(), unseen.numpy()),
-            "classes": covered,
+            "classes": classes_covered(predictions(yardstick, made)),
             "samples": made.numpy(),
         }
 
     history = train(
         generator,
         critic,
-        choices(images.numpy()),
-        objective,
-        steps=steps,
+        choices(data.train_images),
+        way.objective,
+        plan,
         optimizer=adam(rate),
-        critic_steps=critic_steps,
-        constraint=constraint,
-        batch=batch,
+        constraint=way.held(strength),
         prior=prior,
-        cosine=cosine,
-        seed=seed,
-        record_every=steps // checkpoints,
-        watch=watch,
+        watch=Watch(look, as_interval(plan.steps, checkpoints, "checkpoints")),
     )
-    distance = partial(_distance, judge, aim)
-    rng = np.random.default_rng(seed)
-    count = min(len(unseen), len(images))
-    pixels = images.double().numpy()
-    fitted = rng.multivariate_normal(pixels.mean(0), np.cov(pixels, rowvar=False), len(unseen), method="svd")
     return {
         "at": history.at,
         **history.watched,
         "values": history.value,
         "norms": history.norm,
-        "accuracy": float((predictions(judge, unseen) == classes.numpy()).mean()),
-        "floor": distance(pixels[:count]),
-        "wasserstein_floor": wasserstein(pixels[:count], unseen.numpy()),
-        "gaussian": distance(fitted),
-        "mixture": distance(_mixture(pixels, len(unseen), seed)),
-        "noise": distance(rng.standard_normal((len(unseen), PIXELS))),
+        "accuracy": float((predictions(yardstick, unseen) == data.test_labels.numpy()).mean()),
+        **references(judge, data, seed),
     }
 
 
-def _distance(judge: nn.Sequential, aim: Floats, pixels: Floats) -> float:
-    return frechet_distance(features(judge, torch.from_numpy(pixels).float()), aim)
+def references(judge: Judge, data: Images, seed: int) -> dict[str, float]:
+    """Return how far from the test images are samples that took no adversarial training.
 
-
-def _mixture(pixels: Floats, count: int, seed: int) -> Floats:
-    """Return points of a mixture of ten normal laws, one for each class if all goes well, fitted to images by EM."""
+    Returns:
+        Frechet distances: "floor" of as many training images, "gaussian" of a normal distribution fitted to the
+        training pixels, "mixture" of ten fitted to them by EM, one for each class if all goes well, and "noise" of
+        normal pixels, independent of each other, with the deviation of all the data. "wasserstein_floor", W_1 from the
+        training images.
+    """
     from sklearn.mixture import GaussianMixture
 
-    fitted = GaussianMixture(10, reg_covar=0.05, random_state=seed).fit(pixels)
-    points: Floats = fitted.sample(count)[0]
-    return points
-
-
-def intrinsic_dimension(x: ArrayLike, *, neighbours: int = 10) -> float:
-    r"""Estimate on how many-dimensional a set points lie, from how the distances to their neighbours grow.
-
-    If about each point the number of points within r grows as r^m, then the mean of log(r_k / r_j) over the neighbours
-    j < k is 1/m on average. These means are averaged over the points, so that 1/m has no bias:
-
-    .. math:: \hat m^{-1} = \frac1N \sum_i \frac{1}{k - 1} \sum_{j<k} \log \frac{r_k(x_i)}{r_j(x_i)}
-
-    Args:
-        x: Shape (N, D), N above k, without equal points.
-        neighbours: k, at least 2.
-    Returns:
-        The estimate of m. It comes out too low in many dimensions, where no sample is dense.
-    Raises:
-        UserError: If there are too few points, two are equal, or all neighbours are equally far.
-    Source:
-        Levina and Bickel, Maximum likelihood estimation of intrinsic dimension, 2004; averaged as MacKay and Ghahramani
-        proposed. The lecture states that images lie near low-dimensional sets, and measures nothing.
-    Example:
-        >>> points = np.random.default_rng(0).random((500, 1)) * np.ones(5)
-        >>> round(intrinsic_dimension(points), 1)
-        1.0
-    """
-    cloud = as_cloud(x, "x")
-    if as_count(neighbours, "neighbours", at_least=2) >= len(cloud):
-        raise UserError(
-            f"{len(cloud)} points are too few for {neighbours} neighbours of each: take more points than neighbours."
-        )
-    distances = KDTree(cloud).query(cloud, neighbours + 1)[0][:, 1:]
-    if not distances.all():
-        raise UserError("Two points are equal: leave out repetitions, whose distance 0 has no logarithm.")
-    growth = np.log(distances[:, -1:] / distances[:, :-1]).mean()
-    if not growth > 0:
-        raise UserError("All neighbours are equally far, so that their distances do not grow: take more neighbours.")
-    return float(1 / growth)
+    generator = np.random.default_rng(seed)
+    count = len(data.test_images)
+    pixels = data.train_images.double().numpy()
+    known = pixels[:count]
+    gaussian = generator.multivariate_normal(pixels.mean(0), np.cov(pixels, rowvar=False), count, method="svd")
+    mixture = GaussianMixture(10, reg_covar=0.05, random_state=seed).fit(pixels)
+    return {
+        "floor": judge.distance(known),
+        "wasserstein_floor": wasserstein(known, data.test_images.numpy()),
+        "gaussian": judge.distance(gaussian),
+        "mixture": judge.distance(mixture.sample(count)[0]),
+        "noise": judge.distance(generator.standard_normal((count, PIXELS))),
+    }

@@ -6,16 +6,17 @@ import zlib
 import constriction
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from shapeofloss.arrays import as_number, as_tensor
+from shapeofloss.arrays import Floats, as_number, as_tensor
 from shapeofloss.errors import UserError
-from shapeofloss.signloss.residual_vae import STRIDE, ResidualVAE
+from shapeofloss.signloss.residual_vae import STRIDE, ResidualVAE, bits_of
 
 HEADER = struct.Struct("<HHfI")  # height, width, lambda, and a checksum of all else
 SINGLE = float(np.finfo(np.float32).max)
 LARGEST = 1000  # of a rounded residual, either way
+FAMILY = constriction.stream.model.QuantizedGaussian(-LARGEST, LARGEST)
 
 
 def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, Tensor, float]:
@@ -23,7 +24,7 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
 
     Args:
         model: Ready for use.
-        image: In [-1, 1], shape (3, height, width), sides up to 65,535; it is taken in single precision.
+        image: Numbers in [-1, 1], shape (3, height, width), sides up to 65,535; it is taken in single precision.
         weight: lambda, positive in single precision.
     Returns:
         A header of 12 bytes and the coded latents; the reconstruction, shape (3, height, width); and the bits that the
@@ -42,26 +43,28 @@ def compress(model: ResidualVAE, image: Tensor, weight: float) -> tuple[bytes, T
         raise UserError(f"The image has {height} x {width} pixels; sides of 1 to 65,535 can be coded.")
     if not (image.is_floating_point() and bool(image.isfinite().all())):
         raise UserError("The image has values that are not finite floating numbers; numbers in [-1, 1] are needed.")
-    padded = _padded(image[None].detach().float())
+    edges = (0, -width % STRIDE, 0, -height % STRIDE)  # the last rows and columns are repeated
+    padded = functional.pad(image[None].detach().float(), edges, mode="replicate")
     encoder = constriction.stream.queue.RangeEncoder()
+    weight = float(np.float32(weight))  # as the decoder will read it
+    bits = 0.0
+
+    def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        nonlocal bits
+        residual = (model.centre(level, d, seen, lam) - mean).round()
+        if not residual.abs().max() <= LARGEST:  # nor NaN
+            raise UserError(f"A latent is {residual.abs().max():g}; at most {LARGEST} can be coded.")
+        symbols = residual.flatten().numpy().astype(np.int32)
+        encoder.encode(symbols, FAMILY, np.zeros(len(symbols)), _scales(scale))
+        bits += float(bits_of(residual, scale).sum())
+        return mean + residual
+
     with torch.no_grad():
-        weight = struct.unpack("<f", struct.pack("<f", weight))[0]  # as the decoder will read it
-        lam = torch.full((1, 1, 1, 1), weight)
-        seen = model.features(padded)
-
-        def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-            centre = lam.sqrt() * model.posterior[level](torch.cat([d, seen[level]], dim=1))
-            residual = (centre - mean).round()
-            if not residual.abs().max() <= LARGEST:  # nor NaN
-                raise UserError(f"A latent is {residual.abs().max():g}; at most {LARGEST} can be coded.")
-            encoder.encode(_symbols(residual), _family(), np.zeros(residual.numel()), _scales(scale))
-            return mean + residual, residual
-
-        decoded = model.decode((1, padded.shape[2], padded.shape[3]), lam, choose)
-        _, bits = model(padded, torch.tensor([weight]))
+        lam, seen = torch.full((1, 1, 1, 1), weight), model.features(padded)
+        decoded = model.decode((1, *padded.shape[2:]), lam, choose)
     words = encoder.get_compressed().astype("<u4").tobytes()
     data = HEADER.pack(height, width, weight, _checksum(height, width, weight, words)) + words
-    return data, decoded[0, :, :height, :width], float(bits)
+    return data, decoded[0, :, :height, :width], bits
 
 
 def decompress(model: ResidualVAE, data: bytes) -> Tensor:
@@ -88,32 +91,17 @@ def decompress(model: ResidualVAE, data: bytes) -> Tensor:
     words = np.frombuffer(data, "<u4", offset=HEADER.size).astype(np.uint32)
     decoder = constriction.stream.queue.RangeDecoder(words)
 
-    def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(level: int, d: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
         try:
-            symbols = decoder.decode(_family(), np.zeros(mean.numel()), _scales(scale))
+            symbols = decoder.decode(FAMILY, np.zeros(mean.numel()), _scales(scale))
         except AssertionError:
             raise UserError("The bytes cannot be decoded: another model wrote them, or another machine.") from None
-        residual = torch.from_numpy(symbols.astype(np.float32)).reshape(mean.shape)
-        return mean + residual, residual
+        return mean + torch.from_numpy(symbols.astype(np.float32)).reshape(mean.shape)
 
     sides = [-(-side // STRIDE) * STRIDE for side in (height, width)]
     with torch.no_grad():
         decoded = model.decode((1, sides[0], sides[1]), torch.full((1, 1, 1, 1), weight), choose)
     return decoded[0, :, :height, :width]
-
-
-def _padded(images: Tensor) -> Tensor:
-    """Return images whose sides are multiples of the stride, the last rows and columns repeated."""
-    height, width = images.shape[2:]
-    return torch.nn.functional.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-
-
-def _family() -> constriction.stream.model.QuantizedGaussian:
-    return constriction.stream.model.QuantizedGaussian(-LARGEST, LARGEST)
-
-
-def _symbols(residual: Tensor) -> NDArray[np.int32]:
-    return residual.flatten().numpy().astype(np.int32)
 
 
 def _checksum(height: int, width: int, weight: float, words: bytes) -> int:
@@ -129,7 +117,7 @@ def _ready(model: ResidualVAE) -> None:
         raise UserError("The model is in training, and adds noise; call model.eval() first.")
 
 
-def _scales(scale: Tensor) -> NDArray[np.float64]:
+def _scales(scale: Tensor) -> Floats:
     if not bool(((scale > 0) & scale.isfinite()).all()):  # the coder would end the process
         raise UserError("The model gives scales that are not positive and finite; lambda is too large for it.")
     return scale.flatten().numpy().astype(np.float64)

@@ -21,6 +21,7 @@ from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.clouds import as_cloud, uniform
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.transport.cells.laguerre import Domain, Laguerre
+from shapeofloss.transport.cells.pixels import Grid
 
 CORRECTIONS = ("spring", "jump", "none")
 DAM, BASIN = (0.5, 0.8), (2.0, 1.0)  # width and height of the column of water, and of the box that it falls into
@@ -88,7 +89,7 @@ class Fluid:
 
 
 @dataclass(frozen=True)
-class Frame:
+class FluidState:
     """A moment of a fluid.
 
     Attributes:
@@ -120,7 +121,7 @@ class Frame:
         return 0 if self.diagram is None else self.diagram.evaluations
 
 
-def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = None) -> Iterator[Frame]:
+def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = None) -> Iterator[FluidState]:
     """Yield the fluid at times `step` apart, for ever, the start included.
 
     Semi-implicit Euler: velocities first, then positions by the new velocities. A particle that would leave the box is
@@ -139,16 +140,11 @@ def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = 
         >>> next(falling).positions.tolist(), next(falling).positions.round(6).tolist()
         ([[0.5, 0.5]], [[0.5, 0.4999]])
     """
-    y = as_cloud(positions, "of particles").copy()
+    y, v = as_motion(positions, velocities)
     if y.shape != (len(fluid.volumes), 2):
         raise UserError(
             f"The particles have shape {y.shape}; with as many volumes, ({len(fluid.volumes)}, 2) is needed."
         )
-    v = (
-        np.zeros_like(y)
-        if velocities is None
-        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
-    )
     down = np.array([0.0, -fluid.gravity])
     f: Floats | None = None
     while True:
@@ -156,7 +152,7 @@ def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = 
         if fluid.correction != "none":
             diagram = Domain(y, fluid.box, void=fluid.void).solve(fluid.volumes, f=f, tolerance=fluid.tolerance)
             f = diagram.f
-        yield Frame(y, v, diagram, *_energies(fluid, y, v, diagram))
+        yield FluidState(y, v, diagram, *_energies(fluid, y, v, diagram))
         v = v + fluid.step * down
         if diagram is not None and fluid.correction == "spring":
             pull = fluid.step / (fluid.spring**2 * fluid.densities)
@@ -166,6 +162,14 @@ def simulate(fluid: Fluid, positions: ArrayLike, velocities: ArrayLike | None = 
             moved = moved + diagram.centroids - y
             v = (moved - y) / fluid.step
         y, v = reflected(moved, v, fluid.box, bounce=fluid.bounce)
+
+
+def as_motion(positions: ArrayLike, velocities: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Return copies of positions and velocities, shape (N, D), once they are found to be some; at rest by default."""
+    y = as_cloud(positions, "of particles").copy()
+    if velocities is None:
+        return y, np.zeros_like(y)
+    return y, as_floats(velocities, "The array of velocities", shape=y.shape).copy()
 
 
 def _energies(fluid: Fluid, y: Floats, v: Floats, diagram: Laguerre | None) -> tuple[float, float, float]:
@@ -198,7 +202,7 @@ def settled(volumes: ArrayLike, box: tuple[float, float], seed: int, *, rounds: 
     Args:
         volumes: Shape (N,), of the sum that the box has.
         box: Width and height.
-        seed: Of the random positions.
+        seed: Seed of the random positions.
         rounds: Number of jumps, at least 0.
     Raises:
         UserError: If the volumes do not fill the box.
@@ -206,8 +210,8 @@ def settled(volumes: ArrayLike, box: tuple[float, float], seed: int, *, rounds: 
     v = as_floats(volumes, "The array of volumes", shape=("N",))
     y, f = uniform(len(v), 2, seed) * box, None
     for _ in range(as_count(rounds, "rounds", at_least=0)):
-        found = Domain(y, box).solve(v, f=f)
-        y, f = found.centroids, found.f
+        diagram = Domain(y, box).solve(v, f=f)
+        y, f = diagram.centroids, diagram.f
     return y
 
 
@@ -216,7 +220,7 @@ def dam_break(*, count: int, seed: int, frames: int, correction: str, step: floa
 
     Args:
         count: Particles.
-        seed: Of their places at the start.
+        seed: Seed of their places at the start.
         frames: How many moments are recorded, the start included.
         correction, step, spring: As for `Fluid`.
     Returns:
@@ -237,7 +241,7 @@ def rayleigh_taylor(
 
     Args:
         count: Particles.
-        seed: Of their places at the start.
+        seed: Seed of their places at the start.
         frames: How many moments are recorded, the start included.
         heavy: Density of the upper fluid, above 0.
         amplitude: Length.
@@ -258,19 +262,22 @@ def record(fluid: Fluid, positions: Floats, frames: int) -> dict[str, Any]:
 
     Args:
         fluid: What does not change.
-        positions: At the start, shape (N, 2).
-        frames: T, at least 1.
+        positions: The particles at the start, shape (N, 2).
+        frames: How many, T, at least 1.
     Returns:
         positions (T, N, 2) and f (T, N; NaN without a correction); of each frame, shape (T,), error, evaluations, and
         the parts of the energy, kinetic, height and elastic; volumes and densities (N,).
     """
     states = list(islice(simulate(fluid, positions), frames))
     nothing = np.full(len(fluid.volumes), np.nan)
-    columns = ("error", "evaluations", "kinetic", "height", "elastic")
     return {
         "positions": np.stack([state.positions for state in states]),
         "f": np.stack([nothing if state.diagram is None else state.diagram.f for state in states]),
-        **{name: np.array([getattr(state, name) for state in states], dtype=np.float64) for name in columns},
+        "error": np.array([state.error for state in states]),
+        "evaluations": np.array([state.evaluations for state in states], dtype=np.float64),
+        "kinetic": np.array([state.kinetic for state in states]),
+        "height": np.array([state.height for state in states]),
+        "elastic": np.array([state.elastic for state in states]),
         "volumes": fluid.volumes,
         "densities": fluid.densities,
     }
@@ -283,8 +290,8 @@ def depth_of_wave(positions: Floats, volumes: Floats, width: float) -> float:
     cos(2 pi x / width) over it.
 
     Args:
-        positions, volumes: Of the particles of the upper fluid, shape (M, 2) and (M,).
-        width: Of the box.
+        positions, volumes: The particles of the upper fluid and their volumes, shape (M, 2) and (M,).
+        width: Width of the box.
     """
     return float(-2 / width * (volumes * np.cos(2 * np.pi * positions[:, 0] / width)).sum())
 
@@ -293,7 +300,7 @@ def roughness(paths: ArrayLike, size: float) -> float:
     """Return the mean length of the second difference of positions, over a particle's size.
 
     Args:
-        paths: Positions of each frame, shape (T, N, 2), T at least 3.
+        paths: Positions in each frame, shape (T, N, 2), T at least 3.
         size: Length, above 0.
     Raises:
         UserError: If they are none of these.
@@ -307,19 +314,19 @@ def roughness(paths: ArrayLike, size: float) -> float:
     return float(np.linalg.norm(np.diff(places, n=2, axis=0), axis=2).mean() / size)
 
 
-def covered(positions: Floats, volume: float, box: tuple[float, float], *, side: int = 400) -> float:
+def covered(positions: Floats, volume: float, box: tuple[float, float]) -> float:
     """Return the area in the box covered by discs of this volume about the positions, over the discs' total area.
+
+    The area is counted on 400 x 400 points.
 
     Args:
         positions: Shape (N, 2).
         volume: Area of a disc.
         box: Width and height.
-        side: The area is counted on side x side points.
     Example:
         >>> round(covered(np.array([[0.5, 0.5], [0.5, 0.5]]), 0.1, (1.0, 1.0)), 2)
         0.5
     """
-    axes = [(np.arange(side) + 0.5) / side * length for length in box]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = Grid((400, 400), 1 / 400).centres * box
     near = cKDTree(positions).query(points, distance_upper_bound=np.sqrt(volume / np.pi))[0]
     return float(np.isfinite(near).mean() * box[0] * box[1] / (len(positions) * volume))

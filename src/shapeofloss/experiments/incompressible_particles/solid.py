@@ -4,10 +4,9 @@ In the manner of power plastics, but with bonds instead of stress: each frame mo
 centroids of their cells, and then satisfies the bonds and the walls one after another (position-based dynamics).
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from shapeofloss.arrays import Floats, as_count, as_floats, as_number
 from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.engine.jit import njit
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.incompressible_particles.fluid import reflected, settled
+from shapeofloss.experiments.incompressible_particles.fluid import as_motion, reflected, settled
 from shapeofloss.transport.cells.laguerre import Domain, Laguerre
 
-SIDE, PLACE, TILT = 0.36, (0.5, 0.7), 0.35  # of the block that is dropped: its centre, and its angle in radians
+SIDE = 0.36  # of the square that is dropped
+PLACE, TILT = (0.5, 0.7), 0.35  # its centre, and its angle in radians
 ROUNDING = 10  # jumps to centroids before it is dropped
 FARTHEST = 1.5  # neighbours are bonded up to this distance, in roots of a particle's volume
 
@@ -98,7 +98,7 @@ class Solid:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SolidState:
     """A moment of a solid.
 
     Attributes:
@@ -129,11 +129,10 @@ class Frame:
 def bonds_of(positions: Floats, diagram: Laguerre, *, most: float) -> NDArray[np.int64]:
     """Return the pairs of particles whose cells touch and which are at most this far apart, shape (K, 2)."""
     i, j = diagram.cells.pairs.T
-    near = np.linalg.norm(positions[i] - positions[j], axis=1) <= most
-    return diagram.cells.pairs[near & (diagram.cells.lengths > 0)]
+    return diagram.cells.pairs[np.linalg.norm(positions[i] - positions[j], axis=1) <= most]
 
 
-def simulate(solid: Solid, positions: ArrayLike, velocities: ArrayLike | None = None) -> Iterator[Frame]:
+def simulate(solid: Solid, positions: ArrayLike, velocities: ArrayLike | None = None) -> Iterator[SolidState]:
     """Yield the solid at times `step` apart, for ever, the start included. Its first cells that touch are bonded.
 
     Args:
@@ -144,35 +143,36 @@ def simulate(solid: Solid, positions: ArrayLike, velocities: ArrayLike | None = 
     Source:
         Optimal transport talk, slides "Power plastics"; Mueller et al. (2007) for position-based dynamics.
     """
-    y = as_cloud(positions, "of particles").copy()
-    v = (
-        np.zeros_like(y)
-        if velocities is None
-        else as_floats(velocities, "The array of velocities", shape=y.shape).copy()
-    )
-    down, f = np.array([0.0, -solid.gravity]), None
+    y, v = as_motion(positions, velocities)
+    f, down = None, np.array([0.0, -solid.gravity])
     bonds, rest = np.empty((0, 2), np.int64), np.empty(0)
-    started = False
-    while True:
+    for frame in itertools.count():
         diagram = Domain(y, solid.box, void=True).solve(solid.volumes, f=f, tolerance=solid.tolerance)
         f = diagram.f
-        if not started and solid.material.bonded:
+        if frame == 0 and solid.material.bonded:
             bonds = bonds_of(y, diagram, most=FARTHEST * np.sqrt(solid.volumes.mean()))
-            rest = np.linalg.norm(y[bonds[:, 0]] - y[bonds[:, 1]], axis=1)
-        started = True
-        yield Frame(y, v, diagram, bonds, rest)
-        v = v + solid.step * down
-        moved = y + solid.step * v + solid.pull * (diagram.centroids - y)
-        _compiled()(moved, bonds, rest, solid.rounds, solid.stiffness)
-        lengths = np.linalg.norm(moved[bonds[:, 0]] - moved[bonds[:, 1]], axis=1)
-        strain = lengths / rest - 1
-        kept = strain <= solid.material.breaks_at
-        limit = solid.material.flows_at
-        rest = np.where(np.abs(strain) > limit, lengths / (1 + np.sign(strain) * min(limit, 0.999)), rest)[kept]
-        bonds = bonds[kept]
+            rest = _lengths(y, bonds)
+        yield SolidState(y, v, diagram, bonds, rest)
+        moved = y + solid.step * (v + solid.step * down) + solid.pull * (diagram.centroids - y)
+        hold(moved, bonds, rest, solid.rounds, solid.stiffness)
+        bonds, rest = _strained(solid.material, bonds, rest, _lengths(moved, bonds))
         v = (moved - y) / solid.step
         v = v + solid.viscosity * _differences(v, diagram.cells.pairs)
         y, v = reflected(moved, v, solid.box, bounce=0.0)
+
+
+def _lengths(y: Floats, bonds: NDArray[np.int64]) -> Floats:
+    return np.linalg.norm(y[bonds[:, 0]] - y[bonds[:, 1]], axis=1)
+
+
+def _strained(
+    material: Material, bonds: NDArray[np.int64], rest: Floats, lengths: Floats
+) -> tuple[NDArray[np.int64], Floats]:
+    """Return the bonds that have not broken at these lengths, and their rest lengths after the others have yielded."""
+    strain, limit = lengths / rest - 1, material.flows_at
+    rest = np.where(np.abs(strain) > limit, lengths / (1 + np.sign(strain) * min(limit, 0.999)), rest)
+    kept = strain <= material.breaks_at
+    return bonds[kept], rest[kept]
 
 
 def _differences(v: Floats, pairs: NDArray[np.int64]) -> Floats:
@@ -183,24 +183,20 @@ def _differences(v: Floats, pairs: NDArray[np.int64]) -> Floats:
     return np.stack(flows, axis=1)
 
 
-@cache
-def _compiled() -> Any:
-    @njit()
-    def hold(y, bonds, rest, rounds, stiffness):  # type: ignore[no-untyped-def]
-        """Move the ends of one bond after another, each by half of what its length is off."""
-        for _ in range(rounds):
-            for k in range(len(rest)):
-                i, j = bonds[k, 0], bonds[k, 1]
-                to_x, to_y = y[j, 0] - y[i, 0], y[j, 1] - y[i, 1]
-                length = np.sqrt(to_x * to_x + to_y * to_y)
-                if length > 0:
-                    share = stiffness * (length - rest[k]) / (2 * length)
-                    y[i, 0] += share * to_x
-                    y[i, 1] += share * to_y
-                    y[j, 0] -= share * to_x
-                    y[j, 1] -= share * to_y
-
-    return hold
+@njit()
+def hold(y, bonds, rest, rounds, stiffness):  # type: ignore[no-untyped-def]
+    """Move the ends of one bond after another, each by half of what its length is off."""
+    for _ in range(rounds):
+        for k in range(len(rest)):
+            i, j = bonds[k, 0], bonds[k, 1]
+            to_x, to_y = y[j, 0] - y[i, 0], y[j, 1] - y[i, 1]
+            length = np.sqrt(to_x * to_x + to_y * to_y)
+            if length > 0:
+                share = stiffness * (length - rest[k]) / (2 * length)
+                y[i, 0] += share * to_x
+                y[i, 1] += share * to_y
+                y[j, 0] -= share * to_x
+                y[j, 1] -= share * to_y
 
 
 def drop(*, count: int, seed: int, frames: int, step: float, material: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +204,7 @@ def drop(*, count: int, seed: int, frames: int, step: float, material: dict[str,
 
     Args:
         count: Particles.
-        seed: Of their places at the start.
+        seed: Seed of their places at the start.
         frames: T, how many moments are recorded, the start included.
         step: Time from frame to frame.
         material: The arguments of `Material`.
@@ -221,7 +217,7 @@ def drop(*, count: int, seed: int, frames: int, step: float, material: dict[str,
     y = (settled(volumes, (SIDE, SIDE), seed) - SIDE / 2) @ np.array([[cos, sin], [-sin, cos]]) + PLACE
     for _ in range(ROUNDING):  # without walls, the outermost particles go to the centroids of their open cells
         y = Domain(y, void=True).solve(volumes).centroids
-    states = list(islice(simulate(Solid(volumes, Material(**material), step=step), y), frames))
+    states = list(itertools.islice(simulate(Solid(volumes, Material(**material), step=step), y), frames))
     return {
         "positions": np.stack([state.positions for state in states]),
         "f": np.stack([state.diagram.f for state in states]),
@@ -251,6 +247,5 @@ def non_rigid(before: ArrayLike, after: ArrayLike) -> float:
     if x.shape != y.shape:
         raise UserError(f"The clouds have shapes {x.shape} and {y.shape}; the same particles are needed twice.")
     x, y = x - x.mean(0), y - y.mean(0)
-    left, values, right = np.linalg.svd(x.T @ y)
-    values[-1] *= np.sign(np.linalg.det(left @ right))
-    return float(np.sqrt(max(((x**2).sum() + (y**2).sum() - 2 * values.sum()) / len(x), 0.0)))
+    along = np.abs(np.vdot(x @ [1, 1j], y @ [1, 1j]))  # of x, turned as well as can be, and y: complex in the plane
+    return float(np.sqrt(max(((x**2).sum() + (y**2).sum() - 2 * along) / len(x), 0.0)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shapeofloss.adversarial.networks import perceptron
 from shapeofloss.adversarial.training import stop_if_not_finite
 from shapeofloss.arrays import as_count, as_function, as_number, as_tensor
-from shapeofloss.distributions.toys import Sampler, as_source, seeded_source
+from shapeofloss.distributions.mixtures import Sampler, as_source, seeded_source
 from shapeofloss.errors import UserError
 
 LARGEST = 2.0  # a coupling stretches or shrinks a coordinate by a factor of at most e^2
@@ -23,23 +23,23 @@ class Coupling(nn.Module):
     .. math:: z_B \leftarrow z_B\, e^{s(z_A)} + t(z_A), \qquad \log|\det J| = \sum_B s(z_A)
 
     Args:
-        dimension: Of z, at least 2.
+        dimension: Dimension of z, at least 2.
         first: Whether the first half stays; else the second half does.
         width: Values of each of two hidden layers, with SiLU between, so that densities are smooth.
-        rng: Of the initial weights.
+        generator: Source of the initial weights.
         start: Factor of the last layer's initial weights: at 0 the layer begins as the identity.
     Raises:
         UserError: If a number is out of range.
     """
 
-    def __init__(self, dimension: int, *, first: bool, width: int, rng: torch.Generator, start: float) -> None:
+    def __init__(self, dimension: int, *, first: bool, width: int, generator: torch.Generator, start: float) -> None:
         super().__init__()
         half = as_count(dimension, "dimension", at_least=2) // 2
         as_number(start, "start")
         self.stay = slice(None, half) if first else slice(half, None)
         self.move = slice(half, None) if first else slice(None, half)
         kept, moved = (half, dimension - half) if first else (dimension - half, half)
-        self.network = perceptron((kept, width, width, 2 * moved), rng=rng, activation=nn.SiLU)
+        self.network = perceptron((kept, width, width, 2 * moved), generator=generator, activation=nn.SiLU)
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
@@ -69,25 +69,28 @@ class RealNVP(nn.Module):
     """Couplings whose halves take turns: f from z to z*, its inverse g, and the density of z.
 
     Args:
-        dimension: Of z, at least 2.
+        dimension: Dimension of z, at least 2.
         layers: Number of couplings, at least 2, so that every coordinate moves.
-        width, rng, start: As for `Coupling`.
+        width, generator, start: As for `Coupling`.
     Raises:
         UserError: If there are fewer than two dimensions or layers, or points have another number of coordinates.
     Source:
         WGAN lecture, slide "ELBO with flow-based VAE prior", which leaves the flow open; RealNVP: Dinh et al. (2017).
     Example:
-        >>> flow = RealNVP(2, layers=2, width=4, rng=torch.Generator().manual_seed(0), start=0.0)
+        >>> flow = RealNVP(2, layers=2, width=4, generator=torch.Generator().manual_seed(0), start=0.0)
         >>> [round(value, 6) for value in flow.log_prob(torch.zeros(1, 2)).tolist()]  # the identity: N(0, I)
         [-1.837877]
     """
 
-    def __init__(self, dimension: int, *, layers: int, width: int, rng: torch.Generator, start: float = 0.1) -> None:
+    def __init__(
+        self, dimension: int, *, layers: int, width: int, generator: torch.Generator, start: float = 0.1
+    ) -> None:
         super().__init__()
         self.dimension = as_count(dimension, "dimension", at_least=2)
         as_count(layers, "layers", at_least=2)
         self.couplings = nn.ModuleList(
-            Coupling(dimension, first=place % 2 == 0, width=width, rng=rng, start=start) for place in range(layers)
+            Coupling(dimension, first=place % 2 == 0, width=width, generator=generator, start=start)
+            for place in range(layers)
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,8 +99,8 @@ class RealNVP(nn.Module):
             raise UserError(f"The points have shape {tuple(z.shape)}; the flow takes (N, {self.dimension}).")
         log_det = z.new_zeros(len(z))
         for coupling in self.couplings:
-            z, own = coupling(z)
-            log_det = log_det + own
+            z, stretched = coupling(z)
+            log_det = log_det + stretched
         return z, log_det
 
     def inverse(self, base: Tensor) -> Tensor:
@@ -125,29 +128,16 @@ def log_standard(z: Tensor) -> Tensor:
     return -z.square().sum(1) / 2 - z.shape[1] / 2 * math.log(2 * math.pi)
 
 
-def log_det_by_differentiation(flow: nn.Module, z: Tensor) -> Tensor:
-    """Return log |det J_f(z)| from the full Jacobian, by automatic differentiation, shape (N,).
-
-    It knows nothing of couplings, and costs as many passes as there are dimensions, and a determinant.
-
-    Args:
-        flow: From z, shape (N, d), to the image and something else.
-        z: Shape (N, d).
-    """
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda point: flow(point[None])[0][0]))(z)
-    return torch.linalg.slogdet(jacobian)[1].detach()
-
-
 def fit_flow(
     flow: RealNVP, sampler: Sampler, *, steps: int, batch: int, learning_rate: float, seed: int
 ) -> list[float]:
-    """Train a flow on samples of a law by maximum likelihood, with Adam along half a cosine.
+    """Train a flow on samples of a distribution by maximum likelihood, with Adam along half a cosine.
 
     Args:
         flow: It is changed.
-        sampler: The law.
-        steps, batch, learning_rate: Of the training.
-        seed: Of the samples.
+        sampler: The distribution.
+        steps, batch, learning_rate: Steps, batch size and first learning rate.
+        seed: Seed of the samples.
     Returns:
         The mean negative log density of each batch, in nats.
     Raises:
@@ -159,12 +149,12 @@ def fit_flow(
     as_function(sampler, "sampler", example="two_moons")
     as_count(steps, "steps"), as_count(batch, "batch")
     as_number(learning_rate, "learning_rate", above=0)
-    rng = seeded_source(seed)
+    generator = seeded_source(seed)
     optimizer = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
     for _ in range(steps):
-        loss = -flow.log_prob(sampler(batch, rng)).mean()
+        loss = -flow.log_prob(sampler(batch, generator)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -174,10 +164,13 @@ def fit_flow(
     return losses
 
 
-def two_moons(count: int, rng: torch.Generator) -> Tensor:
+def two_moons(count: int, generator: torch.Generator) -> Tensor:
     """Return points about two half circles that interlock, noise of deviation 0.15, shape (count, 2); a sampler."""
     as_count(count, "count", at_least=0)
-    angle, upper = math.pi * torch.rand(count, generator=as_source(rng)), torch.rand(count, generator=rng) < 0.5
+    angle, upper = (
+        math.pi * torch.rand(count, generator=as_source(generator)),
+        torch.rand(count, generator=generator) < 0.5,
+    )
     x = torch.where(upper, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
     y = torch.where(upper, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
-    return torch.stack([x, y], dim=1) + 0.15 * torch.randn(count, 2, generator=rng)
+    return torch.stack([x, y], dim=1) + 0.15 * torch.randn(count, 2, generator=generator)

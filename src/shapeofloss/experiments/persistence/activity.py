@@ -6,49 +6,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapeofloss.arrays import Floats, as_floats
+from shapeofloss.arrays import Floats, as_count
 from shapeofloss.errors import UserError
-from shapeofloss.landscape.persistence import (
+from shapeofloss.landscape.phate import diffusion_between, phate_embedding, potential_distances
+from shapeofloss.landscape.record import Record
+from shapeofloss.topology.diagrams import total_persistence
+from shapeofloss.topology.graphs import (
     Diagrams,
+    Edges,
+    as_square,
     graph_persistence,
     neighbour_edges,
     points_of,
-    released_edges,
-    rips_diagrams,
-    total_persistence,
+    smallest_pairs,
 )
-from shapeofloss.landscape.phate import diffusion_between, phate_embedding
-from shapeofloss.landscape.record import Record
 
 HEADLINE = "as the paper says"
 
 
-def potential_distances(potential: Floats) -> Floats:
-    """Return the Euclidean distances between the rows of PHATE's potential, shape (n, n), in nats.
+def released_edges(potential: Floats, *, neighbours: int) -> Edges:
+    """Join each point to those where its row of PHATE's potential is largest, as the released code of the source does.
 
-    Raises:
-        UserError: If it is no table of finite numbers.
-    Source:
-        Loss-landscape paper, section 2.1.
-    """
-    from scipy.spatial.distance import pdist, squareform
-
-    return np.asarray(squareform(pdist(as_floats(potential, "potential", shape=("n", "n")))), np.float64)
-
-
-def loss_diagrams(record: Record, *, neighbours: int, knn: int = 5) -> Diagrams:
-    """Return the persistence diagrams of the training loss on the graph of nearest points of a sample.
+    The potential is minus the logarithm of a probability: its largest entries belong to the points that a random walk
+    reaches least. Two points that choose each other get two edges, and with them a cycle.
 
     Args:
-        record: Of jump and retrain.
-        neighbours: Of each point by potential distance.
-        knn: As for `embedding.diffusion_between`, which sees cosine distances from the origin.
+        potential: Shape (n, n).
+        neighbours: Entries of each row, 1 to n; of equal ones the first. An entry of the diagonal makes no edge.
+    Returns:
+        Shape (m, 2), the smaller index first, some of them twice.
+    Raises:
+        UserError: As for `neighbour_edges`.
     Source:
-        Loss-landscape paper, section 3.3.
+        The released code of the loss-landscape paper, which differs from its section 3.3.
     """
-    diffusion = diffusion_between(record.cosine_distances(), knn=knn)
-    edges = neighbour_edges(potential_distances(diffusion.potential), neighbours=neighbours)
-    return graph_persistence(record.loss, edges)
+    matrix = as_square(potential)
+    as_count(neighbours, "neighbours", at_most=len(matrix))
+    pairs = smallest_pairs(-matrix, neighbours)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def rips_diagrams(picture: Floats) -> list[Floats]:
+    """Return the finite points of the Vietoris-Rips diagrams of a picture, in dimensions 0 and 1.
+
+    Args:
+        picture: Shape (n, 2), not all points in one place.
+    Returns:
+        Two diagrams, shape (k, 2) each, in units of the picture's larger extent; computed in single precision.
+    """
+    from ripser import ripser  # type: ignore[import-untyped]
+
+    diagrams = ripser(picture / np.ptp(picture, axis=0).max(), maxdim=1)["dgms"]
+    return [np.asarray(part[np.isfinite(part).all(axis=1)], np.float64) for part in diagrams]
 
 
 def activity(
@@ -58,8 +67,8 @@ def activity(
 
     Args:
         neighbours: Of each point in the graph: 20 in the source.
-        other_neighbours: Instead of it, in variants.
-        knn: As for `embedding.diffusion_between`.
+        other_neighbours: The same in variants.
+        knn: As for `phate.diffusion_between`.
         arrays: Those of the record, with held-out losses.
     Returns:
         What the store keeps: `variant`, the names of v variants, and `total`, their total persistence in dimensions 0
@@ -97,8 +106,7 @@ def activity(
         totals[f"angles at the {centre}"] = _on(sample.loss, near)
         totals[f"angles at the {centre}, logarithm"] = _on(np.log10(sample.loss), near)
     picture, _ = phate_embedding(sample.cosine_distances(), knn=knn, seed=0)
-    extent = np.ptp(picture, axis=0).max()
-    totals["Rips, of the picture"] = [total_persistence(part) for part in rips_diagrams(picture / extent)]
+    totals["Rips, of the picture"] = [total_persistence(part) for part in rips_diagrams(picture)]
     return {"variant": np.array(list(totals)), "total": np.array(list(totals.values()), np.float64)}
 
 

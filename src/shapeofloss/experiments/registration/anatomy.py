@@ -4,10 +4,11 @@ The tree is grown as models of the bronchi are (Tawhai and others, 2000): a bran
 middle of the region that it has to supply; there the region is halved, and each half gets a branch of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
 from scipy.spatial.distance import cdist
 
 from shapeofloss.arrays import Floats, as_count
@@ -17,7 +18,6 @@ from shapeofloss.errors import UserError
 SEMI_AXES = (55.0, 75.0, 110.0)  # of the region, mm: about the size of one lung, two litres
 WAY = 0.4  # how far a branch goes towards the middle of its region, as in Tawhai's model
 PER_TIP = 12  # random points of the region for each tip of the tree
-STEPS = 10  # of the flow: with these, the end points are within 0.01 mm
 CENTRES = 60  # of the bumps of the velocity
 
 
@@ -26,9 +26,9 @@ class Tree:
     """Straight branches in space.
 
     Attributes:
-        starts, ends: Of the branches, shape (B, 3), in mm; parents come before their children.
-        parents: Of each branch, shape (B,); -1 for the trunk.
-        levels: Of each branch, shape (B,): 0 for the trunk.
+        starts, ends: Where branches start and end, shape (B, 3), in mm; parents come before their children.
+        parents: The branch that each one grows out of, shape (B,); -1 for the trunk.
+        levels: The generation of each branch, shape (B,): 0 for the trunk.
     """
 
     starts: Floats
@@ -38,27 +38,27 @@ class Tree:
 
     @property
     def lengths(self) -> Floats:
-        """Of the branches, shape (B,), in mm."""
+        """Return the lengths of the branches, shape (B,), in mm."""
         return np.linalg.norm(self.ends - self.starts, axis=1)
 
     @property
     def forks(self) -> NDArray[np.int64]:
-        """The branches that end in a fork, shape (F,)."""
+        """Return the branches that end in a fork, shape (F,)."""
         return np.setdiff1d(np.unique(self.parents), [-1])
 
     def descendants(self, branch: int) -> NDArray[np.bool_]:
         """Tell which branches are this one or grow out of it, shape (B,)."""
-        own = np.arange(len(self.parents)) == branch
+        belongs = np.arange(len(self.parents)) == branch
         for child, parent in enumerate(self.parents):
-            own[child] |= parent >= 0 and own[parent]
-        return own
+            belongs[child] |= parent >= 0 and belongs[parent]
+        return belongs
 
 
 def grow(seed: int, *, levels: int = 8) -> Tree:
     """Grow a tree that fills an ellipsoid of 110 x 150 x 220 mm from its medial side.
 
     Args:
-        seed: Of the region's random points.
+        seed: Seed of the region's random points.
         levels: Generations of branches: there will be 2^levels - 1 of them. From 1 to 14.
     Raises:
         UserError: If there are more or fewer levels.
@@ -67,31 +67,28 @@ def grow(seed: int, *, levels: int = 8) -> Tree:
         >>> len(tree.starts), tree.forks.tolist()
         (7, [0, 1, 4])
     """
-    if not 1 <= as_count(levels, "levels", at_least=0) <= 14:
-        raise UserError(f"A tree of {levels} levels is not grown here; take 1 to 14.")
-    rng = np.random.default_rng([seed, 0])
-    direction = rng.standard_normal((PER_TIP * 2**levels, 3))
+    levels = as_count(levels, "levels", at_most=14)
+    generator = np.random.default_rng([seed, 0])
+    direction = generator.standard_normal((PER_TIP * 2**levels, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    region = direction * rng.random((len(direction), 1)) ** (1 / 3) * SEMI_AXES
-    starts, ends, parents, depths = [], [], [], []
+    region = direction * generator.random((len(direction), 1)) ** (1 / 3) * SEMI_AXES
+    branches: list[tuple[Floats, Floats, int, int]] = []
 
     def sprout(start: Floats, supplied: Floats, parent: int, level: int) -> None:
         middle = supplied.mean(0)
         end = start + WAY * (middle - start)
-        starts.append(start)
-        ends.append(end)
-        parents.append(parent)
-        depths.append(level)
+        branches.append((start, end, parent, level))
         if level + 1 == levels:
             return
-        own = len(starts) - 1
+        number = len(branches) - 1
         along = np.linalg.svd(supplied - middle, full_matrices=False)[2][0]  # the region's longest axis
         order = np.argsort((supplied - middle) @ along)
         for half in np.array_split(order, 2):
-            sprout(end, supplied[half], own, level + 1)
+            sprout(end, supplied[half], number, level + 1)
 
     sprout(np.array([-SEMI_AXES[0], 0.0, 0.0]), region, -1, 0)
-    return Tree(np.array(starts), np.array(ends), np.array(parents), np.array(depths))
+    starts, ends, parents, depths = map(np.array, zip(*branches, strict=True))
+    return Tree(starts, ends, parents, depths)
 
 
 @dataclass(frozen=True)
@@ -122,19 +119,18 @@ class Deformation:
         return self.strength * (self.shift + points @ self.linear.T + local)
 
     def __call__(self, points: ArrayLike) -> Floats:
-        """Return where points end, both of shape (N, 3), in mm: ten steps of Runge and Kutta's method."""
-        p, h = as_cloud(points, "points"), 1 / STEPS
-        for _ in range(STEPS):
-            first = self.velocity(p)
-            second = self.velocity(p + h / 2 * first)
-            third = self.velocity(p + h / 2 * second)
-            fourth = self.velocity(p + h * third)
-            p = p + h / 6 * (first + 2 * second + 2 * third + fourth)
-        return p
+        """Return where points end, both of shape (N, 3), to a thousandth of a millimetre."""
+        start = as_cloud(points, "points")
+
+        def slope(_: float, p: Floats) -> Floats:
+            return self.velocity(p.reshape(-1, 3)).ravel()
+
+        path = solve_ivp(slope, (0, 1), start.ravel(), t_eval=[1], rtol=1e-6, atol=1e-6)
+        return path.y.reshape(-1, 3)
 
     def scaled(self, factor: float) -> "Deformation":
         """Return the flow whose velocity is `factor` times this one's."""
-        return Deformation(self.shift, self.linear, self.centres, self.bumps, self.width, factor * self.strength)
+        return replace(self, strength=factor * self.strength)
 
 
 def breathe(tree: Tree, seed: int, *, amplitude: float, local: float = 0.5, width: float = 45.0) -> Deformation:
@@ -142,7 +138,7 @@ def breathe(tree: Tree, seed: int, *, amplitude: float, local: float = 0.5, widt
 
     Args:
         tree: What it is scaled by.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
         amplitude: Mean distance that the branches' ends travel, in mm, at least 0.
         local: The share of the bumps in the velocity's mean square over the tree, from 0 to 1.
         width: Length scale of the bumps, in mm.
@@ -159,20 +155,20 @@ def breathe(tree: Tree, seed: int, *, amplitude: float, local: float = 0.5, widt
             f"A deformation of amplitude {amplitude} mm, local share {local} and width {width} mm: the amplitude has "
             "to be at least 0, the share from 0 to 1, the width above 0, all finite."
         )
-    rng = np.random.default_rng([seed, 1])
-    axis = rng.standard_normal(3)
+    generator = np.random.default_rng([seed, 1])
+    axis = generator.standard_normal(3)
     spin = np.cross(np.eye(3), 0.15 * axis / np.linalg.norm(axis))  # 9 degrees, before scaling
-    stretch = np.diag([0.05, 0.1, 0.25]) * rng.uniform(0.5, 1.5, 3)  # most along the body's axis
-    shift = 10 * rng.standard_normal(3)
-    centres = tree.ends.mean(0) + rng.uniform(-1.3, 1.3, (CENTRES, 3)) * SEMI_AXES
-    bumps = rng.standard_normal((CENTRES, 3))
-    parts = [
-        Deformation(shift, spin + stretch, centres, 0 * bumps, width),
-        Deformation(0 * shift, 0 * spin, centres, bumps, width),
-    ]
-    size = [np.sqrt((part.velocity(tree.ends) ** 2).sum(1).mean()) for part in parts]
-    affine, bent = np.sqrt(1 - local) / size[0], np.sqrt(local) / size[1]
-    flow = Deformation(affine * shift, affine * (spin + stretch), centres, bent * bumps, width)
+    linear = spin + np.diag([0.05, 0.1, 0.25]) * generator.uniform(0.5, 1.5, 3)  # most along the body's axis
+    shift = 10 * generator.standard_normal(3)
+    centres = tree.ends.mean(0) + generator.uniform(-1.3, 1.3, (CENTRES, 3)) * SEMI_AXES
+    bumps = generator.standard_normal((CENTRES, 3))
+    whole = Deformation(shift, linear, centres, bumps, width)
+    affine = shift + tree.ends @ linear.T
+    a, b = (
+        np.sqrt(share / (velocity**2).sum(1).mean())
+        for share, velocity in ((1 - local, affine), (local, whole.velocity(tree.ends) - affine))
+    )
+    flow = replace(whole, shift=a * shift, linear=a * linear, bumps=b * bumps)
     strength = amplitude
     for _ in range(12 if amplitude else 0):
         strength *= amplitude / np.linalg.norm(flow.scaled(strength)(tree.ends) - tree.ends, axis=1).mean()
@@ -188,7 +184,7 @@ class Phases:
         landmarks: Forks that both phases show, in the first phase, without noise, shape (L, 3), in mm.
         images: Where the same forks are in the second phase, shape (L, 3), in mm.
         tree: The whole tree in the first phase.
-        deformation: From the first phase to the second.
+        deformation: The map from the first phase to the second.
         seen: Which branches each phase shows, shape (2, B).
     """
 
@@ -201,10 +197,10 @@ class Phases:
     seen: NDArray[np.bool_]
 
 
-def _prune(tree: Tree, rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
+def _prune(tree: Tree, generator: np.random.Generator, share: float) -> NDArray[np.bool_]:
     """Return which branches are left once subtrees of at least this share of all the length are lost."""
     kept = np.ones(len(tree.parents), dtype=bool)
-    candidates = rng.permutation(np.flatnonzero(tree.levels >= min(3, tree.levels.max())))
+    candidates = generator.permutation(np.flatnonzero(tree.levels >= min(3, tree.levels.max())))
     for branch in candidates:
         if tree.lengths[~kept].sum() >= share * tree.lengths.sum():
             break
@@ -212,12 +208,12 @@ def _prune(tree: Tree, rng: np.random.Generator, share: float) -> NDArray[np.boo
     return kept
 
 
-def _scan(tree: Tree, seen: NDArray[np.bool_], rng: np.random.Generator, points: int) -> Floats:
+def _scan(tree: Tree, seen: NDArray[np.bool_], generator: np.random.Generator, points: int) -> Floats:
     """Return points on the branches that are seen, as dense everywhere as `points` on the whole tree would be."""
-    count = max(1, round(points * tree.lengths[seen].sum() / tree.lengths.sum()))
-    shares = np.where(seen, tree.lengths, 0) / tree.lengths[seen].sum()
-    branches = rng.choice(len(shares), size=count, p=shares)
-    along = rng.random((count, 1))
+    lengths = np.where(seen, tree.lengths, 0)
+    count = max(1, round(points * lengths.sum() / tree.lengths.sum()))
+    branches = generator.choice(len(lengths), size=count, p=lengths / lengths.sum())
+    along = generator.random((count, 1))
     return tree.starts[branches] * (1 - along) + tree.ends[branches] * along
 
 
@@ -229,7 +225,6 @@ def two_phases(
     missing: float = 0.1,
     noise: float = 0.5,
     levels: int = 8,
-    local: float = 0.5,
     width: float = 45.0,
 ) -> Phases:
     """Draw one anatomy in two phases of breathing, each with its own points, its own noise and its own lost branches.
@@ -237,13 +232,13 @@ def two_phases(
     Tree, deformation and lost branches depend on the seed and not on `points`, `amplitude` or `noise`.
 
     Args:
-        seed: Of everything that is random.
-        points: On the whole tree; a phase that lacks branches has as many fewer.
+        seed: Seed of everything that is random.
+        points: Number of points on the whole tree; a phase that lacks branches has as many fewer.
         amplitude: Mean distance that the branches' ends travel, in mm.
         missing: Share of the tree's length that each phase lacks, from 0 to 0.5, in whole subtrees.
         noise: Standard deviation of each coordinate, in mm.
         levels: As for `grow`.
-        local, width: As for `breathe`.
+        width: As for `breathe`.
     Raises:
         UserError: If a number is none of the above, or no fork is left that both phases show.
     Source:
@@ -259,18 +254,20 @@ def two_phases(
             "at least 0."
         )
     tree = grow(seed, levels=levels)
-    deformation = breathe(tree, seed, amplitude=amplitude, local=local, width=width)
-    seen = np.array([_prune(tree, np.random.default_rng([seed, 2, phase]), missing) for phase in (0, 1)])
+    deformation = breathe(tree, seed, amplitude=amplitude, width=width)
+
+    def generator(purpose: int, phase: int) -> np.random.Generator:
+        return np.random.default_rng([seed, purpose, phase])
+
+    seen = np.array([_prune(tree, generator(2, phase), missing) for phase in (0, 1)])
     both = seen[0] & seen[1]
-    children = [np.flatnonzero(tree.parents == fork) for fork in tree.forks]
-    shown = [fork for fork, own in zip(tree.forks, children, strict=True) if both[fork] and both[own].all()]
+    shown = [fork for fork in tree.forks if both[fork] and both[tree.parents == fork].all()]
     if not shown:
         raise UserError(f"Tree {seed} has no fork that both phases show: take more levels or fewer missing branches.")
-    x, y = (_scan(tree, seen[phase], np.random.default_rng([seed, 3, phase]), points) for phase in (0, 1))
-    y = deformation(y)
+    x, y = (_scan(tree, seen[phase], generator(3, phase), points) for phase in (0, 1))
     x, y = (
-        cloud + noise * np.random.default_rng([seed, 4, phase]).standard_normal(cloud.shape)
-        for phase, cloud in enumerate((x, y))
+        cloud + noise * generator(4, phase).standard_normal(cloud.shape)
+        for phase, cloud in enumerate((x, deformation(y)))
     )
     landmarks = tree.ends[shown]
     return Phases(x, y, landmarks, deformation(landmarks), tree, deformation, seen)

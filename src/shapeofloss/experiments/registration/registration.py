@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.distributions.clouds import as_cloud
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.experiments.registration.anatomy import two_phases
-from shapeofloss.experiments.registration.matching import MATCHINGS, Closest, Matching, Transported
-from shapeofloss.experiments.registration.smooth_maps import FEWEST, NOTHING, Affine, Smooth, Smoother, gaussian_map
+from shapeofloss.experiments.registration.matching import MATCHINGS, Matching, by_closest_points, by_transport
+from shapeofloss.experiments.registration.smooth_maps import FEWEST, Affine, Map, gaussian_map, smooth_map
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_plan
 
-ALIGNMENT = (60.0, 8.0, 8)  # first reach, last reach and rounds of the first step
+ALIGNMENT = np.geomspace(60.0, 8.0, 8).tolist()  # reaches of the first step, mm
 SOFTENING = 100.0  # how much stiffer than the last round the first one is
 
 
@@ -39,14 +39,11 @@ def align(x: Floats, y: Floats, *, scale: float = 1.0) -> Affine:
     Raises:
         UserError: If a cloud lies in a plane, or nothing is within reach.
     """
-    found = gaussian_map(x, y)
-    first, last, rounds = ALIGNMENT
-    for reach in np.geomspace(first, last, rounds):
-        matched = Transported(found(x), y, scale * float(reach))
-        if (matched.weights > 0).sum() < FEWEST:
-            raise UserError(NOTHING)
-        found = Affine.fit(x, matched.targets, matched.weights)
-    return found
+    alignment = gaussian_map(x, y)
+    for reach in ALIGNMENT:
+        matched = by_transport(alignment(x), y, scale * reach)
+        alignment = Affine.fit(x, matched.targets, matched.weights)
+    return alignment
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,9 @@ class Settings:
 
     Attributes:
         first, last: Reach of the first and of the last round, in mm.
-        rounds: Of matching and smoothing.
-        stiffness: In the last round; in the first one it is a hundred times as large.
-        width: Of the bumps, in mm.
+        rounds: Number of rounds of matching and smoothing.
+        stiffness: Stiffness of the last round; that of the first one is a hundred times as large.
+        width: Width of the bumps, in mm.
         scale: Size of the anatomy over that of a lung: a factor of all lengths, those of step one too.
     """
 
@@ -77,11 +74,9 @@ class Settings:
         values = (self.first, self.last, self.stiffness, self.width, self.scale)
         if as_count(self.rounds, "rounds", at_least=0) < 1 or not all(v > 0 and np.isfinite(v) for v in values):
             raise UserError(f"{self}: at least one round is needed, and all numbers have to be above 0.")
-        if self.rounds == 1:
-            return [(self.scale * self.last, self.stiffness)]
-        reaches = self.scale * np.geomspace(self.first, self.last, self.rounds)
-        stiffnesses = np.geomspace(SOFTENING * self.stiffness, self.stiffness, self.rounds)
-        return list(zip(reaches.tolist(), stiffnesses.tolist(), strict=True))
+        reaches = self.scale * np.geomspace(self.last, self.first, self.rounds)
+        stiffnesses = np.geomspace(self.stiffness, SOFTENING * self.stiffness, self.rounds)
+        return list(zip(reaches[::-1].tolist(), stiffnesses[::-1].tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -90,18 +85,18 @@ class Registration:
 
     Attributes:
         alignment: Step one.
-        rounds: Of each round, the matching and the smooth map of aligned points that was fitted to it.
+        rounds: The matching of each round, and the smooth map of aligned points that was fitted to it.
     """
 
     alignment: Affine
-    rounds: list[tuple[Matching, Smooth]]
+    rounds: list[tuple[Matching, Map]]
 
     def follow(self, points: ArrayLike) -> Iterator[tuple[Floats, Floats]]:
         """Yield where points are after the matching and after the smoothing of every round, each of shape (N, 3)."""
         aligned = self.alignment(as_cloud(points, "points"))
         current = aligned
         for matching, smooth in self.rounds:
-            matched, current = matching(current), smooth(aligned)
+            matched, current = matching.carry(current), smooth(aligned)
             yield matched, current
 
     def __call__(self, points: ArrayLike) -> Floats:
@@ -138,8 +133,8 @@ def register(
         Optimal transport talk, slide "Three-steps registration", where the second step has a trained network too.
     Example:
         >>> drawn = two_phases(0, points=300, amplitude=5.0, missing=0.0, levels=6)
-        >>> found = register(drawn.x, drawn.y)
-        >>> bool(np.linalg.norm(found(drawn.landmarks) - drawn.images, axis=1).mean() < 2)
+        >>> registered = register(drawn.x, drawn.y)
+        >>> landmark_error(registered(drawn.landmarks), drawn.images) < 2
         True
     """
     if matching not in MATCHINGS:
@@ -149,11 +144,11 @@ def register(
     schedule = settings.schedule()
     alignment = alignment or align(x, y, scale=settings.scale)
     aligned = alignment(x)
-    smoother = Smoother(aligned, settings.scale * settings.width)
-    current, rounds = aligned, list[tuple[Matching, Smooth]]()
+    width = settings.scale * settings.width
+    current, rounds = aligned, list[tuple[Matching, Map]]()
     for reach, stiffness in schedule:
         matched = MATCHINGS[matching](current, y, reach)
-        smooth = smoother.fit(matched.targets, matched.weights, stiffness)
+        smooth = smooth_map(aligned, matched.targets, matched.weights, width=width, stiffness=stiffness)
         rounds.append((matched, smooth))
         current = smooth(aligned)
     return Registration(alignment, rounds)
@@ -174,7 +169,7 @@ def landmark_error(points: ArrayLike, images: ArrayLike) -> float:
 
 def gap(points: Floats, y: Floats) -> float:
     """Return the mean distance to the nearest point of the other cloud, over both clouds, in mm; it needs no truth."""
-    there, back = cKDTree(y).query(points)[0], cKDTree(points).query(y)[0]
+    there, back = KDTree(y).query(points)[0], KDTree(points).query(y)[0]
     return float(np.concatenate([there, back]).mean())
 
 
@@ -212,15 +207,15 @@ def trials(
         **{name: [] for name in ("matched", "smoothed", *(("gap", "round_trip") if checks else ()))},
     }
     for matching, settings in tried:
-        own = Settings(**settings)
-        found = register(drawn.x, drawn.y, matching=matching, settings=own, alignment=alignment)
-        errors = [[landmark_error(p, drawn.images) for p in pair] for pair in found.follow(drawn.landmarks)]
-        result["matched"].append([pair[0] for pair in errors])
-        result["smoothed"].append([pair[1] for pair in errors])
+        tuned = Settings(**settings)
+        forth = register(drawn.x, drawn.y, matching=matching, settings=tuned, alignment=alignment)
+        path = list(forth.follow(drawn.landmarks))
+        for n, name in enumerate(("matched", "smoothed")):
+            result[name].append([landmark_error(pair[n], drawn.images) for pair in path])
         if checks:
-            back = register(drawn.y, drawn.x, matching=matching, settings=own, alignment=way_back)
-            result["gap"].append(gap(found(drawn.x), drawn.y))
-            result["round_trip"].append(round_trip(found, back, drawn.x))
+            back = register(drawn.y, drawn.x, matching=matching, settings=tuned, alignment=way_back)
+            result["gap"].append(gap(forth(drawn.x), drawn.y))
+            result["round_trip"].append(round_trip(forth, back, drawn.x))
     return result
 
 
@@ -231,7 +226,7 @@ def matched_once(
 
     Args:
         seed, amplitude, points, missing, levels: As for `anatomy.two_phases`.
-        reach: Of robust transport, in mm.
+        reach: Reach of the matchings, in mm.
     Returns:
         `aligned`; `balanced`, by exact transport of equal masses, where a landmark goes along with the nearest point;
         `robust`; `closest`.
@@ -239,12 +234,12 @@ def matched_once(
     drawn = two_phases(seed, points=points, amplitude=amplitude, missing=missing, levels=levels)
     alignment = align(drawn.x, drawn.y)
     x, marks = alignment(drawn.x), alignment(drawn.landmarks)
-    guide = cKDTree(x).query(marks)[1]
+    guide = KDTree(x).query(marks)[1]
     moved = {
         "aligned": marks,
         "balanced": marks + (balanced(x, drawn.y) - x)[guide],
-        "robust": Transported(x, drawn.y, reach)(marks),
-        "closest": Closest(x, drawn.y, reach)(marks),
+        "robust": by_transport(x, drawn.y, reach).carry(marks),
+        "closest": by_closest_points(x, drawn.y, reach).carry(marks),
     }
     return {name: landmark_error(image, drawn.images) for name, image in moved.items()}
 

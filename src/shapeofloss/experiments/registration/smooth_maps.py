@@ -3,22 +3,26 @@
 All lengths are in mm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve
-from scipy.spatial.distance import cdist
+from scipy.interpolate import RBFInterpolator
 
 from shapeofloss.arrays import Floats
+from shapeofloss.distributions.gaussians import matrix_power
 from shapeofloss.errors import UserError
+from shapeofloss.experiments.registration.matching import cell_means, cells
 
-SPACING = 0.6  # between the centres of neighbouring bumps, in units of their width
-FEWEST = 20  # points that a map is fitted to
+CELL = 0.2  # side of the cubes in which targets are averaged, in units of the bumps' width
+FEWEST = 20  # points, or cubes of points, that a map is fitted to
 FLAT = "The points of {name} lie in a plane or on a line; an alignment in space needs all three directions."
 NOTHING = (
     "Too few points have a partner within reach: are both clouds of one anatomy, and in one unit? A longer first reach "
     "or a larger scale may help."
 )
+
+Map = Callable[[Floats], Floats]  # from points to where they go, both of shape (N, 3)
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,18 @@ class Affine:
         """Return the map with the least weighted sum of squared distances to the targets, all of shape (N, 3).
 
         Raises:
-            UserError: If the points that have a weight lie in a plane, or there is none.
+            UserError: If fewer than 20 points have a weight, or those lie in a plane.
         """
-        if not weights.sum() > 0:
+        told = weights > 0
+        if told.sum() < FEWEST:
             raise UserError(NOTHING)
-        middle = np.average(points, axis=0, weights=weights)
-        image = np.average(targets, axis=0, weights=weights)
-        p = points - middle
-        try:
-            matrix = solve(p.T @ (weights[:, None] * p), p.T @ (weights[:, None] * (targets - image)), assume_a="pos").T
-        except LinAlgError:
-            raise UserError(FLAT.format(name="x that have a partner within reach")) from None
-        return cls(matrix, image - matrix @ middle)
+        if is_flat(points[told]):
+            raise UserError(FLAT.format(name="x that have a partner within reach"))
+        middle, root = np.average(points, axis=0, weights=weights), np.sqrt(weights[:, None])
+        columns = np.column_stack([points - middle, np.ones(len(points))])
+        solution = np.linalg.lstsq(root * columns, root * targets)[0]
+        matrix = solution[:3].T
+        return cls(matrix, solution[3] - matrix @ middle)
 
 
 def is_flat(points: Floats) -> bool:
@@ -83,92 +87,41 @@ def gaussian_map(x: Floats, y: Floats) -> Affine:
     for name, cloud in (("x", x), ("y", y)):
         if is_flat(cloud):
             raise UserError(FLAT.format(name=name))
-
-    def power(matrix: Floats, exponent: float) -> Floats:
-        values, vectors = np.linalg.eigh(matrix)
-        values = values.clip(min=np.finfo(np.float64).eps * values[-1])  # what rounding made of a small one
-        return (vectors * values**exponent) @ vectors.T
-
-    root, inverse = (power(np.cov(x.T), exponent) for exponent in (0.5, -0.5))
-    matrix = inverse @ power(root @ np.cov(y.T) @ root, 0.5) @ inverse
+    root, inverse = (matrix_power(np.cov(x.T), exponent) for exponent in (0.5, -0.5))
+    matrix = inverse @ matrix_power(root @ np.cov(y.T) @ root, 0.5) @ inverse
     return Affine(matrix, y.mean(0) - matrix @ x.mean(0))
 
 
-@dataclass(frozen=True)
-class Smooth:
-    r"""The map p -> p + d(p), whose displacement d is an affine map plus bumps.
+def smooth_map(x: Floats, targets: Floats, weights: Floats, *, width: float, stiffness: float) -> Map:
+    r"""Fit a smooth map p -> p + d(p) to targets: an affine displacement plus bumps, by SciPy's RBFInterpolator.
 
-    .. math:: d(p) = D p + e + \sum_k h_k \exp\bigl(-\tfrac{|p - c_k|^2}{2 w^2}\bigr)
+    .. math:: d(p) = D p + e + \sum_k h_k \exp\bigl(-\tfrac{|p - c_k|^2}{2 w^2}\bigr), \qquad
+              \min_{D, e, h} \sum_k m_k\, |d(c_k) - \delta_k|^2
+              + s \sum_{kl} \langle h_k, h_l \rangle \exp\bigl(-\tfrac{|c_k - c_l|^2}{2 w^2}\bigr)
 
-    Attributes:
-        affine: p -> D p + e.
-        centres, bumps: c_k and h_k, shape (K, 3), in mm.
-        width: w, in mm.
-    """
-
-    affine: Affine
-    centres: Floats
-    bumps: Floats
-    width: float
-
-    def __call__(self, points: Floats) -> Floats:
-        """Return where points go, both of shape (N, 3)."""
-        return points + self.affine(points) + _gaussians(points, self.centres, self.width) @ self.bumps
-
-
-def _gaussians(points: Floats, centres: Floats, width: float) -> Floats:
-    return np.exp(cdist(points, centres, "sqeuclidean") / (-2 * width**2))
-
-
-class Smoother:
-    r"""Fits smooth maps to targets of the same points, again and again: step three.
-
-    The displacement d minimises, over affine maps and bumps,
-
-    .. math:: \frac{\sum_i m_i\, |x_i + d(x_i) - t_i|^2}{\sum_i m_i} + s \sum_{kl} \langle h_k, h_l \rangle
-              \exp\bigl(-\tfrac{|c_k - c_l|^2}{2 w^2}\bigr)
+    where c_k is the weighted mean of the points in a cube of side w / 5, delta_k that of t_i - x_i, and m_k the cube's
+    share of the weight.
 
     Args:
-        x: The points x_i, shape (N, 3), in mm.
-        width: w, in mm. The centres c_k are points of x, each at least 0.6 w away from all others.
+        x, targets: x_i and t_i, shape (N, 3), in mm.
+        weights: How far each target is to be believed, shape (N,), at least 0.
+        width: w, in mm, above 0.
+        stiffness: s, above 0: between following the targets and staying affine.
+    Raises:
+        UserError: If fewer than 20 cubes have a weight, or those lie in a plane.
     """
-
-    def __init__(self, x: Floats, width: float) -> None:
-        self.x, self.width = x, width
-        self.middle = x.mean(0)
-        self.centres = spread_out(x, SPACING * width)
-        self._penalty = _gaussians(self.centres, self.centres, width)
-        linear = np.column_stack([np.ones(len(x)), (x - self.middle) / width])
-        self._columns = np.column_stack([_gaussians(x, self.centres, width), linear])
-
-    def fit(self, targets: Floats, weights: Floats, stiffness: float) -> Smooth:
-        """Return the map for targets t_i, shape (N, 3), with weights m_i, shape (N,), and the stiffness s, above 0.
-
-        Raises:
-            UserError: If all weights are 0.
-        """
-        if not weights.sum() > 0:
-            raise UserError(NOTHING)
-        count, share = len(self.centres), weights / weights.sum()
-        weighted = share[:, None] * self._columns
-        matrix = self._columns.T @ weighted
-        matrix[:count, :count] += stiffness * self._penalty
-        matrix += 1e-10 * np.eye(len(matrix))  # bumps that overlap are told apart to rounding only
-        found = solve(matrix, weighted.T @ (targets - self.x), assume_a="pos")
-        slope = found[count + 1 :].T / self.width
-        return Smooth(Affine(slope, found[count] - slope @ self.middle), self.centres, found[:count], self.width)
-
-
-def spread_out(x: Floats, spacing: float) -> Floats:
-    """Return points of x, farthest first, until none of the others is farther than `spacing` from all of them.
-
-    Example:
-        >>> spread_out(np.array([[0.0], [1.0], [9.0]]), 2.0)
-        array([[0.],
-               [9.]])
-    """
-    chosen, nearest = [0], np.linalg.norm(x - x[0], axis=1)
-    while nearest.max() > spacing:
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(x - x[chosen[-1]], axis=1))
-    return x[chosen]
+    told = weights > 0
+    values, labels = np.hstack([x, targets - x])[told], cells(x[told], CELL * width)
+    means, mass = cell_means(values, labels, weights[told])
+    if len(mass) < FEWEST:
+        raise UserError(NOTHING)
+    if is_flat(means[:, :3]):
+        raise UserError(FLAT.format(name="x that have a partner within reach"))
+    displacement = RBFInterpolator(
+        *np.hsplit(means, 2),
+        kernel="gaussian",
+        epsilon=1 / (np.sqrt(2) * width),
+        degree=1,
+        smoothing=stiffness * mass.sum() / mass,
+    )
+    return lambda points: points + displacement(points)

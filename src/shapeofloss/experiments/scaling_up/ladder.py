@@ -8,16 +8,17 @@ value itself.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from shapeofloss.arrays import Floats
 from shapeofloss.transport.assignment.auction import auction
-from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
+from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment, optimal_value
 from shapeofloss.transport.entropic.sinkhorn import annealing, hard_bound, sinkhorn_steps
 from shapeofloss.transport.entropic.softmin import ClampedSymbolic, Dense, Softmin, Symbolic, halved_squared_distances
 
@@ -35,57 +36,39 @@ class Solved:
     pairs: int = 0
 
 
-def _potential(softmin: Softmin, x: Floats, y: Floats, schedule: list[float]) -> Solved:
-    """Take one step for each eps of the schedule, and return the bound of the last g."""
-    a, b = (torch.full((len(z),), 1 / len(z), dtype=torch.float64) for z in (x, y))
-    steps = sinkhorn_steps(softmin, a, b, schedule)
-    for _ in schedule:
-        last = next(steps)
-    return Solved(hard_bound(softmin, a, b, last.g, last.eps), 2 * len(schedule) * len(x) * len(y))
-
-
-def _dense(x: Floats, y: Floats, *, clamp: bool = True) -> Softmin:
-    return Dense(halved_squared_distances(torch.from_numpy(x), torch.from_numpy(y)), clamp)
-
-
-def _symbolic(x: Floats, y: Floats) -> Softmin:
-    return ClampedSymbolic(torch.from_numpy(x), torch.from_numpy(y))
-
-
-def _cooling(x: Floats, y: Floats, blur: float, scaling: float) -> list[float]:
-    """Return the schedule of eps from half the squared diagonal of the box of both clouds down to the blur's."""
-    both = np.concatenate([x, y])
-    return annealing(float(np.sum(np.ptp(both, axis=0) ** 2)) / 2, blur**2, scaling=scaling)
-
-
-def plain(x: Floats, y: Floats, *, blur: float, steps: int, clamp: bool = True) -> Solved:
-    """Solve by Sinkhorn's algorithm from a stored matrix, at one eps = blur^2 throughout.
+def fixed(x: Floats, y: Floats, *, blur: float, steps: int, symbolic: bool = False, clamp: bool = True) -> Solved:
+    """Solve by Sinkhorn's algorithm at one eps = blur^2 throughout.
 
     Args:
         x, y: Clouds, shape (N, D) and (M, D).
         blur: In units of length, above 0.
         steps: How many updates of f and of g.
-        clamp: Whether exponents are kept above -80 (see `softmin.Dense`).
+        symbolic: Whether by KeOps, without a stored matrix.
+        clamp: Whether exponents over a stored matrix are kept above -80 (see `softmin.Dense`).
     """
-    return _potential(_dense(x, y, clamp=clamp), x, y, [blur**2] * steps)
+    return _stepped(x, y, [blur**2] * steps, symbolic=symbolic, clamp=clamp)
 
 
-def symbolic(x: Floats, y: Floats, *, blur: float, steps: int) -> Solved:
-    """Solve as `plain` does, by KeOps, without a stored matrix."""
-    return _potential(_symbolic(x, y), x, y, [blur**2] * steps)
+def cooled(x: Floats, y: Floats, *, blur: float, scaling: float, symbolic: bool = False) -> Solved:
+    """Solve by Sinkhorn's algorithm with eps-scaling, one step for each eps; arguments are those of `fixed`.
 
-
-def softassign(x: Floats, y: Floats, *, blur: float, scaling: float) -> Solved:
-    """Solve from a stored matrix with eps-scaling, one step for each eps.
-
-    This is the SoftAssign of Kosowsky and Yuille, 1994.
+    From a stored matrix this is the SoftAssign of Kosowsky and Yuille, 1994.
     """
-    return _potential(_dense(x, y), x, y, _cooling(x, y, blur, scaling))
+    largest = float(np.sum(np.ptp(np.concatenate([x, y]), axis=0) ** 2)) / 2
+    return _stepped(x, y, annealing(largest, blur**2, scaling=scaling), symbolic=symbolic)
 
 
-def annealed(x: Floats, y: Floats, *, blur: float, scaling: float) -> Solved:
-    """Solve as `softassign` does, by KeOps, without a stored matrix."""
-    return _potential(_symbolic(x, y), x, y, _cooling(x, y, blur, scaling))
+def _stepped(x: Floats, y: Floats, schedule: list[float], *, symbolic: bool, clamp: bool = True) -> Solved:
+    """Take one step for each eps of the schedule, and return the bound of the last g."""
+    clouds = torch.from_numpy(x), torch.from_numpy(y)
+    softmin: Softmin = ClampedSymbolic(*clouds) if symbolic else Dense(halved_squared_distances(*clouds), clamp)
+    a, b = map(_equal_weights, clouds)
+    *_, last = islice(sinkhorn_steps(softmin, a, b, schedule), len(schedule))
+    return Solved(hard_bound(softmin, a, b, last.g, last.eps), 2 * len(schedule) * len(x) * len(y))
+
+
+def _equal_weights(x: Tensor) -> Tensor:
+    return torch.full((len(x),), 1 / len(x), dtype=torch.float64)
 
 
 def multiscale(x: Floats, y: Floats, *, blur: float, scaling: float) -> Solved:
@@ -94,22 +77,22 @@ def multiscale(x: Floats, y: Floats, *, blur: float, scaling: float) -> Solved:
 
     clouds = torch.from_numpy(x), torch.from_numpy(y)
     loss = SamplesLoss("sinkhorn", p=2, blur=blur, scaling=scaling, debias=False, potentials=True, backend="multiscale")
-    with counted_pairs() as count:
+    with counted_pairs() as counted:
         _, g = loss(*clouds)
-    a, b = (torch.full((len(z),), 1 / len(z), dtype=torch.float64) for z in clouds)
-    return Solved(hard_bound(Symbolic(*clouds), a, b, g.view(-1), blur**2), count.pairs)
+    a, b = map(_equal_weights, clouds)
+    return Solved(hard_bound(Symbolic(*clouds), a, b, g.view(-1), blur**2), sum(counted))
 
 
 def bidding(x: Floats, y: Floats, *, precision: float) -> Solved:
     """Solve by the auction with eps-scaling, until the gap to its own bound is below `precision` of it."""
-    found = auction(cost_matrix(x, y), precision=precision)
-    return Solved(found.value, found.bids * len(x))
+    ended = auction(cost_matrix(x, y), precision=precision)
+    return Solved(ended.value, ended.bids * len(x))
 
 
 def hungarian(x: Floats, y: Floats) -> Solved:
     """Solve by SciPy's assignment solver (shortest augmenting paths, of the Hungarian family), exactly."""
     cost = cost_matrix(x, y)
-    return Solved(float(cost[linear_sum_assignment(cost)].mean()))
+    return Solved(mean_cost(cost, optimal_assignment(cost)))
 
 
 def simplex(x: Floats, y: Floats) -> Solved:
@@ -118,41 +101,35 @@ def simplex(x: Floats, y: Floats) -> Solved:
 
 
 SOLVERS: dict[str, Callable[..., Solved]] = {
-    "plain": plain,
-    "symbolic": symbolic,
-    "annealed": annealed,
+    "plain": fixed,
+    "symbolic": partial(fixed, symbolic=True),
+    "annealed": partial(cooled, symbolic=True),
     "multiscale": multiscale,
-    "softassign": softassign,
+    "softassign": cooled,
     "auction": bidding,
     "hungarian": hungarian,
     "exact": simplex,
 }
 
 
-@dataclass
-class Count:
-    """A running number of pairs."""
-
-    pairs: int = 0
-
-
 @contextmanager
-def counted_pairs() -> Iterator[Count]:
-    """Count the pairs that GeomLoss's multiscale Sinkhorn evaluates in its soft minima, inside the block.
+def counted_pairs() -> Iterator[list[int]]:
+    """List the pairs that GeomLoss's multiscale Sinkhorn evaluates in each of its soft minima, inside the block.
 
     It tells nobody; so its transform is watched. The table that decides which blocks matter, once, is not counted.
     """
     from geomloss._legacy import sinkhorn_samples
 
-    count, transform = Count(), sinkhorn_samples.softmin_multiscale
+    transform = sinkhorn_samples.softmin_multiscale
+    counted: list[int] = []
 
     def watched(eps: float, clouds: tuple[Any, ...], *args: Any, **options: Any) -> Tensor:
-        count.pairs += pairs_between(clouds[0], clouds[1], clouds[4])
+        counted.append(pairs_between(clouds[0], clouds[1], clouds[4]))
         return transform(eps, clouds, *args, **options)
 
     sinkhorn_samples.softmin_multiscale = watched
     try:
-        yield count
+        yield counted
     finally:
         sinkhorn_samples.softmin_multiscale = transform
 

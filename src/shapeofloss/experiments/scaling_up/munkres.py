@@ -1,27 +1,12 @@
 """The Hungarian method as Munkres wrote it in 1957, with its operations counted, to see how they grow."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapeofloss.transport.assignment.auction import square_costs
+from shapeofloss.transport.assignment.programs import square_costs
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What the method found.
-
-    Attributes:
-        permutation: The column of each row, shape (N,).
-        operations: How many entries of the matrix were looked at or changed.
-    """
-
-    permutation: NDArray[np.int64]
-    operations: int
-
-
-def munkres(cost: ArrayLike) -> Assignment:
+def munkres(cost: ArrayLike) -> tuple[NDArray[np.int64], int]:
     """Assign by Munkres's matrix method: cover zeros by lines, make new zeros, exchange along alternating paths.
 
     Between two exchanges the matrix is searched, and changed, up to N times, at N^2 entries each; there are N
@@ -30,12 +15,14 @@ def munkres(cost: ArrayLike) -> Assignment:
 
     Args:
         cost: Shape (N, N), finite.
+    Returns:
+        The column of each row, shape (N,), and how many entries of the matrix were looked at or changed.
     Raises:
         UserError: If the costs are not square and finite.
     Source:
         Optimal transport talk, slide "Key dates"; Munkres, 1957.
     Example:
-        >>> munkres([[1.0, 2.0], [1.0, 4.0]]).permutation.tolist()
+        >>> munkres([[1.0, 2.0], [1.0, 4.0]])[0].tolist()
         [1, 0]
     """
     matrix = square_costs(cost).copy()
@@ -68,4 +55,4 @@ def munkres(cost: ArrayLike) -> Assignment:
             column = primed[row]
         primed[:], covered_rows[:], covered_columns[:] = -1, False, False
         covered_columns[starred[starred >= 0]] = True
-    return Assignment(starred, operations)
+    return starred, operations

@@ -8,35 +8,21 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp
 
 from shapeofloss.arrays import Floats, as_count, as_floats, as_function, as_number
 from shapeofloss.distributions.clouds import as_cloud
+from shapeofloss.distributions.gaussians import as_one_gaussian
+from shapeofloss.distributions.mixtures import log_density, masses
 from shapeofloss.errors import UserError
 
-GREYS = 17  # levels of scikit-learn's digits
-TEST = 797
-
-
-def digit_clouds(seed: int) -> tuple[Floats, Floats]:
-    """Return scikit-learn's digits as points of the unit cube with 64 coordinates: 1,000 to fit, 797 to test.
-
-    Uniform noise of one grey level is added, so that densities exist: a pixel of level k lies in [k, k + 1] / 17.
-
-    Args:
-        seed: Of the split and of the noise.
-    """
-    from sklearn import datasets  # slow to import
-
-    rng = np.random.default_rng(seed)
-    grey = datasets.load_digits().data
-    points = rng.permutation((grey + rng.random(grey.shape)) / GREYS)
-    return points[:-TEST], points[-TEST:]
+# All but 1e-12 of the mass of each target lies here, and of any normal distribution that is fitted to it.
+NODES = np.linspace(-12.0, 12.0, 4801)
 
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """A normal law.
+    """A normal distribution.
 
     Attributes:
         mean: Shape (D,).
@@ -59,8 +45,8 @@ class Normal:
             return cls(x.mean(axis=0), np.asarray(np.linalg.cholesky(covariance), dtype=np.float64))
         except np.linalg.LinAlgError:
             raise UserError(
-                f"The {len(x)} points in {x.shape[1]} dimensions lie in fewer, where no normal law has a density: take "
-                "more points, or leave out what is constant."
+                f"The {len(x)} points in {x.shape[1]} dimensions lie in fewer, where no normal distribution has a density: "
+                "take more points, or leave out what is constant."
             ) from None
 
     def log_density(self, x: Floats) -> Floats:
@@ -70,14 +56,14 @@ class Normal:
         size = len(self.mean) * np.log(2 * np.pi) / 2 + np.log(np.diag(self.factor)).sum()
         return -np.square(whitened).sum(axis=0) / 2 - size
 
-    def sample(self, count: int, rng: np.random.Generator) -> Floats:
+    def sample(self, count: int, generator: np.random.Generator) -> Floats:
         """Return samples, shape (count, D)."""
-        return self.mean + rng.standard_normal((count, len(self.mean))) @ self.factor.T
+        return self.mean + generator.standard_normal((count, len(self.mean))) @ self.factor.T
 
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """A round normal law about each of many points, all with equal weight.
+    """A round normal distribution about each of many points, all with equal weight.
 
     Attributes:
         points: Shape (N, D).
@@ -101,10 +87,10 @@ class Kernels:
         exponents = -cdist(x, self.points, "sqeuclidean") / (2 * self.width**2)
         return logsumexp(exponents, axis=1) - np.log(count) - dimension * np.log(2 * np.pi * self.width**2) / 2
 
-    def sample(self, count: int, rng: np.random.Generator) -> Floats:
+    def sample(self, count: int, generator: np.random.Generator) -> Floats:
         """Return samples, shape (count, D)."""
-        chosen = self.points[rng.integers(len(self.points), size=count)]
-        return chosen + self.width * rng.standard_normal(chosen.shape)
+        chosen = self.points[generator.integers(len(self.points), size=count)]
+        return chosen + self.width * generator.standard_normal(chosen.shape)
 
 
 def best_kernels(x: Floats, widths: NDArray[np.floating]) -> Kernels:
@@ -123,7 +109,7 @@ def best_kernels(x: Floats, widths: NDArray[np.floating]) -> Kernels:
 
 @dataclass(frozen=True)
 class TwoModes:
-    """A law on the line: weight w at -1 and 1 - w at 1, each widened to a normal law.
+    """A distribution on the line: weight w at -1 and 1 - w at 1, each widened to a normal one.
 
     Attributes:
         weight: w, in (0, 1).
@@ -140,59 +126,51 @@ class TwoModes:
         as_number(self.weight, "weight", above=0, below=1), as_number(self.width, "width", at_least=0.02, at_most=1.5)
 
     @property
-    def nodes(self) -> Floats:
-        """Equally spaced points that hold all but 1e-12 of the mass, and of any normal law that is fitted here."""
-        return np.linspace(-12.0, 12.0, 4801)
+    def parts(self) -> Floats:
+        """Return (m, sigma) of the two parts, shape (2, 2)."""
+        return np.array([[-1.0, self.width], [1.0, self.width]])
+
+    @property
+    def weights(self) -> Floats:
+        """Return the weights of the two parts, shape (2,)."""
+        return np.array([self.weight, 1 - self.weight])
 
     def log_density(self, x: Floats) -> Floats:
         """Return log densities, in nats, of the shape of x."""
-        parts = np.stack([normal_log_density(x, mean, self.width) for mean in (-1.0, 1.0)])
-        return logsumexp(parts, axis=0, b=np.array([self.weight, 1 - self.weight])[:, None])
+        return log_density(x, self.parts, weights=self.weights)
 
     def mass(self, low: float, high: float) -> float:
         """Return the mass of an interval."""
-        parts = [ndtr((high - m) / self.width) - ndtr((low - m) / self.width) for m in (-1.0, 1.0)]
-        return float(self.weight * parts[0] + (1 - self.weight) * parts[1])
-
-
-def normal_log_density(x: Floats, mean: float, deviation: float) -> Floats:
-    """Return the log density of N(mean, deviation^2) at points of the line, of the shape of x.
-
-    Raises:
-        UserError: If the mean is no finite number, or the deviation not above 0.
-    """
-    mean, deviation = as_number(mean, "mean"), as_number(deviation, "deviation", above=0)
-    return -np.square((x - mean) / deviation) / 2 - np.log(deviation * np.sqrt(2 * np.pi))
+        return float(masses([low, high], self.parts, weights=self.weights)[0])
 
 
 def forward_kl(target: TwoModes, mean: float, deviation: float) -> float:
     """Return KL(target || N(mean, deviation^2)) in nats, by the trapezoidal rule, from 0.
 
     Raises:
-        UserError: As for `normal_log_density`.
+        UserError: If the mean is no finite number, or the deviation not above 0.
     """
-    x = _target(target).nodes
-    log_p, log_q = target.log_density(x), normal_log_density(x, mean, deviation)
-    return max(float(np.trapezoid(np.exp(log_p) * (log_p - log_q), x)), 0.0)
+    x, log_p = NODES, _target(target).log_density(NODES)
+    return max(float(np.trapezoid(np.exp(log_p) * (log_p - log_density(x, [mean, deviation])), x)), 0.0)
 
 
 def reverse_kl(target: TwoModes, mean: float, deviation: float) -> float:
     """Return KL(N(mean, deviation^2) || target) in nats, by the trapezoidal rule, from 0.
 
     Raises:
-        UserError: As for `normal_log_density`.
+        UserError: As for `forward_kl`.
     """
-    x = _target(target).nodes
-    mean, deviation = as_number(mean, "mean"), as_number(deviation, "deviation", above=0)
-    if not 0.02 <= deviation <= (x[-1] - abs(mean)) / 7:  # the nodes would miss it, or most of it
-        x = mean + deviation * x
-    log_p, log_q = target.log_density(x), normal_log_density(x, mean, deviation)
-    return max(float(np.trapezoid(np.exp(log_q) * (log_q - log_p), x)), 0.0)
+    _target(target)
+    mean, deviation = as_one_gaussian([mean, deviation])
+    missed = not 0.02 <= deviation <= (NODES[-1] - abs(mean)) / 7  # or most of it
+    x = mean + deviation * NODES if missed else NODES
+    log_q = log_density(x, [mean, deviation])
+    return max(float(np.trapezoid(np.exp(log_q) * (log_q - target.log_density(x)), x)), 0.0)
 
 
 def _target(target: TwoModes) -> TwoModes:
     if not isinstance(target, TwoModes):
-        raise UserError(f"The target is {target!r}; a law TwoModes(weight, width) is needed.")
+        raise UserError(f"The target is {target!r}; TwoModes(weight, width) is needed.")
     return target
 
 
@@ -200,20 +178,20 @@ Divergence = Callable[[TwoModes, float, float], float]
 
 
 def fit_normal(divergence: Divergence, target: TwoModes, seed: int, *, starts: int = 6) -> list[dict[str, float]]:
-    """Fit a normal law to a target by the least divergence, from several random starts.
+    """Fit a normal distribution to a target by the least divergence, from several random starts.
 
     Args:
         divergence: Such as `forward_kl` or `reverse_kl`: of the target, the mean and the standard deviation.
-        target: The law.
-        seed: Of the starts: means uniform in [-1.5, 1.5], deviations log-uniform in [0.2, 1].
+        target: The distribution.
+        seed: Seed of the starts: means uniform in [-1.5, 1.5], deviations log-uniform in [0.2, 1].
         starts: How many.
     Returns:
         Where each search ended: "mean" and "deviation" of the fit, and its "divergence" in nats, the least one first.
     """
     as_count(starts, "starts"), as_function(divergence, "divergence", example="forward_kl"), _target(target)
-    rng = np.random.default_rng(as_count(seed, "seed", at_least=0))
+    generator = np.random.default_rng(as_count(seed, "seed", at_least=0))
     ends = []
-    for start in rng.uniform([-1.5, np.log(0.2)], [1.5, 0.0], size=(starts, 2)):
-        found = minimize(lambda at: divergence(target, at[0], float(np.exp(at[1]))), start, method="Nelder-Mead")
-        ends.append({"mean": found.x[0], "deviation": np.exp(found.x[1]), "divergence": found.fun})
-    return [{name: float(value) for name, value in end.items()} for end in sorted(ends, key=lambda e: e["divergence"])]
+    for start in generator.uniform([-1.5, np.log(0.2)], [1.5, 0.0], size=(starts, 2)):
+        end = minimize(lambda at: divergence(target, at[0], float(np.exp(at[1]))), start, method="Nelder-Mead")
+        ends.append({"mean": float(end.x[0]), "deviation": float(np.exp(end.x[1])), "divergence": float(end.fun)})
+    return sorted(ends, key=lambda end: end["divergence"])

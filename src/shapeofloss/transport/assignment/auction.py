@@ -6,8 +6,6 @@ wants the cheapest offer, and bids as much as brings it to the second cheapest, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from shapeofloss.arrays import Floats, as_floats, as_number
 from shapeofloss.engine.jit import njit
 from shapeofloss.errors import UserError
-from shapeofloss.transport.assignment.programs import as_costs
+from shapeofloss.transport.assignment.programs import as_costs, square_costs
 
 NOBODY = -1
 FIRST_EPS = 4.0  # with scaling, the first eps is the largest cost over this
@@ -63,20 +61,6 @@ class Auction:
     bids: int
 
 
-def square_costs(cost: ArrayLike) -> Floats:
-    """Return costs as a square array of double precision.
-
-    Raises:
-        UserError: If they are not square, empty, not all finite, or so large that their sums are not.
-    """
-    costs = as_floats(cost, "The matrix of costs", finite=False)
-    if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
-        raise UserError(
-            f"The costs have shape {costs.shape}; an auction needs as many buyers as objects, shape (N, N)."
-        )
-    return as_costs(costs)
-
-
 def dual_value(cost: Floats, g: Floats) -> float:
     """Return the mean of min_j (C_ij - g_j) over i plus the mean of g: a lower bound of every assignment's mean cost.
 
@@ -121,35 +105,35 @@ def auction_rounds(cost: ArrayLike, *, eps: float) -> Iterator[Round]:
         yield Round(owner.copy(), g.copy())
 
 
-@cache
-def _compiled() -> Any:
-    @njit()
-    def bid(cost, g, eps, queue, owner, waiting, most):  # type: ignore[no-untyped-def]
-        """Let buyers bid one after another until all are served or `most` bids made; return who waits, and the bids."""
-        count = len(g)
-        bids = 0
-        while waiting and bids < most:
-            buyer = queue[waiting - 1]
-            best, second, wanted = np.inf, np.inf, 0
-            for j in range(count):
-                offer = cost[buyer, j] - g[j]
-                if offer < second:
-                    if offer < best:
-                        best, second, wanted = offer, best, j
-                    else:
-                        second = offer
-            if count == 1:
-                second = best
-            g[wanted] -= second - best + eps
-            if owner[wanted] == NOBODY:
-                waiting -= 1
+@njit()
+def _two_cheapest(costs, g):  # type: ignore[no-untyped-def]
+    """Return a buyer's cheapest offer, the second cheapest, which is as cheap if there is no other, and the object."""
+    best, second, wanted = np.inf, np.inf, 0
+    for j in range(len(g)):
+        offer = costs[j] - g[j]
+        if offer < second:
+            if offer < best:
+                best, second, wanted = offer, best, j
             else:
-                queue[waiting - 1] = owner[wanted]  # the outbid buyer is next
-            owner[wanted] = buyer
-            bids += 1
-        return waiting, bids
+                second = offer
+    return best, second if len(g) > 1 else best, wanted
 
-    return bid
+
+@njit()
+def _bid(cost, g, eps, queue, owner, waiting, most):  # type: ignore[no-untyped-def]
+    """Let buyers bid one after another until all are served or `most` bids made; return who waits, and the bids."""
+    bids = 0
+    while waiting and bids < most:
+        buyer = queue[waiting - 1]
+        best, second, wanted = _two_cheapest(cost[buyer], g)
+        g[wanted] -= second - best + eps
+        if owner[wanted] == NOBODY:
+            waiting -= 1
+        else:
+            queue[waiting - 1] = owner[wanted]  # the outbid buyer is next
+        owner[wanted] = buyer
+        bids += 1
+    return waiting, bids
 
 
 def auction(
@@ -212,7 +196,7 @@ def auction(
         queue = np.random.default_rng(order_seed).permutation(count)
         owner, waiting = np.full(count, NOBODY), count
         while waiting:
-            waiting, made = _compiled()(costs, g, now, queue, owner, waiting, AT_ONCE)
+            waiting, made = _bid(costs, g, now, queue, owner, waiting, AT_ONCE)
             bids += int(made)
         permutation = np.empty(count, dtype=np.int64)
         permutation[owner] = everyone

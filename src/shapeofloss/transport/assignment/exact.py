@@ -6,9 +6,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from shapeofloss.arrays import Floats, as_number
-from shapeofloss.distributions.clouds import as_cloud, as_weights
+from shapeofloss.distributions.clouds import as_clouds, as_weights
 from shapeofloss.errors import UserError
-from shapeofloss.transport.assignment.programs import as_costs
+from shapeofloss.transport.assignment.programs import as_costs, square_costs
 
 PROVEN = 1e-10  # a plan's cost may exceed its dual bound by this share; rounding comes on top
 
@@ -30,9 +30,7 @@ def cost_matrix(x: ArrayLike, y: ArrayLike, *, p: float = 2) -> Floats:
         array([[4.5],
                [2. ]])
     """
-    x, y = as_cloud(x, "x"), as_cloud(y, "y")
-    if x.shape[1] != y.shape[1]:
-        raise UserError(f"The clouds have dimensions {x.shape[1]} and {y.shape[1]}; both need the same.")
+    x, y = as_clouds(x, y)
     p = as_number(p, "The exponent p", at_least=1)
     with np.errstate(over="ignore"):
         costs = cdist(x, y, "sqeuclidean") / 2 if p == 2 else cdist(x, y) ** p / p
@@ -47,10 +45,7 @@ def optimal_assignment(cost: ArrayLike) -> NDArray[np.int64]:
     Raises:
         UserError: If the costs are no square matrix of finite numbers.
     """
-    costs = as_costs(cost)
-    if costs.shape[0] != costs.shape[1]:
-        raise UserError(f"The costs have shape {costs.shape}; a permutation needs as many rows as columns.")
-    return linear_sum_assignment(costs)[1]
+    return linear_sum_assignment(square_costs(cost))[1]
 
 
 def mean_cost(cost: Floats, permutation: NDArray[np.int64]) -> float:

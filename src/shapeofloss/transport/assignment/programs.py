@@ -3,12 +3,14 @@
 The plan and the prices are found by two separate programs, so that their values are two independent numbers.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import linprog
 
-from shapeofloss.arrays import Floats, as_floats
+from shapeofloss.arrays import Floats, as_floats, as_number
 from shapeofloss.distributions.clouds import as_weights
 from shapeofloss.errors import UserError
 
@@ -22,15 +24,43 @@ def as_costs(cost: ArrayLike) -> Floats:
     Raises:
         UserError: If they are no matrix, one is not finite, or they are so large that their sums are not.
     """
-    matrix = as_floats(cost, "The matrix of costs", finite=False)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise UserError(f"The costs have shape {matrix.shape}; they need one row per source, one column per target.")
+    matrix = as_floats(cost, "The matrix of costs", shape=("N", "M"), finite=False, empty=False)
     if not np.isfinite(matrix).all():
         raise UserError("The costs have entries that are not finite; forbid a pair by a cost that is large instead.")
     most = float(np.finfo(np.float64).max) / (8 * max(matrix.shape))
     if (largest := float(np.abs(matrix).max())) > most:
         raise UserError(f"The costs go up to {largest:g}, and their sums overflow: divide them, to {most:g} at most.")
     return matrix
+
+
+def square_costs(cost: ArrayLike) -> Floats:
+    """Return costs as a square array of double precision, shape (N, N).
+
+    Raises:
+        UserError: If they are not square, or as for `as_costs`.
+    """
+    costs = as_floats(cost, "The matrix of costs", finite=False)
+    if costs.ndim != 2 or costs.shape[0] != costs.shape[1] or not costs.size:
+        raise UserError(
+            f"Costs of shape {costs.shape}: an assignment needs as many rows as columns, as many buyers as objects."
+        )
+    return as_costs(costs)
+
+
+def solve_program(cost: Floats, what: str, **program: Any) -> Floats:
+    """Return the x with the least <cost, x>, a vertex, by HiGHS's dual simplex method.
+
+    Args:
+        cost: Shape (K,), of about 1, as tolerances are absolute.
+        what: What the error calls x.
+        program: Constraints and bounds of x, as `scipy.optimize.linprog` takes them.
+    Raises:
+        UserError: If the solver gives up.
+    """
+    result = linprog(cost, method="highs-ds", options=TOLERANCES, **program)
+    if result.status:
+        raise UserError(f"HiGHS found no {what}: {result.message}")
+    return np.asarray(result.x)
 
 
 def marginal_constraints(sources: int, targets: int) -> sparse.csr_array:
@@ -101,10 +131,7 @@ def projection_program(cost: ArrayLike, a: ArrayLike | None = None) -> Floats:
 def _solved(cost: Floats, constraints: sparse.csr_array, masses: Floats) -> Floats:
     """Return the least <cost, x> over x >= 0 with constraints x = masses."""
     scale = np.abs(cost).max() or 1.0
-    result = linprog(cost / scale, A_eq=constraints, b_eq=masses, method="highs-ds", options=TOLERANCES)
-    if result.status:
-        raise UserError(f"HiGHS found no plan: {result.message}")
-    return np.maximum(result.x, 0.0)
+    return np.maximum(solve_program(cost / scale, "plan", A_eq=constraints, b_eq=masses), 0.0)
 
 
 def price_program(cost: ArrayLike, a: ArrayLike | None = None, b: ArrayLike | None = None) -> tuple[Floats, Floats]:
@@ -131,17 +158,14 @@ def price_program(cost: ArrayLike, a: ArrayLike | None = None, b: ArrayLike | No
     sources, targets = matrix.shape
     a, b = as_weights(a, sources, "a"), as_weights(b, targets, "b")
     scale = np.abs(matrix).max() or 1.0
-    result = linprog(
+    prices = solve_program(
         -np.concatenate([a, b]) * sources,
+        "prices",
         A_ub=sparse.csr_array(marginal_constraints(sources, targets).T),
         b_ub=matrix.ravel() / scale,
         bounds=[(None, None)] * (sources + targets - 1) + [(0, 0)],
-        method="highs-ds",
-        options=TOLERANCES,
     )
-    if result.status:
-        raise UserError(f"HiGHS found no prices: {result.message}")
-    f, g = np.split(result.x * scale, [sources])
+    f, g = np.split(prices * scale, [sources])
     return f, g
 
 
@@ -180,3 +204,52 @@ def northwest_corner(a: ArrayLike, b: ArrayLike) -> Floats:
     start = np.maximum.outer(np.cumsum(a) - a, np.cumsum(b) - b)
     end = np.minimum.outer(np.cumsum(a), np.cumsum(b))
     return np.maximum(end - start, 0.0)
+
+
+def lipschitz_program(distance: ArrayLike, pi: ArrayLike, p: ArrayLike, *, slope: float = 1.0) -> Floats:
+    """Return a function on N points that tells two distributions on them apart as far as its slope allows.
+
+    max sum_i (pi_i - p_i) f_i over f with f_i - f_j <= K d_ij for all i, j.
+
+    It has N unknowns and N (N - 1) constraints, and knows nothing of plans. Adding a constant to f changes nothing; the
+    last value is set to 0.
+
+    Args:
+        distance: d, shape (N, N), a metric, in units of length.
+        pi, p: Masses that are brought to a sum of 1, shape (N,).
+        slope: K, above 0 and finite.
+    Returns:
+        f, shape (N,), in units of K times length.
+    Raises:
+        UserError: If distances are not square or negative, masses are none, the slope is no finite number above 0, or
+            the solver gives up.
+    Source:
+        WGAN lecture, slide "Wasserstein distance", theorem of Kantorovich and Rubinstein.
+    Example:
+        >>> lipschitz_program([[0.0, 3.0], [3.0, 0.0]], [1, 0], [0, 1]).tolist()
+        [3.0, 0.0]
+    """
+    d = as_costs(as_floats(distance, "The table of distances", finite=False))
+    count = len(d)
+    if d.shape != (count, count):
+        raise UserError(f"The distances have shape {d.shape}; a function on N points needs those between all, (N, N).")
+    if d.min() < 0:
+        raise UserError(f"The least distance is {d.min():g}; none can be negative.")
+    slope = as_number(slope, "The bound of the slope", above=0)
+    pi, p = as_weights(pi, count, "pi"), as_weights(p, count, "p")
+    i, j = np.nonzero(~np.eye(count, dtype=bool))
+    rows = np.arange(len(i))
+    ones = np.ones(len(i))
+    differences = sparse.csr_array((np.r_[ones, -ones], (np.r_[rows, rows], np.r_[i, j])), shape=(len(i), count))
+    scale = d.max() or 1.0
+    result = linprog(
+        -(pi - p) * count,  # about 1 each, as tolerances are absolute
+        A_ub=differences,
+        b_ub=d[i, j] / scale,
+        bounds=[(None, None)] * (count - 1) + [(0, 0)],
+        method="highs-ds",
+        options=TOLERANCES,
+    )
+    if result.status:
+        raise UserError(f"HiGHS found no function: {result.message}")
+    return result.x * scale * slope

@@ -150,14 +150,16 @@ class Domain:
             >>> Domain([[0.25, 0.5], [0.75, 0.5]]).cells([0.0, 0.1]).volumes.round(9).tolist()
             [0.4, 0.6]
         """
-        from shapeofloss.transport.cells import clipping  # slow to import
+        from shapeofloss.transport.cells import polygons  # slow to import
 
         f = self._potentials(f)
-        sums, pairs, lengths = clipping.integrate(self.seeds, f, self.near, self.box, self.void)
+        corners, labels, numbers = polygons.outlines(self.seeds, f, self.near, self.box, self.void)
+        sums, lengths = polygons.integrate(corners, numbers, f if self.void else np.full(len(f), np.inf))
         volumes, moments, costs, arcs = np.maximum(sums[:, 0], 0), sums[:, 1:3], sums[:, 3], np.maximum(sums[:, 4], 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             centroids = self.seeds + np.where(volumes > 0, 1.0, np.nan)[:, None] * moments / volumes[:, None]
-        once = pairs[:, 0] < pairs[:, 1]  # the other side's length is the same up to rounding
+        pairs = np.stack([np.repeat(np.arange(len(f)), numbers), labels], axis=1)
+        once = (pairs[:, 0] < pairs[:, 1]) & (lengths > 0)  # the other side's length is the same up to rounding
         return Cells(volumes, centroids, costs, pairs[once], lengths[once], arcs)
 
     def value(self, f: ArrayLike, volumes: ArrayLike, cells: Cells | None = None) -> float:
@@ -181,9 +183,9 @@ class Domain:
         diagonal = np.zeros(len(f)) + np.bincount(i, speeds, len(f)) + np.bincount(j, speeds, len(f))
         if self.void:
             diagonal += cells.arcs / (2 * np.sqrt(np.maximum(f, np.finfo(float).tiny)))
-        own = np.arange(len(f))
+        everyone = np.arange(len(f))
         entries = np.concatenate([-speeds, -speeds, diagonal])
-        places = np.concatenate([i, j, own]), np.concatenate([j, i, own])
+        places = np.concatenate([i, j, everyone]), np.concatenate([j, i, everyone])
         return coo_array((entries, places), shape=(len(f), len(f))).tocsc()
 
     def polygons(self, f: ArrayLike, *, arc_step: float = 0.1) -> list[Floats]:
@@ -195,16 +197,14 @@ class Domain:
         Raises:
             UserError: If the potentials are not N finite numbers, or the angle is none.
         """
-        from shapeofloss.transport.cells import clipping
+        from shapeofloss.transport.cells import polygons
 
         f, arc_step = self._potentials(f), as_number(arc_step, "arc_step", at_least=1e-6)
-        flat, numbers = clipping.corners_of(self.seeds, f, self.near, self.box)
-        outlines = np.split(flat, np.cumsum(numbers)[:-1])
+        corners, _, numbers = polygons.outlines(self.seeds, f, self.near, self.box, self.void)
+        outlines = np.split(corners, np.cumsum(numbers)[:-1])
         if self.void:
-            outlines = [
-                in_disc(outline, float(r), arc_step)
-                for outline, r in zip(outlines, np.sqrt(np.maximum(f, 0)), strict=True)
-            ]
+            radii = np.sqrt(np.maximum(f, 0)).tolist()
+            outlines = [polygons.in_disc(*one, arc_step) for one in zip(outlines, radii, strict=True)]
         return [outline + seed for outline, seed in zip(outlines, self.seeds, strict=True)]
 
     def solve(
@@ -240,18 +240,15 @@ class Domain:
         tolerance, most = as_number(tolerance, "The tolerance", above=0), as_count(most, "most")
         if method not in METHODS:
             raise unknown("method", method, METHODS)
-        count = len(targets)
-        equal = np.full(count, targets.mean() / np.pi if self.void else 0.0)
-        search = _Search(self, targets, tolerance, most)
+        equal = np.full(len(targets), targets.mean() / np.pi if self.void else 0.0)
+        start = equal if f is None else self._potentials(f)
+        search, iterations = _Search(self, start, targets, tolerance, most), 0
         climb = _newton if method == "newton" else _quasi_newton
-        iterations, best = 0, equal
-        if f is not None:
-            best = self._potentials(f)
-            cells = search(best)
-            if (cells.volumes >= STARVED * targets).all():
-                best, cells, iterations = climb(search, best, cells)
-        if f is None or not search.done:
-            best, cells, more = climb(search, equal, search(equal))
+        best, cells = search.last
+        if f is None or (cells.volumes >= STARVED * targets).all():
+            best, cells, iterations = climb(search, start)
+        if f is not None and not search.done:
+            best, cells, more = climb(search, equal)
             iterations += more
         converged = bool((np.abs(cells.volumes / targets - 1) <= tolerance).all())
         history = np.array(search.history)
@@ -265,15 +262,24 @@ class Domain:
 class _Search:
     """Computes cells, keeps a record of it, and tells when to stop."""
 
-    def __init__(self, domain: Domain, targets: Floats, tolerance: float, most: int) -> None:
+    def __init__(self, domain: Domain, start: Floats, targets: Floats, tolerance: float, most: int) -> None:
         self.domain, self.targets, self.tolerance, self.most = domain, targets, tolerance, most
-        self.began, self.history = time.perf_counter(), list[tuple[float, float, float]]()
+        self.began, self.history, self.least = time.perf_counter(), list[tuple[float, float, float]](), np.inf
+        self.last = self.best = self._evaluated(start)
 
-    def __call__(self, potentials: Floats) -> Cells:
-        cells = self.domain.cells(potentials)
+    def __call__(self, f: Floats) -> Cells:
+        """Return the cells; those of the last potentials are known."""
+        if not np.array_equal(f, self.last[0]):
+            self.last = self._evaluated(f)
+        return self.last[1]
+
+    def _evaluated(self, f: Floats) -> tuple[Floats, Cells]:
+        cells = self.domain.cells(f)
         errors = np.abs(cells.volumes / self.targets - 1)
         self.history.append((time.perf_counter() - self.began, float(errors.mean()), float(errors.max())))
-        return cells
+        if errors.max() <= self.least:
+            self.least, self.best = float(errors.max()), (f.copy(), cells)
+        return f.copy(), cells
 
     @property
     def done(self) -> bool:
@@ -281,9 +287,9 @@ class _Search:
         return self.history[-1][2] <= self.tolerance or len(self.history) >= self.most
 
 
-def _newton(search: _Search, f: Floats, cells: Cells) -> tuple[Floats, Cells, int]:
+def _newton(search: _Search, f: Floats) -> tuple[Floats, Cells, int]:
     """Climb by damped Newton steps: halve a step until no cell is too small, and the error falls enough."""
-    domain, targets = search.domain, search.targets
+    domain, targets, cells = search.domain, search.targets, search(f)
     floor = min(cells.volumes.min(), targets.min()) / 2
     lack, iterations = targets - cells.volumes, 0
     while not search.done:
@@ -313,60 +319,22 @@ def _direction(jacobian: csc_array, lack: Floats, *, pinned: bool) -> Floats:
     return direction
 
 
-def _quasi_newton(search: _Search, f: Floats, cells: Cells) -> tuple[Floats, Cells, int]:
+def _quasi_newton(search: _Search, f: Floats) -> tuple[Floats, Cells, int]:
     """Climb by L-BFGS, and return the point of least error that was seen."""
-    at, best, least = (f, cells), (f, cells), search.history[-1][2]
+    search(f)
 
     def descend(trial: Floats) -> tuple[float, Floats]:
-        nonlocal at, best, least
-        if not np.array_equal(trial, at[0]):
-            if search.done:
-                raise _EnoughError
-            at = trial.copy(), search(trial)
-            if search.history[-1][2] <= least:
-                best, least = at, search.history[-1][2]
-        return -search.domain.value(trial, search.targets, at[1]), at[1].volumes - search.targets
+        if search.done and not np.array_equal(trial, search.last[0]):
+            raise _EnoughError
+        cells = search(trial)
+        return -search.domain.value(trial, search.targets, cells), cells.volumes - search.targets
 
     steps: list[None] = []
     options = {"maxcor": 20, "maxfun": search.most, "maxiter": search.most, "ftol": 0.0, "gtol": 0.0}
-    if not search.done:
-        with suppress(_EnoughError):
-            minimize(descend, f, jac=True, method="L-BFGS-B", callback=lambda _: steps.append(None), options=options)
-    return *best, len(steps)
+    with suppress(_EnoughError):
+        minimize(descend, f, jac=True, method="L-BFGS-B", callback=lambda _: steps.append(None), options=options)
+    return *search.best, len(steps)
 
 
 class _EnoughError(Exception):
     """Raised to leave SciPy's loop."""
-
-
-def in_disc(outline: Floats, radius: float, arc_step: float) -> Floats:
-    """Return the part of an anticlockwise convex polygon in the disc about the origin, arcs as chords, shape (K, 2).
-
-    Example:
-        >>> square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
-        >>> in_disc(square, 1.0, np.pi / 4).round(2).tolist()
-        [[0.0, 0.0], [1.0, 0.0], [0.71, 0.71], [0.0, 1.0]]
-    """
-    from shapeofloss.transport.cells import clipping
-
-    ways = list(zip(outline, np.roll(outline, -1, axis=0), strict=True))
-    kept = []
-    for a, b in ways:
-        enters, leaves = clipping.inside(*a, *b, radius**2)
-        if leaves > enters:
-            kept.append((a + enters * (b - a), a + leaves * (b - a)))
-    if not kept:
-        around = all(a[0] * b[1] - a[1] * b[0] > 0 for a, b in ways) and len(outline) > 0
-        return _arc(0.0, 2 * np.pi, radius, arc_step)[1:] if around else np.empty((0, 2))
-    points: list[Floats] = []
-    for (start, end), (following, _) in zip(kept, kept[1:] + kept[:1], strict=True):
-        points.append(start[None])
-        if np.linalg.norm(following - end) > 1e-9 * radius:
-            angles = [float(np.arctan2(point[1], point[0])) for point in (end, following)]
-            points += [end[None], _arc(angles[0], (angles[1] - angles[0]) % (2 * np.pi), radius, arc_step)[1:-1]]
-    return np.concatenate(points)
-
-
-def _arc(first: float, width: float, radius: float, step: float) -> Floats:
-    angles = first + np.linspace(0, width, max(2, int(np.ceil(width / step)) + 1))
-    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)

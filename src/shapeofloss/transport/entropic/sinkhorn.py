@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from shapeofloss.arrays import as_count, as_number
-from shapeofloss.distributions.clouds import as_cloud, as_weights
+from shapeofloss.distributions.clouds import as_clouds, as_weights
 from shapeofloss.errors import UserError
 from shapeofloss.transport.entropic.softmin import Dense, Softmin, softmin_between
 
@@ -183,13 +183,11 @@ def sinkhorn(
     Source:
         Optimal transport talk, Algorithm 3.3 and slide "eps-scaling".
     Example:
-        >>> found = sinkhorn([[0.0], [1.0]], [[0.5], [1.5]], eps=1e-3)
-        >>> round(found.bound, 3), found.converged
+        >>> blurred = sinkhorn([[0.0], [1.0]], [[0.5], [1.5]], eps=1e-3)
+        >>> round(blurred.bound, 3), blurred.converged
         (0.125, True)
     """
-    x, y = as_cloud(x, "x"), as_cloud(y, "y")
-    if x.shape[1] != y.shape[1]:
-        raise UserError(f"The clouds have dimensions {x.shape[1]} and {y.shape[1]}; both need the same.")
+    x, y = as_clouds(x, y)
     eps = as_number(eps, "The temperature eps", at_least=FAINTEST)
     tolerance, steps = as_number(tolerance, "tolerance", at_least=0), as_count(steps, "The number of steps")
     clouds = torch.from_numpy(x), torch.from_numpy(y)

@@ -76,8 +76,8 @@ class Symbolic:
     def __call__(self, eps: float, h: Tensor) -> Tensor:
         """Return f, shape (N,), for h of shape (M,)."""
         inverse = torch.tensor([1 / eps], dtype=self.x.dtype, device=self.x.device)
-        found = _log_sum_exp(self.x.shape[1])(self.x, self.y, h[:, None], inverse, ranges=self.ranges)
-        return -eps * found[:, 0]
+        sums = _log_sum_exp(self.x.shape[1])(self.x, self.y, h[:, None], inverse, ranges=self.ranges)
+        return -eps * sums[:, 0]
 
     def transpose(self) -> "Symbolic":
         """Return the transform from the sources to the targets."""
@@ -111,8 +111,8 @@ class ClampedSymbolic:
             fall = (eps * h - known).abs().max() + before * math.log(len(self.y))
             floor = (-f - fall) / eps + CLAMP
             inverse = torch.tensor([1 / eps], dtype=h.dtype, device=h.device)
-            found = _clamped_log_sum_exp(self.x.shape[1])(self.x, self.y, h[:, None], inverse, floor[:, None])
-            f = -eps * found[:, 0]
+            log_sum_exp = _log_sum_exp(self.x.shape[1], clamped=True)
+            f = -eps * log_sum_exp(self.x, self.y, h[:, None], inverse, floor[:, None])[:, 0]
         self._last = eps, eps * h, f
         return f
 
@@ -122,24 +122,15 @@ class ClampedSymbolic:
 
 
 @cache
-def _log_sum_exp(dimension: int) -> Any:
+def _log_sum_exp(dimension: int, *, clamped: bool = False) -> Any:
     from pykeops.torch import generic_logsumexp
 
     # Letter for letter the formula of GeomLoss, so that KeOps compiles it once for both.
     formula = "( B - (P * (SqDist(X,Y) / IntCst(2)) ) )"
-    return generic_logsumexp(
-        formula, "A = Vi(1)", f"X = Vi({dimension})", f"Y = Vj({dimension})", "B = Vj(1)", "P = Pm(1)"
-    )
-
-
-@cache
-def _clamped_log_sum_exp(dimension: int) -> Any:
-    from pykeops.torch import generic_logsumexp
-
-    formula = "( ReLU(B - (P * (SqDist(X,Y) / IntCst(2)) ) - R) + R )"
-    return generic_logsumexp(
-        formula, "A = Vi(1)", f"X = Vi({dimension})", f"Y = Vj({dimension})", "B = Vj(1)", "P = Pm(1)", "R = Vi(1)"
-    )
+    variables = ["A = Vi(1)", f"X = Vi({dimension})", f"Y = Vj({dimension})", "B = Vj(1)", "P = Pm(1)"]
+    if clamped:
+        formula, variables = f"( ReLU({formula} - R) + R )", [*variables, "R = Vi(1)"]
+    return generic_logsumexp(formula, *variables)
 
 
 def halved_squared_distances(x: Tensor, y: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ def dissimilarities(x: Tensor, y: Tensor, *, metric: str = "euclidean", symbolic
 
     Args:
         x, y: Clouds; of unit vectors for "cosine" (1 minus the product), with first coordinates above 0 for
-            "hyperbolic"
-            (squared distance over the product of the heights: the distance of the half-space is arccosh(1 + H / 2)).
+            "hyperbolic" (squared distance over the product of the heights: the distance of the half-space is
+            arccosh(1 + H / 2)).
         metric: "euclidean" (squared), "manhattan", "cosine" or "hyperbolic".
         symbolic: Whether KeOps holds it; else it is a tensor.
     Returns:
@@ -71,14 +71,13 @@ def dissimilarities(x: Tensor, y: Tensor, *, metric: str = "euclidean", symbolic
 
 def nearest(x: Tensor, y: Tensor, *, metric: str = "euclidean", symbolic: bool = True) -> Tensor:
     """Return for each x the number of its nearest y, shape (..., N)."""
-    found = dissimilarities(x, y, metric=metric, symbolic=symbolic)
-    return found.argmin(-1).view(x.shape[:-1]) if not symbolic else found.argmin(dim=x.dim() - 1).view(x.shape[:-1])
+    return dissimilarities(x, y, metric=metric, symbolic=symbolic).argmin(dim=x.dim() - 1).view(x.shape[:-1])
 
 
 def smallest(x: Tensor, y: Tensor, count: int, *, symbolic: bool = True) -> Tensor:
     """Return for each x the `count` smallest squared distances to points of y, rising, shape (N, count)."""
-    found = dissimilarities(x, y, symbolic=symbolic)
-    return found.Kmin(count, dim=1) if symbolic else found.sort(1).values[:, :count]
+    matrix = dissimilarities(x, y, symbolic=symbolic)
+    return matrix.Kmin(count, dim=1) if symbolic else matrix.sort(1).values[:, :count]
 
 
 def gaussian_convolution(x: Tensor, y: Tensor, b: Tensor, *, symbolic: bool = True, ranges: Any = None) -> Tensor:

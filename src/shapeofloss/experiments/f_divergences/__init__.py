@@ -1,0 +1,1 @@
+"""Experiments of the notebook 406_f_divergences."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 402_two_lines."""

@@ -1,0 +1,1 @@
+"""Experiments of the notebook 302_what_transport_is."""

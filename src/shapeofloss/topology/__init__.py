@@ -1,0 +1,1 @@
+"""Persistence diagrams of arrays on grids and of functions on graphs, and distances between diagrams."""
