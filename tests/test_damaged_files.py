@@ -9,7 +9,7 @@ from shapeofloss import ledger
 from shapeofloss.engine import profiles, workspace
 from shapeofloss.errors import UserError
 from shapeofloss.ledger.rows import rebuilt, summary
-from shapeofloss.runner import publish
+from shapeofloss.runner import publish, tables
 
 LEDGER = "data/ledger/laptop.json"
 INDEX = "figures/index.json"
@@ -27,7 +27,7 @@ LOADERS = {
     LEDGER: read_ledger,
     INDEX: lambda: publish.committed(publish.index_path()),
     CLAIMS: lambda: [claim.rule.groups for claim in ledger.load_claims().values()],
-    CATALOGUE: lambda: publish.course_map(profiles.load()),
+    CATALOGUE: lambda: tables.course_map(profiles.load()),
 }
 ODD = ["[]", "{}", "1", '"x"', "true", "1e999", "-1", '["a", 1]', "{ a = 1 }", "nan", "1979-05-27", "null"]
 

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from shapeofloss import __version__
 from shapeofloss.engine import profiles
 from shapeofloss.files import read_json
-from shapeofloss.runner import inputs, prints, publish
+from shapeofloss.runner import inputs, prints, publish, tables
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -143,10 +143,19 @@ def test_the_index_names_every_committed_figure_and_each_is_as_it_was_written():
     assert entries == sorted(entries, key=lambda entry: (entry["notebook"], entry["figure"]))
 
 
-def test_the_tables_of_the_readme_are_as_generated():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "<!-- ledger:begin" in text and "<!-- map:begin" in text
-    assert publish.with_tables(text, profiles.load(), read_json(publish.ledger_path())) == text
+@pytest.mark.parametrize(("page", "names"), [("README.md", ("ledger", "map")), ("figures/README.md", ("answers",))])
+def test_the_tables_of_the_pages_are_as_generated(page, names):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert all(f"<!-- {name}:begin" in text for name in names)
+    index, ledger = (read_json(path) for path in (publish.index_path(), publish.ledger_path()))
+    assert tables.with_tables(text, profiles.load(), index, ledger) == text
+
+
+@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_print_figures_and_rows_are_those_of_the_code_at_hand(script):
+    notebook = profiles.load()[script.stem]
+    now = inputs.inputs_hash(notebook, "laptop", {})
+    assert publish.origin_of_committed(notebook) == {now}, f"run it again: make figures ARGS={script.stem}"
 
 
 def test_every_local_link_and_image_of_the_texts_exists():

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
+from shapeofloss import sources
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError
 from shapeofloss.files import read_rows, sha256, write_atomically, write_rows
@@ -41,9 +42,6 @@ PREVIEW_DOTS_PER_INCH = 120  # of what a notebook shows
 SHOWN_DOTS_PER_INCH = 100  # at which width it shows it
 ANIMATION_DOTS_PER_INCH = 80
 LARGEST_ANIMATION = 1_000_000  # bytes
-
-SOURCES = ("landscape", "sign loss", "transport", "wgan")
-ITEM = r'(?:(?:Fig\.|Table|Algorithm|Theorem|Appendix|section|equation) [\w.-]+|slide "[^"]+")'
 
 LOOK = {
     "figure.figsize": (6.4, 4.0),
@@ -162,12 +160,7 @@ def _checked(name: str, alt: str, data: pd.DataFrame | Mapping[str, Any], answer
         raise UserError(f"'{name}' is no name of a figure: use lower-case letters, digits and underscores.")
     if len(alt.strip()) < 40:
         raise UserError(f"Figure {name} needs alternative text of at least 40 characters that says what it shows.")
-    sources = "|".join(SOURCES)
-    if answers and not re.fullmatch(rf"({sources}): ({ITEM}; )*{ITEM}", answers):
-        raise UserError(
-            f"Figure {name} answers '{answers}': write a source ({', '.join(SOURCES)}), a colon and items such as "
-            'Fig. 2c, Table 1, Algorithm 1, Theorem 2, Appendix 5.1, section 3.1 or slide "Title", separated by "; ".'
-        )
+    sources.answered(answers)
     table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if table.empty:
         raise UserError(f"Figure {name} needs the numbers that it plots: the table has no rows.")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from shapeofloss.engine.profiles import Notebook, load
 from shapeofloss.engine.reach import PACKAGE
 from shapeofloss.errors import UserError
 from shapeofloss.files import lock, read_json, read_rows, rows_text, sha256, write_atomically, write_rows
-from shapeofloss.ledger.rows import Row, rebuilt, summary
+from shapeofloss.ledger.rows import Row, rebuilt
+from shapeofloss.runner.tables import with_tables
 
 STAMP = "stamp.json"
 TEXTS = tuple(name for name, kind in Row.__annotations__.items() if kind is str)  # of a row of the ledger
@@ -252,14 +252,15 @@ def _figures(folder: Path) -> list[Path]:
 
 def _sweep(notebook: Notebook) -> None:
     """Remove what a run that was killed while publishing left beside its targets; the lock is ours."""
-    targets = [notebook.print, index_path(), ledger_path(), workspace.root() / "README.md", place(notebook) / "*"]
+    targets = [notebook.print, index_path(), ledger_path(), place(notebook) / "*"]
+    targets += [folder / "README.md" for folder in (workspace.root(), index_path().parent)]
     for target in targets:
         for left in target.parent.glob(f".{target.name}.*.tmp"):
             left.unlink()
 
 
 def _rebuilt(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, without: str | None) -> dict[Path, bytes]:
-    """Return the index, the ledger and the README with the given rows in place of a notebook's."""
+    """Return the index, the ledger and the pages with tables, with the given rows in place of a notebook's."""
     catalogue = load()
 
     def others(path: Path) -> list[dict[str, Any]]:
@@ -268,31 +269,10 @@ def _rebuilt(figures: list[dict[str, Any]], rows: list[dict[str, Any]], *, witho
     index = sorted(others(index_path()) + figures, key=lambda row: (row["notebook"], row["figure"]))
     ledger = rebuilt(others(ledger_path()) + rows)
     texts = {index_path(): rows_text(index), ledger_path(): rows_text(ledger)}
-    readme = workspace.root() / "README.md"
-    if readme.is_file():
-        texts[readme] = with_tables(readme.read_text(encoding="utf-8"), catalogue, ledger)
+    for path in (workspace.root() / "README.md", index_path().with_name("README.md")):
+        if path.is_file():
+            texts[path] = with_tables(path.read_text(encoding="utf-8"), catalogue, index, ledger)
     return {path: text.encode() for path, text in texts.items()}
-
-
-def with_tables(text: str, catalogue: Mapping[str, Notebook], ledger: list[dict[str, Any]]) -> str:
-    """Return the README with its generated tables: the map of the notebooks and the ledger's summary."""
-    return _block(_block(text, "ledger", summary(ledger)), "map", course_map(catalogue))
-
-
-def course_map(catalogue: Mapping[str, Notebook]) -> str:
-    """Return a Markdown table of the notebooks, with links to their prints."""
-    lines = ["| part | notebook | question | source | minutes |", "|---|---|---|---|---:|"]
-    for name, notebook in catalogue.items():
-        link = f"[`{name}`](notebooks/{name}.ipynb)"
-        lines.append(
-            f"| {notebook.part} | {link} | {notebook.question} | {notebook.source} | {notebook.minutes['laptop']:g} |"
-        )
-    return "\n".join(lines)
-
-
-def _block(text: str, name: str, content: str) -> str:
-    pattern = rf"(<!-- {name}:begin[^>]*-->\n).*?(<!-- {name}:end -->)"
-    return re.sub(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", text, flags=re.DOTALL)
 
 
 def _outputs(notebook: Notebook, folder: Path, *, published: bool) -> dict[str, str]:
