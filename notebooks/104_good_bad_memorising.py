@@ -60,18 +60,11 @@ from scipy.stats import spearmanr
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
+from shapeofloss.experiments.good_bad_memorising.movements import half_way, lateral_share, turns
 from shapeofloss.landscape.minima import sample_minimum, train_minima
 from shapeofloss.landscape.phate import phate_embedding
 from shapeofloss.landscape.record import Record
-from shapeofloss.landscape.trajectories import (
-    by_trajectory,
-    distance_from_optimum,
-    excursion,
-    half_way,
-    lateral_share,
-    return_ratio,
-    turns,
-)
+from shapeofloss.landscape.trajectories import by_trajectory, distance_from_optimum, excursion, return_ratio
 
 run = workspace.begin("104_good_bad_memorising")
 figures.use_house_style()

@@ -32,7 +32,7 @@ class Source:
     """Where an archive comes from, and what it is known to be.
 
     Attributes:
-        url: Of the archive, whose last part is its name.
+        url: Address of the archive, whose last part is its name.
         hash: Its SHA-256, in hexadecimal.
         records: Images in each of its six files.
     """
@@ -93,9 +93,9 @@ def _present(archive: Path, source: Source) -> Path:
     by_hand = f"To do without the network, get {source.url} elsewhere and put it into {archive.parent}."
     with lock(archive.with_name(f".{archive.name}.lock")):
         if archive.is_file():
-            if (found := sha256(archive)) != source.hash:
+            if (present := sha256(archive)) != source.hash:
                 raise UserError(
-                    f"{archive} is not the archive it should be: its SHA-256 is {found[:12]}..., not "
+                    f"{archive} is not the archive it should be: its SHA-256 is {present[:12]}..., not "
                     f"{source.hash[:12]}.... Remove it, and it is fetched anew."
                 )
             return archive
@@ -117,7 +117,7 @@ def _present(archive: Path, source: Source) -> Path:
 
 
 def _in_archive(archive: Path) -> dict[str, bytes]:
-    found = {}
+    contents = {}
     with tarfile.open(archive, "r:gz") as packed:
         for name in (*TRAINING, TESTING):
             try:
@@ -126,8 +126,8 @@ def _in_archive(archive: Path) -> dict[str, bytes]:
                 member = None
             if member is None:
                 raise UserError(f"{archive} holds no {FOLDER}/{name}: it is another archive than the binary version.")
-            found[name] = member.read()
-    return found
+            contents[name] = member.read()
+    return contents
 
 
 def _parsed(name: str, content: bytes, records: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -152,7 +152,7 @@ def cropped_and_flipped(images: Tensor, generator: torch.Generator) -> Tensor:
     """Surround each image by 4 black pixels, cut a random image of its size out, and mirror it in half of the cases.
 
     Args:
-        images: As of `load_cifar10`, shape (N, 3, height, width).
+        images: Images of `load_cifar10`, shape (N, 3, height, width).
         generator: Source of the cuts and mirrors, on the CPU.
     Returns:
         New images of the same shape; all 81 cuts are equally likely, mirrored left to right or not.

@@ -1,6 +1,6 @@
 """The images of the laptop-scale landscapes: scikit-learn's bundled handwritten digits, and their augmentation."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ class Images:
 
     def to(self, device: torch.device) -> "Images":
         """Return the images on a device."""
-        return Images(*(getattr(self, each.name).to(device) for each in fields(self)))
+        train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
+        return Images(*(part.to(device) for part in (*train, *test)))
 
     def rows(self) -> "Images":
         """Return each image as a row of its pixels."""

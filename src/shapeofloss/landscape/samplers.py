@@ -252,10 +252,10 @@ def _counts(counts: Any) -> list[int]:
     """
     if isinstance(counts, str) or not isinstance(counts, Iterable):
         raise UserError(f"counts is {counts!r}; a list with the points along each axis is needed, for example [41].")
-    found = [as_count(count, "An entry of counts", at_least=2) for count in counts]
-    if not found:
+    points = [as_count(count, "An entry of counts", at_least=2) for count in counts]
+    if not points:
         raise UserError("counts is empty; the points along each axis are needed, for example [41].")
-    return found
+    return points
 
 
 def _along(

@@ -105,7 +105,7 @@ def as_steps(steps: Any) -> list[float]:
     Raises:
         UserError: If it is a single number, empty, or holds a number that is not finite, or one twice.
     """
-    found = as_floats(steps, "steps", shape=("n",), empty=False).tolist()
-    if len(set(found)) < len(found):
-        raise UserError(f"steps is {found}; different step sizes are needed: two alike would be one trajectory.")
-    return found
+    sizes = as_floats(steps, "steps", shape=("n",), empty=False).tolist()
+    if len(set(sizes)) < len(sizes):
+        raise UserError(f"steps is {sizes}; different step sizes are needed: two alike would be one trajectory.")
+    return sizes

@@ -7,7 +7,7 @@ on a cluster. What is stored already is not computed again.
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from shapeofloss.arrays import Floats, as_count, as_seeds
 from shapeofloss.engine import compute, profiles
 from shapeofloss.engine.checkpoints import Checkpoint
 from shapeofloss.errors import UserError, unknown
-from shapeofloss.landscape.minima import sample_minimum, train_minima
+from shapeofloss.landscape.minima import ImageSet, sample_minimum, train_minima
+from shapeofloss.landscape.networks import Architecture
 
 SAMPLINGS = ("jump_and_retrain", "grid", "naive")
 NOTEBOOK = "106_reading_generalisation"  # whose numbers the study has
@@ -31,7 +32,7 @@ class Levels:
     """The levels of each factor; every combination is trained with and without augmentation.
 
     Attributes:
-        depths, widths: Of the architecture.
+        depths, widths: As for `networks.WideResNet`.
         batches: Images of a minibatch.
         weight_decays: As for `minima.train_minima`.
     """
@@ -78,8 +79,8 @@ class Training:
     def where(self, network: Mapping[str, Any]) -> dict[str, Any]:
         """Return architecture and images of a network, as tasks take them."""
         return {
-            "architecture": {"depth": network["depth"], "width": network["width"], "base": self.base},
-            "images": {name: getattr(self, name) for name in ("train", "data", "evaluated", "device")},
+            "architecture": asdict(Architecture(network["depth"], network["width"], self.base)),
+            "images": asdict(ImageSet(self.train, data=self.data, evaluated=self.evaluated, device=self.device)),
         }
 
     def resources(self) -> dict[str, float] | None:
@@ -236,12 +237,12 @@ def _trained(
         for group in groups
     ]
     parts = compute.map(train_minima, tasks, cluster, label="trainings", resources=training.resources())
-    found = {
+    by_place = {
         place: {name: part[name][row] for name in ("parameters", "diverged", *QUALITY)}
         for part, group in zip(parts, groups, strict=True)
         for row, place in enumerate(group)
     }
-    return [found[place] for place in range(len(networks))]
+    return [by_place[place] for place in range(len(networks))]
 
 
 def sample_network(*, name: str, checkpoint: Checkpoint | None = None, **arguments: Any) -> dict[str, Any]:

@@ -34,6 +34,8 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-f
 def library() -> ctypes.CDLL:
     """Return the compiled kernels, compiling them (two seconds) if this compiler and processor have not yet.
 
+    They are kept in the user's cache folder, see `compiler.cache_folder`.
+
     Raises:
         UserError: If there is no compiler, or it does not accept the source.
     """
@@ -44,7 +46,6 @@ def library() -> ctypes.CDLL:
     target = subprocess.run([tool, *FLAGS[:2], "-dM", "-E", "-x", "c++", os.devnull], capture_output=True).stdout
     name = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), target, *map(str.encode, FLAGS)])).hexdigest()[:32]
     path = compiler.cache_folder() / f"lanes-{name}.so"
-    _keep_freed_memory()
     with suppress(OSError):  # it is missing or damaged
         return ctypes.CDLL(str(path))
     with lock(path.with_suffix(".lock")):
@@ -53,14 +54,6 @@ def library() -> ctypes.CDLL:
         except OSError:
             write_atomically(path, _compiled(tool))
     return ctypes.CDLL(str(path))
-
-
-def _keep_freed_memory() -> None:
-    """Ask the GNU C library not to hand freed blocks back: to touch fresh pages takes as long as the arithmetic."""
-    keep = getattr(ctypes.CDLL(None), "mallopt", None)
-    if keep is not None:
-        for option in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-            keep(option, 1 << 30)
 
 
 def _compiled(tool: str) -> bytes:
@@ -90,9 +83,9 @@ class Geometry:
     """Which input position each tap of a filter meets at each output position, in both directions.
 
     Args:
-        height, width: Of the input, in pixels.
-        size: Of the filter, k x k with k odd; zeros pad the input by (k - 1) / 2.
-        stride: Of the filter.
+        height, width: Size of the input, in pixels.
+        size: Side k of a filter of k x k, odd; zeros pad the input by (k - 1) / 2.
+        stride: Stride of the filter.
     """
 
     def __init__(self, height: int, width: int, *, size: int, stride: int) -> None:
@@ -153,10 +146,10 @@ class _Convolve(torch.autograd.Function):
         features, weights = ctx.saved_tensors
         shape, sizes, slope = ctx.shape, ctx.sizes, slope.contiguous()
         weights_gradient = torch.zeros(weights.shape)
-        own = _Sizes.from_buffer_copy(sizes)
-        own.group_stride = weights_gradient.stride(0) // LANES
+        filled = _Sizes.from_buffer_copy(sizes)
+        filled.group_stride = weights_gradient.stride(0) // LANES
         library().weight_gradient(
-            ctypes.byref(own), ctypes.byref(shape.forward), *map(_pointer, (features, slope, weights_gradient))
+            ctypes.byref(filled), ctypes.byref(shape.forward), *map(_pointer, (features, slope, weights_gradient))
         )
         if not ctx.needs_input_grad[0]:
             return None, weights_gradient, None

@@ -50,13 +50,13 @@ class Lanes(Ensemble):
     def backward(self, batches: Sequence[Batch], of: Tensor, *, dropout: bool = True) -> Tensor:
         """See `Ensemble`."""
         losses, gradient = self.theta.new_empty(len(self.theta), LANES), torch.empty_like(self.theta)
-        for alike, networks, own in _by_shape(batches, of[self._places]):
+        for alike, networks, shown in _by_shape(batches, of[self._places]):
             weights = [part.requires_grad_() for part in self._weights()]
             values, _ = self._losses(weights, alike, networks)
             # Views of a zero-filled leaf would cost a copy of all parameters each: the gradients are put together here.
             parts = torch.autograd.grad(values.sum(), weights)
-            losses = torch.where(own, values.detach(), losses)
-            gradient = torch.where(own[:, None], torch.cat([part.flatten(1, -2) for part in parts], dim=1), gradient)
+            losses = torch.where(shown, values.detach(), losses)
+            gradient = torch.where(shown[:, None], torch.cat([part.flatten(1, -2) for part in parts], dim=1), gradient)
         self.theta.grad = gradient
         return self._by_network(losses)
 
@@ -64,9 +64,9 @@ class Lanes(Ensemble):
         """See `Ensemble`."""
         losses, accuracies = self.theta.new_empty(2, len(self.theta), LANES)
         with torch.no_grad():
-            for alike, networks, own in _by_shape(batches, of[self._places]):
+            for alike, networks, shown in _by_shape(batches, of[self._places]):
                 values, hits = self._losses(self._weights(), alike, networks)
-                losses, accuracies = torch.where(own, values, losses), torch.where(own, hits, accuracies)
+                losses, accuracies = torch.where(shown, values, losses), torch.where(shown, hits, accuracies)
         return self._by_network(losses), self._by_network(accuracies)
 
     def _by_network(self, values: Tensor) -> Tensor:

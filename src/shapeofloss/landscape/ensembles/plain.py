@@ -49,10 +49,10 @@ class Plain(Stacked):
         parts = self.theta.detach()[network].split([parameter.numel() for parameter in self._parameters])
         for parameter, part in zip(self._parameters, parts, strict=True):
             parameter.data.copy_(part.view_as(parameter))
-        for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
-            buffer.data.copy_(own)
+        for buffer, kept in zip(self._model.buffers(), self._buffers[network], strict=True):
+            buffer.data.copy_(kept)
 
     def _leave(self, network: int) -> None:
         """Keep what training did to the buffers of a network."""
-        for buffer, own in zip(self._model.buffers(), self._buffers[network], strict=True):
-            own.copy_(buffer)
+        for buffer, kept in zip(self._model.buffers(), self._buffers[network], strict=True):
+            kept.copy_(buffer)

@@ -1,0 +1,1 @@
+"""What notebook 104 alone computes."""
