@@ -66,7 +66,7 @@ from sklearn.manifold import smacof
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.experiments.phate_beside_the_others.trees import random_tree, with_noise
+from shapeofloss.experiments.phate_beside_the_others.trees import random_tree
 from shapeofloss.landscape import faithfulness, products, projections
 from shapeofloss.landscape.minima import sample_minimum, train_minima
 from shapeofloss.landscape.record import Record
@@ -474,7 +474,10 @@ pd.DataFrame({name: trained[name] for name in ("train_loss", "test_accuracy")}, 
 # %%
 shape_of_tree = {"branches": branches, "points": branch_points, "dimensions": dimensions, "bend": bend}
 trees = {s: random_tree(**shape_of_tree, seed=s) for s in seeds}
-noisy = {s: with_noise(tree.points, size=noise, seed=s) for s, tree in trees.items()}
+noisy = {}
+for s, tree in trees.items():
+    draws = np.random.default_rng((s, 1)).normal(size=tree.points.shape)  # another stream than the tree's
+    noisy[s] = tree.points + noise / np.sqrt(dimensions) * draws
 known = squareform(trees[tuning_seed].along)
 for label, points in (("noise-free", trees[tuning_seed].points), ("noisy", noisy[tuning_seed])):
     print(
