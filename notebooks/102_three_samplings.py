@@ -400,7 +400,7 @@ figures.save(
     "Nearly all of the jump-and-retrain samples lie below a tenth of the loss of guessing; of the naive samples fewer "
     "than half, in steps for the four step sizes; of the grid samples hardly any, and most lie above guessing.",
     data={name: np.pad(values, (0, longest - len(values)), constant_values=np.nan) for name, values in table.items()},
-    answers="Fig. 2a-c",
+    answers="landscape: Fig. 2a; Fig. 2b; Fig. 2c",
 )
 
 # %%
@@ -528,7 +528,7 @@ figures.save(
     "and bright outside. Naive: clumps in the order of the step size. Jump and retrain: petals and short lines of mostly "
     "low loss, with bright tips, arranged differently in the two rows.",
     data=pd.concat(table),
-    answers="Fig. 2a-c",
+    answers="landscape: Fig. 2a; Fig. 2b; Fig. 2c",
 )
 
 # %% [markdown]

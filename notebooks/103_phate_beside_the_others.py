@@ -66,7 +66,7 @@ from sklearn.manifold import smacof
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.experiments.phate_beside_the_others.trees import random_tree, with_noise
+from shapeofloss.experiments.phate_beside_the_others.trees import random_tree
 from shapeofloss.landscape import faithfulness, products, projections
 from shapeofloss.landscape.minima import sample_minimum, train_minima
 from shapeofloss.landscape.record import Record
@@ -474,7 +474,10 @@ pd.DataFrame({name: trained[name] for name in ("train_loss", "test_accuracy")}, 
 # %%
 shape_of_tree = {"branches": branches, "points": branch_points, "dimensions": dimensions, "bend": bend}
 trees = {s: random_tree(**shape_of_tree, seed=s) for s in seeds}
-noisy = {s: with_noise(tree.points, size=noise, seed=s) for s, tree in trees.items()}
+noisy = {}
+for s, tree in trees.items():
+    draws = np.random.default_rng((s, 1)).normal(size=tree.points.shape)  # another stream than the tree's
+    noisy[s] = tree.points + noise / np.sqrt(dimensions) * draws
 known = squareform(trees[tuning_seed].along)
 for label, points in (("noise-free", trees[tuning_seed].points), ("noisy", noisy[tuning_seed])):
     print(
@@ -580,7 +583,7 @@ figures.save(
     data=pd.DataFrame({"direction": labels.seed, "step": labels.step, "epoch": labels.epoch, "part": part}).assign(
         **coordinates
     ),
-    answers="Fig. 1A",
+    answers="landscape: Fig. 1A",
 )
 
 # %% [markdown]
@@ -645,88 +648,49 @@ figures.save(
     "dimensions. Cosine PHATE is lowest of the five methods for between, global and silhouette, highest for within, and nearest "
     "to the dashed line for clusters and room.",
     data=scores.reset_index(),
-    answers="Fig. 1A",
+    answers="landscape: Fig. 1A",
 )
 
 
 # %%
-def record_all(claims, column, table, figure="scores"):
-    """Hand over one row for each other method, and show the verdicts as a table."""
-    lines = ["| claim | PHATE | other | verdict |", "|---|---:|---:|---|"]
-    for other, claim in claims.items():
-        values = {"phate": table.loc["phate_cosine", column].tolist(), other: table.loc[other, column].tolist()}
-        row = ledger.record({claim: values}, figure=figure)
-        lines.append(
-            f"| {row.statement} | {row.measured['phate']:.2f} | {row.measured[other]:.2f} | **{row.verdict}** |"
-        )
-    return Markdown("\n".join(lines))
+def against(other, column, table=scores):
+    """Return the values of cosine PHATE and of another method, as the ledger wants them."""
+    return {"phate": table.loc["phate_cosine", column].tolist(), other: table.loc[other, column].tolist()}
 
 
-claims = {
-    "pca": "landscape-trajectories-whole-phate-pca",
-    "tsne": "landscape-trajectories-whole-phate-tsne",
-    "umap": "landscape-trajectories-whole-phate-umap",
-}
-record_all(claims, "whole", scores)
+def two_kinds(column, table=scores):
+    """Return the values of both kinds of PHATE."""
+    return {name: table.loc[name, column].tolist() for name in ("phate_cosine", "phate_euclidean")}
 
-# %%
-claims = {
-    "pca": "landscape-variance-within-phate-pca",
-    "tsne": "landscape-variance-within-phate-tsne",
-    "umap": "landscape-variance-within-phate-umap",
-}
-record_all(claims, "within", scores)
 
-# %%
-claims = {
-    "pca": "landscape-global-relations-phate-pca",
-    "tsne": "landscape-global-relations-phate-tsne",
-    "umap": "landscape-global-relations-phate-umap",
-}
-record_all(claims, "between", scores)
-
-# %%
-claims = {
-    "tsne": "landscape-clusters-tsne",
-    "umap": "landscape-clusters-umap",
-}
-record_all(claims, "clusters", scores)
-
-# %%
-lines = ["| claim | mean | verdict |", "|---|---:|---|"]
-claims = {
-    "phate_cosine": "landscape-some-trajectories-visible-phate",
-    "pca": "landscape-some-trajectories-visible-pca",
-    "tsne": "landscape-some-trajectories-visible-tsne",
-    "umap": "landscape-some-trajectories-visible-umap",
-}
-for method, claim in claims.items():
-    row = ledger.record({claim: scores.loc[method, "successive"]}, figure="scores")
-    lines.append(f"| {row.statement} | {row.measured:.3f} | **{row.verdict}** |")
-Markdown("\n".join(lines))
-
-# %%
-ledger.record({"landscape-phate-keeps-local-structure": scores.loc["phate_cosine", "local"]}, figure="scores")
+ledger.record(
+    {
+        "landscape-trajectories-whole-phate-pca": against("pca", "whole"),
+        "landscape-trajectories-whole-phate-tsne": against("tsne", "whole"),
+        "landscape-trajectories-whole-phate-umap": against("umap", "whole"),
+        "landscape-variance-within-phate-pca": against("pca", "within"),
+        "landscape-variance-within-phate-tsne": against("tsne", "within"),
+        "landscape-variance-within-phate-umap": against("umap", "within"),
+        "landscape-global-relations-phate-pca": against("pca", "between"),
+        "landscape-global-relations-phate-tsne": against("tsne", "between"),
+        "landscape-global-relations-phate-umap": against("umap", "between"),
+        "landscape-clusters-tsne": against("tsne", "clusters"),
+        "landscape-clusters-umap": against("umap", "clusters"),
+        "landscape-some-trajectories-visible-phate": scores.loc["phate_cosine", "successive"],
+        "landscape-some-trajectories-visible-pca": scores.loc["pca", "successive"],
+        "landscape-some-trajectories-visible-tsne": scores.loc["tsne", "successive"],
+        "landscape-some-trajectories-visible-umap": scores.loc["umap", "successive"],
+        "landscape-phate-keeps-local-structure": scores.loc["phate_cosine", "local"],
+        "landscape-phate-keeps-global-structure": scores.loc["phate_cosine", "global"],
+        "landscape-cosine-phate-whole": two_kinds("whole"),
+        "landscape-cosine-phate-within": two_kinds("within"),
+        "landscape-cosine-phate-global": two_kinds("silhouette"),
+    },
+    figure="scores",
+)
 
 # %% [markdown]
-# The cosine distances of the last row, and of *global*, are seen from the origin, which is the natural reading.
-
-# %%
-ledger.record({"landscape-phate-keeps-global-structure": scores.loc["phate_cosine", "global"]}, figure="scores")
-
-# %%
-lines = ["| claim | cosine | Euclidean | verdict |", "|---|---:|---:|---|"]
-claims = {
-    "whole": "landscape-cosine-phate-whole",
-    "within": "landscape-cosine-phate-within",
-    "silhouette": "landscape-cosine-phate-global",
-}
-for column, claim in claims.items():
-    values = {name: scores.loc[name, column].tolist() for name in ("phate_cosine", "phate_euclidean")}
-    row = ledger.record({claim: values}, figure="scores")
-    both = " | ".join(f"{row.measured[name]:.2f}" for name in values)
-    lines.append(f"| {row.statement} | {both} | **{row.verdict}** |")
-Markdown("\n".join(lines))
+# The cosine distances of *local* and *global* are seen from the origin, which is the natural reading.
 
 # %% [markdown]
 # Two more looks, which no claim asks for. Into how many parts does PHATE's random walk fall, for each network? And is it
@@ -809,7 +773,7 @@ figures.save(
     "Euclidean PHATE a bow with a few twigs, PCA two broad limbs, on all of which branches lie on top of each other; t-SNE "
     "shows the whole tree with most branches apart; UMAP shows branches apart, too, but in three separate pieces.",
     data={"branch": branch} | coordinates,
-    answers="Fig. 1B",
+    answers="landscape: Fig. 1B",
 )
 
 # %%
@@ -823,26 +787,18 @@ tree_scores = pd.DataFrame(rows).set_index(["method", "seed"])
 mean_and_error(tree_scores)
 
 # %%
-claims = {
-    "pca": "landscape-tree-phate-pca",
-    "tsne": "landscape-tree-phate-tsne",
-    "umap": "landscape-tree-phate-umap",
-}
-record_all(claims, "tree", tree_scores, figure="tree_scores")
-
-# %%
-values = {name: tree_scores.loc[name, "tree"].tolist() for name in ("phate_cosine", "phate_euclidean")}
-ledger.record({"landscape-tree-cosine-phate": values}, figure="tree_scores")
-
-# %%
-ledger.record({"landscape-tree-phate-one-piece": tree_scores.loc["phate_cosine", "pieces"]}, figure="tree_scores")
-
-# %%
-claims = {
-    "tsne": "landscape-tree-shattered-tsne",
-    "umap": "landscape-tree-shattered-umap",
-}
-record_all(claims, "pieces", tree_scores, figure="tree_scores")
+ledger.record(
+    {
+        "landscape-tree-phate-pca": against("pca", "tree", tree_scores),
+        "landscape-tree-phate-tsne": against("tsne", "tree", tree_scores),
+        "landscape-tree-phate-umap": against("umap", "tree", tree_scores),
+        "landscape-tree-cosine-phate": two_kinds("tree", tree_scores),
+        "landscape-tree-phate-one-piece": tree_scores.loc["phate_cosine", "pieces"],
+        "landscape-tree-shattered-tsne": against("tsne", "pieces", tree_scores),
+        "landscape-tree-shattered-umap": against("umap", "pieces", tree_scores),
+    },
+    figure="tree_scores",
+)
 
 # %% [markdown]
 # ### What noise does
@@ -865,7 +821,7 @@ figures.save(
     "draws a straight line and PCA thin curves. With noise the picture of PCA keeps its course and becomes broad; that of PHATE "
     "stays thin in most places and gets a hook at one end.",
     data={"branch": branch} | {f"{m}_{k + 1}": xy[:, k] for m, xy in clean_first.items() for k in range(2)},
-    answers="Fig. 1B",
+    answers="landscape: Fig. 1B",
 )
 
 
@@ -902,7 +858,7 @@ figures.save(
     "pieces, for five methods, with a dashed line for the points in all dimensions; and the disparity between pictures without "
     "and with noise, which is larger for cosine PHATE than for PCA.",
     data=tree_scores.reset_index(),
-    answers="Fig. 1B",
+    answers="landscape: Fig. 1B",
 )
 
 # %% [markdown]

@@ -59,9 +59,9 @@ def persistence_diagram(array: ArrayLike, *, neighbours: str = "all") -> Floats:
         raise unknown("kind of neighbours", neighbours, NEIGHBOURS)
     if values.ndim not in (1, 2, 3) or not values.size:
         raise UserError(f"The array has shape {values.shape}; diagrams are made of 1, 2 or 3 dimensions with values.")
-    found = _volume(values, neighbours) if values.ndim == 3 else _cubical(values, neighbours)
-    found = found[found[:, 1] > found[:, 0]]
-    return found[np.lexsort(found.T[::-1])]
+    diagram = _volume(values, neighbours) if values.ndim == 3 else _cubical(values, neighbours)
+    diagram = diagram[diagram[:, 1] > diagram[:, 0]]
+    return diagram[np.lexsort(diagram.T[::-1])]
 
 
 def _cubical(values: Floats, neighbours: str) -> Floats:
@@ -223,8 +223,8 @@ def _bottleneck(a: Floats, b: Floats) -> float:
     low, high = 0, len(candidates) - 1
     while low < high:
         middle = (low + high) // 2
-        found = maximum_bipartite_matching(csr_array(costs <= candidates[middle]))
-        low, high = (low, middle) if (found >= 0).all() else (middle + 1, high)
+        partner = maximum_bipartite_matching(csr_array(costs <= candidates[middle]))
+        low, high = (low, middle) if (partner >= 0).all() else (middle + 1, high)
     return math.ldexp(candidates[high], exponent) if len(candidates) else 0.0
 
 

@@ -32,7 +32,7 @@ def neighbour_edges(distances: Floats, *, neighbours: int) -> Edges:
 
     Args:
         distances: Shape (n, n), finite.
-        neighbours: Of each point, 1 to n - 1; of equally near ones the first.
+        neighbours: Neighbours of each point, 1 to n - 1; of equally near ones the first.
     Returns:
         Each edge once, the smaller index first, sorted, shape (m, 2).
     Raises:
@@ -110,8 +110,8 @@ def graph_persistence(values: ArrayLike, edges: Edges) -> Diagrams:
     Source:
         Loss-landscape paper, section 2.2.
     Example:
-        >>> found = graph_persistence([0.0, 2.0, 1.0, 3.0], np.array([[0, 1], [1, 2], [2, 3], [3, 0]]))
-        >>> found.components.tolist(), found.essential.tolist(), found.cycles.tolist()
+        >>> diagrams = graph_persistence([0.0, 2.0, 1.0, 3.0], np.array([[0, 1], [1, 2], [2, 3], [3, 0]]))
+        >>> diagrams.components.tolist(), diagrams.essential.tolist(), diagrams.cycles.tolist()
         ([[1.0, 2.0], [2.0, 2.0], [3.0, 3.0]], [0.0], [3.0])
     """
     heights = as_floats(values, "values", shape=("n",))
@@ -145,7 +145,7 @@ def points_of(diagrams: Diagrams, dimension: int, *, top: float, essential: bool
     """Return the diagram of one dimension, all points finite.
 
     Args:
-        diagrams: Of a graph.
+        diagrams: Diagrams of a graph.
         dimension: 0 for components, 1 for cycles.
         top: The largest value, where what never dies is said to die.
         essential: Whether components that never die are counted; cycles always are, or there would be none.

@@ -4,7 +4,7 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.phate_beside_the_others.trees import random_tree, with_noise
+from shapeofloss.experiments.phate_beside_the_others.trees import random_tree
 
 
 def grow(**changes):
@@ -65,23 +65,9 @@ def test_the_seed_decides_and_nothing_else_does():
     assert not np.allclose(grow().points, grow(seed=4).points)
 
 
-def test_noise_has_the_size_that_it_is_given_in_every_direction():
-    points = np.zeros((4000, 10))
-    noise = with_noise(points, size=0.5, seed=0)
-    assert np.isclose(np.sqrt((noise**2).sum(axis=1).mean()), 0.5, rtol=0.02)
-    np.testing.assert_allclose(noise.std(axis=0), 0.5 / np.sqrt(10), rtol=0.05)
-    assert np.array_equal(with_noise(points + 1, size=0.0, seed=0), points + 1)
-    assert not np.array_equal(noise, with_noise(points, size=0.5, seed=1))
-
-
 @pytest.mark.parametrize(
     "wrong", [{"branches": 0}, {"points": 0}, {"dimensions": 1}, {"bend": -0.1}, {"points": 2.5}, {"seed": -1}]
 )
 def test_a_wrong_size_is_named(wrong):
     with pytest.raises(UserError, match=f"(not .*|is ){next(iter(wrong.values()))}"):
         grow(**wrong)
-
-
-def test_a_negative_noise_is_named():
-    with pytest.raises(UserError, match="size is -1; a finite number from 0"):
-        with_noise(np.zeros((2, 2)), size=-1, seed=0)

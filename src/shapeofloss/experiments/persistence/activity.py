@@ -66,7 +66,7 @@ def activity(
     """Measure the total persistence of a jump-and-retrain sample in many variants.
 
     Args:
-        neighbours: Of each point in the graph: 20 in the source.
+        neighbours: Neighbours of each point in the graph: 20 in the source.
         other_neighbours: The same in variants.
         knn: As for `phate.diffusion_between`.
         arrays: Those of the record, with held-out losses.

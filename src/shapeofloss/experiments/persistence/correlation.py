@@ -1,16 +1,17 @@
 """Rank correlations over networks, with what else differs between them taken out."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata, spearmanr
 
 from shapeofloss.arrays import Floats, as_count, as_floats
 from shapeofloss.errors import UserError
 
 LEVEL = 0.95  # of an interval
+VARIANCE = 1.06  # of artanh(rho) without correlation, times n - 3: Fieller, Hartley and Pearson (1957)
 
 
 class Correlation(NamedTuple):
@@ -39,7 +40,8 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, given: Sequence[Arr
             nothing is left of one side.
     Source:
         The width is that of Bonett and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman
-        correlations" (2000).
+        correlations" (2000); the p-value has the variance of Fieller, Hartley and Pearson, "Tests for rank correlation
+        coefficients, I" (1957).
     """
     sides = _pair(first, second)
     columns = [np.ones(len(sides[0]))]
@@ -60,7 +62,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, given: Sequence[Arr
     rho = float(np.clip(left[0] @ left[1] / (np.linalg.norm(left[0]) * np.linalg.norm(left[1])), -1, 1))
     centre, width = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12)), np.sqrt((1 + rho**2 / 2) / freedom)
     low, high = np.tanh(centre + norm.ppf(0.5 + LEVEL / 2) * width * np.array([-1, 1]))
-    return Correlation(rho, float(low), float(high), float(2 * norm.sf(abs(centre) * np.sqrt(freedom / 1.06))))
+    return Correlation(rho, float(low), float(high), float(2 * norm.sf(abs(centre) * np.sqrt(freedom / VARIANCE))))
 
 
 def permutation_share(first: ArrayLike, second: ArrayLike, *, permutations: int, seed: int) -> float:
@@ -68,8 +70,8 @@ def permutation_share(first: ArrayLike, second: ArrayLike, *, permutations: int,
 
     Args:
         first, second: Numbers, shape (n,).
-        permutations: Of the second side, at least 1; the observed pairing counts as one more.
-        seed: Of the permutations.
+        permutations: Permutations of the second side, at least 1; the observed pairing counts as one more.
+        seed: Seed of the permutations.
     Raises:
         UserError: If the shapes differ, a value is not finite, or one side does not vary: its correlation is not
             defined.
@@ -96,5 +98,5 @@ def _pair(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
     return one, other
 
 
-def _residual(values: NDArray[Any], design: NDArray[np.float64]) -> NDArray[np.float64]:
+def _residual(values: Floats, design: Floats) -> Floats:
     return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0], np.float64)

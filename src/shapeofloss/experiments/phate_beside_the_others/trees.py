@@ -1,4 +1,4 @@
-"""Points on a random tree whose branches and distances along the tree are known, and noise around them."""
+"""Points on a random tree whose branches and distances along the tree are known."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from shapeofloss.arrays import Floats, as_count, as_floats, as_number
+from shapeofloss.arrays import Floats, as_count, as_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def random_tree(*, branches: int, points: int, dimensions: int, bend: float, see
         points: Points per branch, at least 1.
         dimensions: Dimensions D, at least 2.
         bend: Angle by which a branch turns from its start to its end, in radians; 0 makes it straight.
-        seed: Of the generator, not negative.
+        seed: Seed of the generator, not negative.
     Returns:
         The tree, with branches x points points. The origin is not among them.
     Raises:
@@ -73,20 +73,3 @@ def random_tree(*, branches: int, points: int, dimensions: int, bend: float, see
     graph = coo_array((np.ones(len(child)), (child, parent)), shape=(len(parents), len(parents)))
     hops = shortest_path(graph.tocsr(), directed=False, unweighted=True)
     return Tree(grown, np.repeat(np.arange(branches), points), hops / points)
-
-
-def with_noise(points: Floats, *, size: float, seed: int) -> Floats:
-    """Return points with isotropic Gaussian noise added.
-
-    Args:
-        points: Shape (n, D).
-        size: Root mean square length of a point's noise, size / sqrt(D) in each dimension, in the unit of the points.
-        seed: Of the generator, not negative.
-    Raises:
-        UserError: If the size is negative or no number, or the points are no table of finite numbers.
-    """
-    points = as_floats(points, "points", shape=("n", "D"))
-    size = as_number(size, "size", at_least=0)
-    as_count(seed, "seed", at_least=0)
-    noise = np.random.default_rng((seed, 1)).normal(size=points.shape)  # another stream than a tree of the same seed
-    return points + size / np.sqrt(points.shape[1]) * noise

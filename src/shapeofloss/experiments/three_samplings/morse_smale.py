@@ -50,8 +50,8 @@ def critical_points(loss: ToyLoss, *, side: int = 201) -> CriticalPoints:
         UserError: If a critical point is degenerate, the sum is not 1, or there are fewer than two points to a side.
     Example:
         >>> from shapeofloss.experiments.three_samplings.toy_losses import himmelblau
-        >>> found = critical_points(himmelblau())
-        >>> len(found.minima), len(found.saddles), len(found.maxima)
+        >>> critical = critical_points(himmelblau())
+        >>> len(critical.minima), len(critical.saddles), len(critical.maxima)
         (4, 4, 1)
     """
     as_count(side, "side", at_least=2)
@@ -59,15 +59,15 @@ def critical_points(loss: ToyLoss, *, side: int = 201) -> CriticalPoints:
     grid = np.stack(np.meshgrid(axis, axis), axis=-1)
     slopes = loss.gradient(grid.reshape(-1, 2)).reshape(grid.shape)
     low, high = (extremum(slopes, size=2, axes=(0, 1)) for extremum in (minimum_filter, maximum_filter))
-    found: list[Floats] = []
+    zeros: list[Floats] = []
     for start in grid[((low <= 0) & (high >= 0)).all(axis=2)]:
         point = root(lambda x: loss.gradient(x[None])[0], start, tol=1e-12).x
-        zero = np.linalg.norm(loss.gradient(point[None])) < 1e-9
-        if zero and all(np.linalg.norm(point - other) >= APART for other in found):
-            found.append(point)
-    if not found:
+        flat = np.linalg.norm(loss.gradient(point[None])) < 1e-9
+        if flat and all(np.linalg.norm(point - other) >= APART for other in zeros):
+            zeros.append(point)
+    if not zeros:
         raise UserError(f"{loss.name}: no critical point was found on a grid of {side} x {side} points: use more.")
-    points = np.array(found)
+    points = np.array(zeros)
     curvatures = np.linalg.eigvalsh(loss.hessian(points))
     if (np.abs(curvatures) < 1e-6).any():
         raise UserError(f"{loss.name} has a degenerate critical point, so there is no Morse-Smale complex: tilt it.")
@@ -129,11 +129,11 @@ def flow(loss: ToyLoss, points: Floats, *, uphill: bool = False) -> Iterator[Flo
     raise UserError(f"{loss.name}: {len(moving)} flow lines have not arrived after {MOST} steps of {STEP}.")
 
 
-def minimum_below(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indices:
+def minimum_below(loss: ToyLoss, critical: CriticalPoints, points: Floats) -> Indices:
     """Return the minimum in whose basin each point lies.
 
     Args:
-        loss, found: A loss and its critical points.
+        loss, critical: A loss and its critical points.
         points: Shape (n, 2).
     Returns:
         Numbers of minima, shape (n,).
@@ -146,14 +146,14 @@ def minimum_below(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indic
         [0, 3]
     """
     *_, ends = flow(loss, points)
-    return _reached(ends, found.minima, "minimum")
+    return _reached(ends, critical.minima, "minimum")
 
 
-def maximum_above(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indices:
+def maximum_above(loss: ToyLoss, critical: CriticalPoints, points: Floats) -> Indices:
     """Return the maximum from which the flow line through each point comes, or `INFINITY`.
 
     Args:
-        loss, found, points: As for `minimum_below`.
+        loss, critical, points: As for `minimum_below`.
     Returns:
         Numbers of maxima, shape (n,).
     Raises:
@@ -162,7 +162,7 @@ def maximum_above(loss: ToyLoss, found: CriticalPoints, points: Floats) -> Indic
     *_, ends = flow(loss, points, uphill=True)
     maxima = np.full(len(ends), INFINITY)
     inside = np.linalg.norm(ends, axis=1) < 1.5 * loss.reach
-    maxima[inside] = _reached(ends[inside], found.maxima, "maximum")
+    maxima[inside] = _reached(ends[inside], critical.maxima, "maximum")
     return maxima
 
 
