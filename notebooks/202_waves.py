@@ -53,8 +53,8 @@ from shapeofloss.datasets.waves import waves
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.reconstructions import cumulative_signs, explained_share, relative_size
+from shapeofloss.signloss.train_models import train_waves
 from shapeofloss.signloss.training import measures
-from shapeofloss.signloss.trainings import train_waves
 
 run = workspace.begin("202_waves")
 figures.use_house_style()

@@ -51,8 +51,8 @@ from shapeofloss import figures, ledger
 from shapeofloss.datasets.prices import minute_prices, split, windows
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.signloss.reconstructions import cumulative_signs, explained_share, relative_size
+from shapeofloss.signloss.train_models import train_prices
 from shapeofloss.signloss.training import measures
-from shapeofloss.signloss.trainings import train_prices
 
 run = workspace.begin("203_stocks")
 figures.use_house_style()

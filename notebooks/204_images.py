@@ -57,7 +57,7 @@ from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.experiments.images.range_coding import HEADER, compress, decompress
 from shapeofloss.signloss.rate_distortion import measure_images
 from shapeofloss.signloss.residual_vae import trained_model
-from shapeofloss.signloss.trainings import train_images
+from shapeofloss.signloss.train_models import train_images
 
 run = workspace.begin("204_images")
 figures.use_house_style()

@@ -54,7 +54,7 @@ from shapeofloss import figures, ledger
 from shapeofloss.datasets.shallow_water import simulate, snapshots
 from shapeofloss.engine import compute, profiles, workspace
 from shapeofloss.signloss.autoencoders import convolutional_autoencoder
-from shapeofloss.signloss.trainings import train_water
+from shapeofloss.signloss.train_models import train_water
 
 run = workspace.begin("205_shallow_water")
 figures.use_house_style()

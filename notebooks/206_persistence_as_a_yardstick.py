@@ -63,7 +63,7 @@ from shapeofloss.engine.costs import exponent, peak_of_arrays, seconds
 from shapeofloss.experiments.persistence_as_a_yardstick.learned_sharpness import search
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.rate_distortion import measure_images
-from shapeofloss.signloss.trainings import train_images, train_prices, train_water, train_waves
+from shapeofloss.signloss.train_models import train_images, train_prices, train_water, train_waves
 from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 from shapeofloss.topology.union_find import by_assignment, completed_cost, diagram, hungarian, offsets, sweep
 

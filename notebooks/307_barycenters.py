@@ -152,7 +152,7 @@ figures.save(
     alt="Five images. Two inputs with one bump each, at different places. Their mean pixel by pixel has both bumps, half as bright. "
     "The soft barycenter has one bump half way, wider and paler; the debiased one has the inputs' width and brightness.",
     data={f"image_{n}": image.ravel() for n, image in enumerate(bumps)},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 # %% [markdown]
@@ -295,7 +295,7 @@ figures.save(
     alt="Three random clouds in a square, the polygon of their convex hull, and the barycenter: six black points of a grid, all "
     "in the middle of the polygon. The grid reaches far beyond the polygon, and has no mass there.",
     data={"x": grid[:, 0], "y": grid[:, 1], "mass": masses},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 # %% [markdown]
@@ -599,7 +599,7 @@ figures.save(
     alt="Time per step of the 3-D barycenter of three volumes against the number of voxels, on logarithmic axes: the measured line "
     "is about as steep as that of N, less steep than that of N to the power 4/3, and far below that of N squared.",
     data={"voxels": voxels, "milliseconds": 1000 * means.to_numpy()},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
     timing=True,
 )
 
@@ -687,7 +687,7 @@ figures.save(
     alt="Two random blobs of three lobes and four barycenters. Without debiasing it is blurred. Debiased and stopped at 1% it is crisp; stopped "
     "later its rim gets bright dots, and more of them after a long run.",
     data={name: image.ravel() for name, image in shown.items()},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 # %% [markdown]
@@ -744,7 +744,7 @@ figures.save(
     alt="A triangle of images with a star at the lower left, a ring at the lower right and a cross at the top. Between them the shapes pass "
     "smoothly into one another; in the middle there is a blend with short arms and a hole.",
     data={"_".join(map(str, w)): image.ravel() for w, image in triangle.items()},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 
@@ -793,7 +793,7 @@ figures.save(
     alt="Five shaded bodies in space, from a tilted ring on the left to a cross of three bars on the right; between them the ring grows "
     "thick lobes where the bars will be, and its hole narrows to a short tube.",
     data={f"weight_{share}": view.ravel().round(3) for share, view in views.items()},
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 # %% [markdown]
@@ -1029,7 +1029,7 @@ figures.save(
             **{f"{name}, {axis}": c[:, axis] for name, c in shown for axis in (0, 1)},
         }
     ),
-    answers='transport: slide "Wasserstein barycenters [AC11]"',
+    answers='transport: slide "Wasserstein barycenters"',
 )
 
 # %% [markdown]

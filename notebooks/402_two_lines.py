@@ -45,7 +45,7 @@ warm_up = 200  # steps of the discriminator or critic before them
 critic_steps = 5  # for each step of the generator
 rate = 0.02  # of the generator's optimizer
 draws = 200  # random parameters and directions for theorem 1
-law_points = 1000  # points of data, and codes, for theorem 1
+sample_points = 1000  # points of data, and codes, for theorem 1
 times = [2, 10, 100, 1000, 10000]  # t of the sequences for theorem 2
 
 # %%
@@ -562,7 +562,7 @@ def along(parameters, direction, z, data):
 changes, kinks = [], []
 for seed in seeds:
     source = np.random.default_rng(seed)
-    z, data = source.standard_normal((law_points, 2)), source.standard_normal(law_points)
+    z, data = source.standard_normal((sample_points, 2)), source.standard_normal(sample_points)
     ways = [along(p, d / np.linalg.norm(d), z, data) for p, d in source.standard_normal((draws, 2, 65))]
     changes.append(max(abs(w(1e-7) - w(0)) for w in ways))
     kinks.append(np.mean([abs(w(1e-8) + w(-1e-8) - 2 * w(0)) / 1e-8 > 1e-3 for w in ways]))
@@ -580,7 +580,7 @@ ledger.record(
 # %%
 source = np.random.default_rng(seeds[0])
 p, d = source.standard_normal((2, 65))
-clouds = {n: (source.standard_normal((n, 2)), source.standard_normal(n)) for n in (5, law_points)}
+clouds = {n: (source.standard_normal((n, 2)), source.standard_normal(n)) for n in (5, sample_points)}
 h = np.linspace(-1.5, 1.5, 601)
 curves = {n: np.array(list(map(along(p, d / np.linalg.norm(d), *cloud), h))) for n, cloud in clouds.items()}
 figure, axes = figures.panels(2, height=3.0, width=4.4)

@@ -513,7 +513,7 @@ figures.save(
         pd.DataFrame({"penalty": name, "seed": r["seed"], "x": r["places"][::20, 0], "f": r["f"][::20]})
         for name, r in named
     ),
-    answers='wgan: slide "Wasserstein distance"; slide "Gradient penalty"',
+    answers='wgan: slide "Wasserstein distance"; slide "Wasserstein GAN with Gradient Penalty"',
 )
 
 # %%

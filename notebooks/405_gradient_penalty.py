@@ -926,7 +926,7 @@ figures.save(
             )
         ]
     ),
-    answers='wgan: slide "Wasserstein GAN"; slide "Gradient penalty"',
+    answers='wgan: slide "Wasserstein GAN"; slide "Wasserstein GAN with Gradient Penalty"',
 )
 
 # %% [markdown]

@@ -12,7 +12,7 @@ from shapeofloss.datasets.shallow_water import snapshots
 from shapeofloss.engine import hashing, reach
 from shapeofloss.experiments.incompressible_particles.fluid import dam_break
 from shapeofloss.landscape.minima import train_minima
-from shapeofloss.signloss.trainings import train_waves
+from shapeofloss.signloss.train_models import train_waves
 
 SRC = Path(reach.__file__).parents[1]
 TASKS = {

@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from shapeofloss.errors import UserError
 from shapeofloss.signloss.rate_distortion import measure_images
 from shapeofloss.signloss.residual_vae import ResidualVAE, bits_of, drawn_weights, trained_model
-from shapeofloss.signloss.trainings import train_images
+from shapeofloss.signloss.train_models import train_images
 
 MODEL = {"channels": 8, "latent": 3}
 LOSS = {"squared": 1.0, "directional": 0.0, "sharpness": 9.6}

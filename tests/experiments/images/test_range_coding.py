@@ -10,7 +10,7 @@ from shapeofloss.datasets.photographs import photograph
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.images.range_coding import HEADER, compress, decompress
 from shapeofloss.signloss.residual_vae import ResidualVAE, trained_model
-from shapeofloss.signloss.trainings import train_images
+from shapeofloss.signloss.train_models import train_images
 
 MODEL = {"channels": 8, "latent": 3}
 LOSS = {"squared": 1.0, "directional": 0.0, "sharpness": 9.6}

@@ -10,10 +10,9 @@ from shapeofloss.datasets.prices import simulated_prices
 from shapeofloss.datasets.shallow_water import snapshots
 from shapeofloss.datasets.waves import waves
 from shapeofloss.errors import UserError
-from shapeofloss.signloss import trainings
 from shapeofloss.signloss.autoencoders import convolutional_autoencoder
+from shapeofloss.signloss.train_models import train_prices, train_water, train_waves
 from shapeofloss.signloss.training import measures
-from shapeofloss.signloss.trainings import train_prices, train_water, train_waves
 
 SCHEDULE = {"batch": 4, "steps": 12, "learning_rate": 0.001}
 WAVE = {"seed": 0, "points": 64, "network": {"hidden": 8, "latent": 2}, "schedule": SCHEDULE, "examples": 5}
