@@ -57,7 +57,7 @@ def test_waves_are_measured_as_they_are_returned_and_twice_the_same():
     ],
 )
 def test_waves_are_refused_before_the_training(change, sentence, monkeypatch):
-    monkeypatch.setattr(trainings, "fit", lambda *a, **k: pytest.fail("it was trained"))
+    monkeypatch.setattr(train_models, "fit", lambda *a, **k: pytest.fail("it was trained"))
     if "points" in change:
         monkeypatch.undo()  # the first batch says so
     with pytest.raises(UserError, match=sentence):
@@ -107,7 +107,7 @@ def untrained(monkeypatch):
     def keep(model, draw, loss, schedule):
         given.update(model=model, draw=draw, loss=loss, schedule=schedule)
 
-    monkeypatch.setattr(trainings, "fit", keep)
+    monkeypatch.setattr(train_models, "fit", keep)
     return given
 
 
