@@ -10,6 +10,7 @@ from shapeofloss.datasets.prices import simulated_prices
 from shapeofloss.datasets.shallow_water import snapshots
 from shapeofloss.datasets.waves import waves
 from shapeofloss.errors import UserError
+from shapeofloss.signloss import train_models
 from shapeofloss.signloss.autoencoders import convolutional_autoencoder
 from shapeofloss.signloss.train_models import train_prices, train_water, train_waves
 from shapeofloss.signloss.training import measures

@@ -3,11 +3,15 @@
 import argparse
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from shapeofloss.engine import workspace
 from shapeofloss.errors import UserError, unknown
 from shapeofloss.runner import installation
+
+if TYPE_CHECKING:
+    from shapeofloss.engine.profiles import Notebook
+    from shapeofloss.runner.schedule import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,9 +43,35 @@ def _setup(options: argparse.Namespace) -> int:
 
 
 def _figures(options: argparse.Namespace) -> int:
+    from shapeofloss.runner import publish, report, schedule
+
+    chosen, settings = _asked(options)
+    if settings.published:  # told now, not after an hour; a damaged file, too
+        publish.check_all_writable()
+    for path in (publish.ledger_path(), publish.index_path()):
+        publish.committed(path)
+    if settings.profile == "paper":
+        hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
+        gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
+        print(f"The paper profile needs about {hours:.1f} hours and {gigabytes:.1f} GB of disk for these notebooks.")
+    with report.Progress(settings.profile) as progress:
+        outcomes = schedule.run(chosen, settings, progress)
+    print("\n" + report.table(outcomes))
+    if settings.published:
+        publish.refresh()
+    print(report.places(chosen, settings))
+    if all(outcome.status == "up to date" for outcome in outcomes):
+        print("\nEverything is up to date; --force runs it again.")
+    print(report.failures(outcomes), end="")
+    if any(outcome.status == "interrupted" for outcome in outcomes):
+        return 130
+    return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _asked(options: argparse.Namespace) -> "tuple[list[Notebook], Settings]":
+    """Return the notebooks and settings that the options name; raise an error for what cannot be run."""
     from shapeofloss.engine import profiles
-    from shapeofloss.ledger.rows import summary
-    from shapeofloss.runner import inputs, publish, report, schedule
+    from shapeofloss.runner import inputs, schedule
 
     catalogue = profiles.load()
     for name in options.notebooks:
@@ -57,31 +87,7 @@ def _figures(options: argparse.Namespace) -> int:
     if options.limit is not None and options.limit <= 0:
         raise UserError(f"--limit {options.limit:g} leaves no time: give a number of seconds above 0.")
     profiles.check_shared(catalogue)
-    settings = schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
-    if settings.published:  # told now, not after an hour; a damaged file, too
-        publish.check_all_writable()
-    for path in (publish.ledger_path(), publish.index_path()):
-        publish.committed(path)
-    if profile == "paper":
-        hours = sum(notebook.minutes["paper"] for notebook in chosen) / 60
-        gigabytes = sum(notebook.paper_gigabytes for notebook in chosen)
-        print(f"The paper profile needs about {hours:.1f} hours and {gigabytes:.1f} GB of disk for these notebooks.")
-    with report.Progress(profile) as progress:
-        outcomes = schedule.run(chosen, settings, progress)
-    print("\n" + report.table(outcomes))
-    if settings.published:
-        publish.refresh()
-        root = workspace.root()
-        print(f"\nFigures: {root / 'figures'}\nPrints: {root / 'notebooks'}\nLedger: {publish.ledger_path()}\n")
-        print(summary(publish.committed(publish.ledger_path())))
-    else:
-        print(f"\nResults: {settings.folder(chosen[0]).parent}")
-    if all(outcome.status == "up to date" for outcome in outcomes):
-        print("\nEverything is up to date; --force runs it again.")
-    print(report.failures(outcomes), end="")
-    if any(outcome.status == "interrupted" for outcome in outcomes):
-        return 130
-    return 0 if all(outcome.good for outcome in outcomes) else 1
+    return chosen, schedule.Settings(profile, options.jobs, overrides, options.force, options.limit)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -156,49 +162,40 @@ def _test(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m shapeofloss", description="Regenerate the figures and the ledger.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=function)
-        return sub
-
-    command("setup", _setup, "make .venv with the pinned environment, if it is not there")
-
-    figures = command("figures", _figures, "run notebooks and regenerate their figures and ledger rows")
-    figures.add_argument(
-        "notebooks", nargs="*", metavar="NOTEBOOK", help="names such as 101_jump_and_retrain; all if none"
+    made = {}
+    for name, (function, text) in COMMANDS.items():
+        made[name] = commands.add_parser(name, help=text, description=text)
+        made[name].set_defaults(command=function)
+    for name in ("figures", "list", "study"):
+        made[name].add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
+    figures = made["figures"].add_argument
+    figures("notebooks", nargs="*", metavar="NOTEBOOK", help="names such as 101_jump_and_retrain; all if none")
+    figures("--jobs", type=int, default=workspace.cores(), help="notebooks at once (default: cores)")
+    figures("--force", action="store_true", help="run even what is up to date")
+    figures("--limit", type=float, help="seconds per notebook, instead of its own limit")
+    figures("-p", dest="parameter", action="append", default=[], metavar="NAME=VALUE", help="override a parameter")
+    made["ledger"].add_argument("--part")
+    made["ledger"].add_argument("--verdict")
+    made["ledger"].add_argument("--refresh", action="store_true", help="judge the committed measurements again first")
+    compare = made["compare"].add_argument
+    compare("first", metavar="RUN_A", help="a checkout, a folder like runs/smoke, or a profile")
+    compare("second", metavar="RUN_B")
+    compare("--tolerance", type=float, default=0.0, help="relative difference that counts as equal")
+    made["study"].add_argument(
+        "--cluster", help="address or scheduler file of a Dask cluster; this machine if left out"
     )
-    figures.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
-    figures.add_argument("--jobs", type=int, default=workspace.cores(), help="notebooks at once (default: cores)")
-    figures.add_argument("--force", action="store_true", help="run even what is up to date")
-    figures.add_argument("--limit", type=float, help="seconds per notebook, instead of its own limit")
-    figures.add_argument(
-        "-p", dest="parameter", action="append", default=[], metavar="NAME=VALUE", help="override a parameter"
-    )
-
-    listing = command("list", _list, "show the notebooks: source, expected minutes, needs, state")
-    listing.add_argument("--profile", default="laptop")
-
-    ledger = command("ledger", _ledger, "show the fidelity ledger: its summary, or the rows of a part or verdict")
-    ledger.add_argument("--part")
-    ledger.add_argument("--verdict")
-    ledger.add_argument("--refresh", action="store_true", help="judge the committed measurements again first")
-
-    comparison = command("compare", _compare, "compare two runs: verdicts and figure numbers that differ")
-    comparison.add_argument("first", metavar="RUN_A", help="a checkout, a folder like runs/smoke, or a profile")
-    comparison.add_argument("second", metavar="RUN_B")
-    comparison.add_argument("--tolerance", type=float, default=0.0, help="relative difference that counts as equal")
-
-    command("lab", _lab, "open JupyterLab on loopback; scripts open as notebooks; further options are passed on")
-
-    networks = command("study", _study, "train the networks of the study, and sample the loss around each")
-    networks.add_argument("--profile", default="laptop", help="smoke, laptop (default) or paper")
-    networks.add_argument("--cluster", help="address or scheduler file of a Dask cluster; this machine if left out")
-
-    command("scheduler", _scheduler, "start a Dask scheduler on loopback; further options are passed on to it")
-    command(
-        "worker", _worker, "start Dask workers on loopback, of one thread each; further options are passed on to them"
-    )
-
-    command("test", _test, "run everything that guards the project")
     return parser
+
+
+COMMANDS = {
+    "setup": (_setup, "make .venv with the pinned environment, if it is not there"),
+    "figures": (_figures, "run notebooks and regenerate their figures and ledger rows"),
+    "list": (_list, "show the notebooks: expected minutes, needs, whether results are of this code"),
+    "ledger": (_ledger, "show the fidelity ledger: its summary, or the rows of a part or verdict"),
+    "compare": (_compare, "compare two runs: verdicts and figure numbers that differ"),
+    "lab": (_lab, "open JupyterLab on loopback; scripts open as notebooks; further options are passed on"),
+    "study": (_study, "train the networks of the study, and sample the loss around each"),
+    "scheduler": (_scheduler, "start a Dask scheduler on loopback; further options are passed on to it"),
+    "worker": (_worker, "start Dask workers on loopback, of one thread each; further options are passed on to them"),
+    "test": (_test, "run everything that guards the project"),
+}

@@ -132,15 +132,9 @@ def execute(name: str, folder: Path, parameters: dict[str, Any]) -> int:
     except Exception as error:  # a dead kernel: whatever else papermill lets through
         fail(folder, None, [f"{type(error).__name__}: {error}".strip()])
         return 1
-    code = [(number, cell) for number, cell in enumerate(executed.cells, 1) if cell.cell_type == "code" and cell.source]
-    for number, cell in code:
-        for output in cell.outputs:
-            if output.output_type == "error":  # one that papermill lets pass
-                fail(folder, number, [f"{output.ename}: {output.evalue}"])
-                return 1
-        if cell.execution_count is None:
-            fail(folder, number - 1, ["The kernel ended itself before the next cell was done (sys.exit?)."])
-            return 1
+    if (broken := _first_error(executed)) is not None:
+        fail(folder, *broken)
+        return 1
     try:
         text = written(normalised(executed))
     except UserError as error:
@@ -149,6 +143,18 @@ def execute(name: str, folder: Path, parameters: dict[str, Any]) -> int:
     write_atomically(folder / f"{name}.ipynb", text)
     partial.unlink()
     return 0
+
+
+def _first_error(executed: nbformat.NotebookNode) -> tuple[int, list[str]] | None:
+    """Return the number of the first cell that went wrong without papermill's noticing, and what it says."""
+    code = [(number, cell) for number, cell in enumerate(executed.cells, 1) if cell.cell_type == "code" and cell.source]
+    for number, cell in code:
+        for output in cell.outputs:
+            if output.output_type == "error":
+                return number, [f"{output.ename}: {output.evalue}"]
+        if cell.execution_count is None:
+            return number - 1, ["The kernel ended itself before the next cell was done (sys.exit?)."]
+    return None
 
 
 def _build_font_cache() -> None:

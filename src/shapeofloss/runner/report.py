@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from shapeofloss.engine import workspace
 from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError
-from shapeofloss.ledger.rows import VERDICTS
+from shapeofloss.ledger.rows import VERDICTS, summary
 from shapeofloss.runner import inputs, publish
 from shapeofloss.runner.needs import missing
 from shapeofloss.runner.process import NotebookProcess
@@ -120,6 +121,15 @@ def table(outcomes: list[Outcome]) -> str:
             f"{outcome.notebook:<{width}}  {outcome.status:<11}  {outcome.seconds:>7.1f}  {outcome.peak_mb:>7.0f}"
         )
     return "\n".join(lines)
+
+
+def places(notebooks: list[Notebook], settings: Settings) -> str:
+    """Return where the results are; of a laptop run with the summary of the ledger."""
+    if not settings.published:
+        return f"\nResults: {settings.folder(notebooks[0]).parent}"
+    root, ledger = workspace.root(), publish.ledger_path()
+    where = f"\nFigures: {root / 'figures'}\nPrints: {root / 'notebooks'}\nLedger: {ledger}\n"
+    return f"{where}\n{summary(publish.committed(ledger))}"
 
 
 def failures(outcomes: list[Outcome]) -> str:

@@ -105,36 +105,19 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
     """
     outcomes: list[Outcome] = []
     waiting: list[Notebook] = []
-    for notebook in notebooks:
+    for notebook in in_order(notebooks, settings):
         reasons = [sentence for need in notebook.needs if (sentence := missing(need))]
         if reasons:
             outcomes.append(Outcome(notebook.name, "refused", detail=reasons))
         else:
             waiting.append(notebook)
-    waiting = in_order(waiting, settings)
     workers = max(1, workspace.cores() // max(1, min(settings.jobs, len(waiting))))
     tasks: list[Task] = []
     try:
         with _handling({signal.SIGTERM: _interrupt}):  # it ends this call as Ctrl-C does
             while waiting or tasks:
-                held: list[str] = []
-                for notebook in list(waiting):
-                    if _has_to_wait(notebook, [*waiting, *(task.process.notebook for task in tasks)]):
-                        continue
-                    if not _may_start(notebook, tasks, settings):
-                        break
-                    started = _start(notebook, settings, workers)
-                    if started is None:
-                        held.append(notebook.name)
-                        continue
-                    waiting.remove(notebook)
-                    tasks.append(started) if isinstance(started, Task) else outcomes.append(started)
-                for task in list(tasks):
-                    task.process.measure()
-                    outcome = _ended(task, settings)
-                    if outcome is not None:
-                        tasks.remove(task)
-                        outcomes.append(outcome)
+                held = _start_some(waiting, tasks, outcomes, settings, workers)
+                _end_some(tasks, outcomes, settings)
                 show([task.process for task in tasks], outcomes, held, len(notebooks))
                 time.sleep(POLL)
     except KeyboardInterrupt:
@@ -145,6 +128,34 @@ def run(notebooks: list[Notebook], settings: Settings, show: Show) -> list[Outco
             task.end()
     order = [notebook.name for notebook in notebooks]
     return sorted(outcomes, key=lambda outcome: order.index(outcome.notebook))
+
+
+def _start_some(
+    waiting: list[Notebook], tasks: list[Task], outcomes: list[Outcome], settings: Settings, workers: int
+) -> list[str]:
+    """Start what may start, and return the names of those that another run works on."""
+    held: list[str] = []
+    for notebook in list(waiting):
+        if _has_to_wait(notebook, [*waiting, *(task.process.notebook for task in tasks)]):
+            continue
+        if not _may_start(notebook, tasks, settings):
+            break
+        started = _start(notebook, settings, workers)
+        if started is None:
+            held.append(notebook.name)
+            continue
+        waiting.remove(notebook)
+        tasks.append(started) if isinstance(started, Task) else outcomes.append(started)
+    return held
+
+
+def _end_some(tasks: list[Task], outcomes: list[Outcome], settings: Settings) -> None:
+    for task in list(tasks):
+        task.process.measure()
+        outcome = _ended(task, settings)
+        if outcome is not None:
+            tasks.remove(task)
+            outcomes.append(outcome)
 
 
 def in_order(notebooks: list[Notebook], settings: Settings) -> list[Notebook]:
