@@ -152,6 +152,15 @@ def test_the_tables_of_the_pages_are_as_generated(page, names):
 
 
 @pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_print_shows_every_row_that_its_notebook_recorded(script):
+    executed = nbformat.reads(profiles.load()[script.stem].print.read_text(encoding="utf-8"), as_version=4)
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    rows = [row for row in read_json(publish.ledger_path()) if row["notebook"] == script.stem and row["per_seed"]]
+    assert not [row["id"] for row in rows if f"<code>{row['id']}</code>" not in shown]
+
+
+@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_print_figures_and_rows_are_those_of_the_code_at_hand(script):
     notebook = profiles.load()[script.stem]
     now = inputs.inputs_hash(notebook, "laptop", {})
