@@ -21,7 +21,7 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[IO[bytes]]:
     permissions of any new file of this process.
 
     Args:
-        path: Of the file.
+        path: The file.
         alone: Whether the caller holds a lock. The temporary name is then always the same, so that what a killed
             writer left is replaced without a look through the folder.
     """
@@ -93,7 +93,7 @@ def read_rows(path: Path, *, texts: Iterable[str], others: Iterable[str] = ()) -
     """Read a JSON list of rows; a missing file gives none.
 
     Args:
-        path: Of the file.
+        path: The file.
         texts: Names that each row has with a text.
         others: Names that each row has with any value.
     Raises:

@@ -22,7 +22,7 @@ class Checkpoint:
     """A file with the last state of a task: whole or absent, without pickle. One task at a time has it.
 
     Args:
-        path: Of the file, which ends in `.npz`.
+        path: File that ends in `.npz`.
         every: Least number of seconds between two states.
     """
 

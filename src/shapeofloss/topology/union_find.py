@@ -57,7 +57,7 @@ def sweep(array: ArrayLike, *, neighbours: str = "all") -> Iterator[Event]:
     elder rule).
 
     Args:
-        array: Of any number of dimensions, not empty, all finite.
+        array: Heights, in any number of dimensions, not empty, all finite.
         neighbours: As for `diagrams.persistence_diagram`.
     Raises:
         UserError: If an argument is none of the above.

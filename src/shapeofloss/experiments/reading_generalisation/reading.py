@@ -48,7 +48,7 @@ def scrambled(features: Floats, seed: int) -> Floats:
 
     Args:
         features: As of `features_of`, shape (n, 2 p).
-        seed: Of the orders.
+        seed: Seed of the orders.
     Raises:
         UserError: If the features are no such table, or the seed is none.
     """
@@ -90,7 +90,7 @@ def classifiers(seed: int) -> dict[str, Any]:
     that it learns from.
 
     Args:
-        seed: Of those that draw random numbers.
+        seed: Seed of the classifiers that draw random numbers.
     Source:
         Loss-landscape paper, section 4.2, which names none of its eleven.
     """
@@ -128,7 +128,7 @@ def read_labels(*, features: Floats, labels: Labels, seed: int) -> dict[str, Any
     Args:
         features: Shape (n, p).
         labels: Classes, shape (n,), each at least twice.
-        seed: Of the folds and of the classifiers.
+        seed: Seed of the folds and of the classifiers.
     Returns:
         What the store keeps: `correct`, shape (classifiers, n), whether each prediction was right in the fold that left
         the network out; the folds hold the classes in nearly their overall shares.

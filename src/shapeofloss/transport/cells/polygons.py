@@ -183,7 +183,7 @@ def integrate(corners, numbers, squared_radii):  # type: ignore[no-untyped-def]
 
     Returns:
         sums: Area, first moments and second moment about the seed, and length of the arc, shape (N, 5).
-        lengths: Of the edge that begins at each corner, shape (K,).
+        lengths: Length of the edge that begins at each corner, shape (K,).
     """
     sums, lengths, start = np.zeros((len(numbers), 5)), np.empty(len(corners)), 0
     for i in range(len(numbers)):
