@@ -6,7 +6,9 @@ import html
 import io
 import json
 import re
+import shutil
 import sys
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -25,7 +27,7 @@ ALT = "A made-up line over a few points, for a test of the figure writer."
 
 @pytest.fixture
 def folder(checkout):
-    checkout()
+    shutil.copy(Path(__file__).parents[1] / "data" / "sources.toml", checkout() / "data")
     figures.use_house_style()
     return workspace.begin("01_small").folder
 
@@ -80,7 +82,6 @@ def test_the_numbers_stand_beside_the_image_and_in_the_index(folder):
     assert np.allclose(table["x"], numbers["x"], rtol=1e-9) and np.allclose(table["y"], numbers["y"], rtol=1e-9)
     (entry,) = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert entry["alt"] == ALT and entry["answers"] == "landscape: section 1" and not entry["timing"]
-    assert entry["packages"]["matplotlib"] == matplotlib.__version__
 
 
 def test_saving_again_replaces_the_entry(folder):

@@ -10,7 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -127,7 +130,8 @@ def test_the_second_run_is_up_to_date_until_something_that_counts_changes(checko
     before = committed(root)
     again = call(root, "figures")
     assert again.returncode == 0 and "Everything is up to date" in again.stdout
-    assert call(root, "list").stdout.splitlines()[1].split() == ["01_good", "none", "0.1", "-", "up", "to", "date"]
+    line = call(root, "list").stdout.splitlines()[1]
+    assert line.split() == ["01_good", "0.1", "-", *["of", "this", "code", "nothing", "to", "do"]]
     assert call(root, "figures", "--force").returncode == 0 and committed(root) == before
 
     image = root / "figures/01_good/line.svg"
@@ -140,6 +144,68 @@ def test_the_second_run_is_up_to_date_until_something_that_counts_changes(checko
     ledger = root / "data/ledger/laptop.json"
     ledger.write_text("[]\n", encoding="utf-8")
     assert " done " in call(root, "figures").stdout and committed(root) == before
+
+
+def test_text_and_comments_are_taken_over_without_a_run(checkout):
+    root = checkout(good("01_good"), claims=claims("01_good"))
+    call(root, "figures")
+    script, printed = root / "notebooks/01_good.py", root / "notebooks/01_good.ipynb"
+    before, figures = nbformat.read(printed, as_version=4), (root / "figures/index.json").read_bytes()
+    text = script.read_text(encoding="utf-8").replace("# A small notebook.", "# A better word.")
+    script.write_text(text.replace('print("seed", seed)', '# a remark\nprint("seed", seed)'), encoding="utf-8")
+    assert "01_good: reworded" in call(root, "figures").stdout
+    after = nbformat.read(printed, as_version=4)
+    assert after.cells[0].source == "A better word." and after.cells[-1].source.startswith("# a remark\n")
+    assert [cell.get("outputs") for cell in after.cells] == [cell.get("outputs") for cell in before.cells]
+    assert (root / "figures/index.json").read_bytes() == figures
+    assert "Everything is up to date" in call(root, "figures").stdout
+    moved = script.read_text(encoding="utf-8").replace("# a remark\n", "seed\n\n# %%\n")
+    script.write_text(moved, encoding="utf-8")  # another cell: another print
+    assert " done " in call(root, "figures").stdout
+
+
+def test_the_quickest_start_first_then_the_longest_and_what_takes_up_results_waits(checkout):
+    names = ("01_a", "02_b", "03_c", "04_d")
+    checkout(dict.fromkeys(names, "# %%\n1\n"))
+    minutes = dict(zip(names, (5.0, 1.0, 9.0, 3.0), strict=True))
+    notebooks = [
+        replace(
+            notebook, minutes={"laptop": minutes[name]}, exclusive=name == "04_d", after=("03_c",) * (name == "01_a")
+        )
+        for name, notebook in profiles.load().items()
+    ]
+    order = schedule.in_order(notebooks, schedule.Settings("laptop", 1, {}))
+    assert [notebook.name for notebook in order] == ["02_b", "03_c", "01_a", "04_d"]
+    assert schedule._has_to_wait(notebooks[0], notebooks) and not schedule._has_to_wait(notebooks[0], notebooks[:2])
+
+
+def test_list_and_the_closing_table_fit_a_terminal_of_100_columns():
+    catalogue, settings = profiles.load(), schedule.Settings("laptop", 1, {})
+    outcomes = [schedule.Outcome(name, "interrupted", 3600.0, 20_000.0) for name in catalogue]
+    lines = [*report.catalogue(catalogue, settings).splitlines(), *report.table(outcomes).splitlines()]
+    assert len(lines) == 2 * len(catalogue) + 2 and max(map(len, lines)) <= 100
+
+
+def test_on_a_terminal_each_notebook_has_a_bar_with_the_time_left(checkout, monkeypatch, capsys):
+    checkout()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (notebook,) = profiles.load().values()
+    process = SimpleNamespace(notebook=notebook, cell=2, cells=4, elapsed=2.0, progress="")
+    with report.Progress("laptop") as progress:
+        progress([process], [], [], 3)
+        progress.bars._progress.refresh()
+        progress([], [schedule.Outcome("01_small", "done", 5.0)], [], 3)
+    said = re.sub(r"\033\[[^a-zA-Z]*[a-zA-Z]", "", capsys.readouterr().out)
+    assert "cell 2 of 4, about 0:04 left" in said and "0 of 3 notebooks" in said and "01_small: done after 0:05" in said
+
+
+def test_a_figure_comes_from_the_packages_that_its_notebook_imports():
+    notebooks = profiles.load()
+    keops, codec = (inputs.packages(notebooks[name]) for name in ("301_symbolic_matrices", "204_images"))
+    assert {"matplotlib", "numpy", "pykeops"} <= set(keops) and "constriction" not in keops
+    assert "constriction" in codec and "geomloss" not in codec and codec["numpy"] == metadata.version("numpy")
 
 
 def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
@@ -159,7 +225,7 @@ def test_the_print_is_normalised_and_in_step_with_its_script(checkout):
         entry["notebook"] == "01_good"
         and entry["seed"] == 0
         and entry["profile"] == "laptop"
-        and len(entry["inputs"]) == 64
+        and len(entry["inputs"]) == 16
     )
 
 
@@ -420,7 +486,7 @@ def test_a_header_that_cannot_be_read_is_a_sentence(checkout, header):
     root = checkout()
     (root / "notebooks/01_small.py").write_bytes(HEADERS[header].encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"notebooks/01_small.py (cannot be read as a notebook: .+|is not UTF-8 text)"):
-        inputs.check_overrides(profiles.load()["01_small"], {"seed": 1})
+        inputs.read_script(profiles.load()["01_small"])
 
 
 LISTS = 'sizes = [1, 2]\nrates = [0.1, 1.0]\npairs = [(1, "a")]\ntable = {"a": 1}\nname = "x"\nempty = []\n'

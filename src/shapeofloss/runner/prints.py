@@ -76,7 +76,7 @@ def reworded(script: NotebookNode, printed: list[dict[str, Any]]) -> list[dict[s
         old = next(outputs) if cell.cell_type == "code" else {"cell_type": cell.cell_type, "metadata": {}}
         cells.append({**old, "id": f"cell-{number:03d}", "source": source})
         if cell.cell_type != "code":
-            cells[-1]["metadata"] = _metadata(cell.metadata)
+            cells[-1]["metadata"] = {"tags": [], **_metadata(cell.metadata)}  # as papermill writes it
     return cells
 
 

@@ -93,20 +93,22 @@ def _notebook_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def reword(notebook: Notebook, folder: Path, *, published: bool) -> bool:
+def reword(notebook: Notebook, folder: Path, sources: str, *, published: bool) -> bool:
     """Bring text and comments of an up-to-date print into step with its script; tell whether any had changed."""
+    stamp = _stamp(folder)
+    if stamp.get("sources") == sources:
+        return False
     from shapeofloss.runner import prints
     from shapeofloss.runner.inputs import read_script
 
     path = folder / f"{notebook.name}.ipynb"
     printed = read_json(path)
     cells = prints.reworded(read_script(notebook), printed["cells"])
-    if cells is None or cells == printed["cells"]:
-        return False
-    write_atomically(path, _notebook_text({**printed, "cells": cells}))
-    stamp = _stamp(folder)
-    _publish(notebook, folder, stamp["inputs"], stamp.get("sources", ""), published=published)
-    return True
+    changed = cells is not None and cells != printed["cells"]
+    if changed:
+        write_atomically(path, _notebook_text({**printed, "cells": cells}))
+    _publish(notebook, folder, stamp["inputs"], sources, published=published)
+    return changed
 
 
 def origin_of_committed(notebook: Notebook) -> set[str]:

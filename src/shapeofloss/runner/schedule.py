@@ -197,7 +197,7 @@ def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outco
         )  # before the hash: an edit between the two is then seen
         state = publish.inputs_of(folder, sources) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
         if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
-            reworded = publish.reword(notebook, folder, published=settings.published)
+            reworded = publish.reword(notebook, folder, sources, published=settings.published)
             guard.release()
             return Outcome(notebook.name, "reworded" if reworded else "up to date")
         if settings.published:
