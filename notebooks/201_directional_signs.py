@@ -51,7 +51,7 @@ from sklearn.datasets import load_sample_image
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import profiles, workspace
-from shapeofloss.engine.costs import exponent, peak_of_arrays, peak_of_tensors, seconds
+from shapeofloss.engine.measure import exponent, peak_of_arrays, peak_of_tensors, seconds
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.topology.diagrams import persistence_diagram, wasserstein
 from shapeofloss.topology.union_find import by_assignment

@@ -59,7 +59,7 @@ from shapeofloss.datasets.photographs import NAMES, expanded, next_patches, patc
 from shapeofloss.datasets.prices import minute_prices
 from shapeofloss.datasets.shallow_water import snapshots
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent, peak_of_arrays, seconds
+from shapeofloss.engine.measure import exponent, peak_of_arrays, seconds
 from shapeofloss.experiments.persistence_as_a_yardstick.learned_sharpness import search
 from shapeofloss.signloss import directional_sign_loss, exact_sign_mismatch
 from shapeofloss.signloss.rate_distortion import measure_images

@@ -66,7 +66,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
-from shapeofloss.engine import costs, profiles, workspace
+from shapeofloss.engine import measure, profiles, workspace
 from shapeofloss.experiments.symbolic_matrices import nbody
 from shapeofloss.transport.entropic.grid_transforms import fft_transform, grid_points, separable_transform
 from shapeofloss.transport.entropic.softmin import Dense, Symbolic, halved_squared_distances
@@ -208,7 +208,7 @@ path_errors
 # %%
 crowds = [nbody.plummer_sphere(crowd, seed) for seed in seeds]
 force_seconds = {
-    name: [costs.seconds(partial(gravity, c.positions, c.masses, symbolic=symbolic), repeats=1) for c in crowds]
+    name: [measure.seconds(partial(gravity, c.positions, c.masses, symbolic=symbolic), repeats=1) for c in crowds]
     for name, symbolic in (("symbolic", True), ("dense", False))
 }
 ledger.record(
@@ -245,11 +245,11 @@ def convolve(count, seed, symbolic):
 
 
 for symbolic in (True, False):  # what is loaded at the first use does not count
-    costs.peak_of_process(partial(convolve, sizes[-1], seeds[0], symbolic))
-stored_bytes = [[costs.peak_of_process(partial(convolve, n, seed, False)) for n in sizes] for seed in seeds]
+    measure.peak_of_process(partial(convolve, sizes[-1], seeds[0], symbolic))
+stored_bytes = [[measure.peak_of_process(partial(convolve, n, seed, False)) for n in sizes] for seed in seeds]
 all_sizes = [*sizes, *larger]
 watched = all_sizes[1::2]  # a factor of 16 from the first to the last
-symbolic_bytes = [[costs.peak_of_process(partial(convolve, n, seed, True)) for n in watched] for seed in seeds]
+symbolic_bytes = [[measure.peak_of_process(partial(convolve, n, seed, True)) for n in watched] for seed in seeds]
 pd.DataFrame(
     {
         "MB, stored": pd.Series(np.mean(stored_bytes, axis=0) / 1e6, index=sizes),
@@ -272,15 +272,15 @@ def dearer(seed):
     rng = np.random.default_rng(seed)
     sparse = scipy.sparse.random_array((sparse_side, sparse_side), density=0.01, rng=rng, format="csr")
     dense, vector = rng.standard_normal((sparse_side, sparse_side)), rng.standard_normal(sparse_side)
-    per_entry = costs.seconds(lambda: sparse @ vector, repeats=9) / sparse.nnz
-    return per_entry / (costs.seconds(lambda: dense @ vector, repeats=9) / dense.size)
+    per_entry = measure.seconds(lambda: sparse @ vector, repeats=9) / sparse.nnz
+    return per_entry / (measure.seconds(lambda: dense @ vector, repeats=9) / dense.size)
 
 
 prices = [dearer(seed) for seed in seeds]
 ledger.record(
     {
-        "transport-dense-memory-is-quadratic": [costs.exponent(sizes, row) for row in stored_bytes],
-        "transport-symbolic-memory-is-linear": [costs.exponent(watched, row) for row in symbolic_bytes],
+        "transport-dense-memory-is-quadratic": [measure.exponent(sizes, row) for row in stored_bytes],
+        "transport-symbolic-memory-is-linear": [measure.exponent(watched, row) for row in symbolic_bytes],
         "transport-convolution-outgrows-dense-memory": [4 * larger[-1] ** 2 / row[-1] for row in symbolic_bytes],
         "transport-sparse-entries-are-dearer": prices,
     }
@@ -554,7 +554,7 @@ kinds = {
     "kd_tree": "KD-tree",
 }
 search_seconds = {
-    kind: [costs.seconds(partial(search, kind, x, y), repeats=1 if kind == "dense" else 3) for x, y in fifty]
+    kind: [measure.seconds(partial(search, kind, x, y), repeats=1 if kind == "dense" else 3) for x, y in fifty]
     for kind in kinds
 }
 pd.DataFrame({"milliseconds": {kinds[kind]: 1e3 * np.mean(times) for kind, times in search_seconds.items()}}).round(0)
@@ -644,7 +644,7 @@ ledger.record(
             for dense, quick in zip(measured["dense_torch"], measured["symbolic"], strict=True)
         ],
         "transport-symbolic-time-is-quadratic": [
-            costs.exponent(all_sizes[last], row[last]) for row in measured["symbolic"]
+            measure.exponent(all_sizes[last], row[last]) for row in measured["symbolic"]
         ],
     },
     figure={
@@ -902,7 +902,7 @@ def on_grid(shape, seed, eps=4.0):
     whole = Symbolic(x, x)(eps, h.ravel())
     split = separable_transform(h, eps=eps)
     blocked = once(lambda: truncated(x, x, h.ravel(), eps=eps, size=4.0)(eps, h.ravel()))
-    quick = costs.seconds(lambda: separable_transform(h, eps=eps), repeats=3)
+    quick = measure.seconds(lambda: separable_transform(h, eps=eps), repeats=3)
     return {"error / eps": float((split.ravel() - whole).abs().max() / eps), "gain": blocked / quick}
 
 

@@ -58,7 +58,7 @@ from scipy.stats import spearmanr
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent, seconds
+from shapeofloss.engine.measure import exponent, seconds
 from shapeofloss.experiments.from_auctions_to_sinkhorn.bidding import (
     auction_in_war,
     auction_of_clouds,

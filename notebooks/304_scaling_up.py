@@ -51,7 +51,7 @@ from IPython.display import Markdown
 
 from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
-from shapeofloss.engine import costs, profiles, workspace
+from shapeofloss.engine import measure, profiles, workspace
 from shapeofloss.experiments.scaling_up.ladder import SOLVERS, fixed
 from shapeofloss.experiments.scaling_up.munkres import munkres
 from shapeofloss.transport.assignment.exact import cost_matrix
@@ -84,7 +84,7 @@ keops.prepare(["transforms"])
 
 # %%
 operations = [munkres(np.outer(*[np.arange(1.0, n + 1)] * 2))[1] for n in munkres_sizes]
-ledger.record({"transport-kuhn-1955-is-quartic": costs.exponent(munkres_sizes, operations)})
+ledger.record({"transport-kuhn-1955-is-quartic": measure.exponent(munkres_sizes, operations)})
 
 # %% [markdown]
 # ## Sorting by halves
@@ -162,7 +162,7 @@ pair = clouds.surfaces(clamp_points, seeds[0])
 clamping = pd.DataFrame(
     {
         blur: {
-            name: costs.seconds(lambda b=blur, c=clamp: fixed(*pair, blur=b, steps=10, clamp=c), repeats=1)
+            name: measure.seconds(lambda b=blur, c=clamp: fixed(*pair, blur=b, steps=10, clamp=c), repeats=1)
             for name, clamp in (("as it is", False), ("clamped", True))
         }
         for blur in (0.1, 0.02, 0.005)

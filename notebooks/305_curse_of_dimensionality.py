@@ -40,7 +40,7 @@ from scipy.stats import spearmanr
 from shapeofloss import figures, ledger
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent
+from shapeofloss.engine.measure import exponent
 from shapeofloss.experiments.curse_of_dimensionality.dimension import (
     distances,
     nearly_optimal,

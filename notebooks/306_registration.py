@@ -61,7 +61,7 @@ from scipy.spatial.distance import cdist
 
 from shapeofloss import figures, ledger
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent
+from shapeofloss.engine.measure import exponent
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.registration import cloud_pairs, registration
 from shapeofloss.experiments.registration.anatomy import two_phases

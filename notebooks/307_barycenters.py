@@ -77,7 +77,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from shapeofloss import figures, ledger
 from shapeofloss.distributions.gaussians import matrix_power, quantiles, wasserstein
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent, seconds
+from shapeofloss.engine.measure import exponent, seconds
 from shapeofloss.experiments.barycenters.barycenters import (
     barycenter_program,
     gaussian_density,

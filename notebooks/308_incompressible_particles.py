@@ -66,7 +66,7 @@ from scipy.sparse.linalg import spsolve
 
 from shapeofloss import figures, ledger
 from shapeofloss.distributions.clouds import uniform
-from shapeofloss.engine import compute, costs, profiles, workspace
+from shapeofloss.engine import compute, measure, profiles, workspace
 from shapeofloss.experiments.incompressible_particles import fluid, solid
 from shapeofloss.experiments.incompressible_particles.fluid import Fluid
 from shapeofloss.transport.assignment.exact import optimal_value
@@ -530,7 +530,7 @@ def pixel_newton(y):
     given = MatrixCosts(Grid((side, side), 1 / side), matrix)
     stopped = partial(solve, given, np.full(n, 1 / n), tolerance=1e-9)
     enough = next(k for k in range(1, most) if stopped(most=k).errors.mean() <= 0.01)
-    return costs.seconds(partial(stopped, most=enough), repeats=repeats)
+    return measure.seconds(partial(stopped, most=enough), repeats=repeats)
 
 
 spent = {"newton": [pixel_newton(y) for y in places.values()], "sinkhorn": []}
@@ -587,7 +587,7 @@ def by_pixels(y):
 ratios = []
 for y in (uniform(n, 2, seed) for seed in seeds):
     assert by_polygons(y).converged and by_pixels(y).converged
-    pairs = [[costs.seconds(partial(solver, y), repeats=1) for solver in (by_pixels, by_polygons)] for _ in range(9)]
+    pairs = [[measure.seconds(partial(solver, y), repeats=1) for solver in (by_pixels, by_polygons)] for _ in range(9)]
     ratios.append(np.median([slow / quick for slow, quick in pairs]))
 [round(float(ratio), 1) for ratio in ratios]
 
@@ -601,7 +601,7 @@ for count in timed:
     rows.append(
         (
             count,
-            *(value for call in calls for value in (call().evaluations, 1000 * costs.seconds(call, repeats=repeats))),
+            *(value for call in calls for value in (call().evaluations, 1000 * measure.seconds(call, repeats=repeats))),
         )
     )
 columns = pd.MultiIndex.from_product([["from zero", "moved by 0.01", "moved by 0.1"], ["evaluations", "ms"]])
@@ -646,7 +646,7 @@ pd.DataFrame(rows, columns=columns).set_index("pixels per cell").round(2)
 # grids:
 
 # %%
-moment = costs.seconds(partial(other_cost, seeds[0]), repeats=repeats)
+moment = measure.seconds(partial(other_cost, seeds[0]), repeats=repeats)
 f"{n} cells of this cost on {side} x {side} pixels: {moment:.2f} s"
 
 # %% [markdown]

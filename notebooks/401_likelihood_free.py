@@ -74,7 +74,7 @@ from shapeofloss.adversarial.toy_runs import toy_run
 from shapeofloss.distributions.gaussians import kl_divergence
 from shapeofloss.distributions.mixtures import eight_gaussians, log_density, on_the_line
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent, seconds
+from shapeofloss.engine.measure import exponent, seconds
 from shapeofloss.experiments.likelihood_free.elbo import LinearGaussian, best_gaussian_prior, mean_elbo, parts
 from shapeofloss.experiments.likelihood_free.flows import RealNVP, fit_flow, log_standard, two_moons
 from shapeofloss.experiments.likelihood_free.games import (

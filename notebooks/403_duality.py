@@ -69,7 +69,7 @@ from shapeofloss.adversarial.quality import wasserstein
 from shapeofloss.distributions.clouds import gaussian
 from shapeofloss.distributions.quantiles import wasserstein_on_line
 from shapeofloss.engine import compute, profiles, workspace
-from shapeofloss.engine.costs import exponent, seconds
+from shapeofloss.engine.measure import exponent, seconds
 from shapeofloss.experiments.duality.critics import fit_lipschitz_critic
 from shapeofloss.transport.assignment.exact import cost_matrix, optimal_value
 from shapeofloss.transport.assignment.programs import lipschitz_program, northwest_corner, plan_program

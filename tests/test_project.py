@@ -22,6 +22,12 @@ from shapeofloss.runner import inputs, prints, publish, tables
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+# Whose committed results the code has outrun: they wait for their next run, and a test fails once they match again.
+STALE: set[str] = set()
+COMMITTED = [
+    pytest.param(script, id=script.stem, marks=[pytest.mark.xfail(strict=False)] if script.stem in STALE else [])
+    for script in NOTEBOOKS
+]
 
 
 def tracked() -> list[Path]:
@@ -117,7 +123,7 @@ def test_no_figure_is_scattered_without_a_seed():
         )
 
 
-@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", COMMITTED)
 def test_a_committed_print_is_in_step_with_its_script_ended_well_and_comes_from_the_runner(script):
     notebook = profiles.load()[script.stem]
     text = notebook.print.read_text(encoding="utf-8")
@@ -151,7 +157,7 @@ def test_the_tables_of_the_pages_are_as_generated(page, names):
     assert tables.with_tables(text, profiles.load(), index, ledger) == text
 
 
-@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", COMMITTED)
 def test_a_print_shows_every_row_that_its_notebook_recorded(script):
     executed = nbformat.reads(profiles.load()[script.stem].print.read_text(encoding="utf-8"), as_version=4)
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
@@ -164,7 +170,8 @@ def test_a_print_shows_every_row_that_its_notebook_recorded(script):
 def test_committed_print_figures_and_rows_are_those_of_the_code_at_hand(script):
     notebook = profiles.load()[script.stem]
     now = inputs.inputs_hash(notebook, "laptop", {})
-    assert publish.origin_of_committed(notebook) == {now}, f"run it again: make figures ARGS={script.stem}"
+    matches = publish.origin_of_committed(notebook) == {now}
+    assert matches == (script.stem not in STALE), f"run it again: make figures ARGS={script.stem}"
 
 
 def test_every_local_link_and_image_of_the_texts_exists():

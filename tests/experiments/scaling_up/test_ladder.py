@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from shapeofloss.distributions import clouds
-from shapeofloss.engine.costs import exponent
+from shapeofloss.engine.measure import exponent
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.scaling_up.ladder import SOLVERS, counted_pairs, pairs_between
 from shapeofloss.experiments.scaling_up.munkres import munkres

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from shapeofloss.engine import costs
-from shapeofloss.engine.costs import exponent, peak_of_arrays, peak_of_process, peak_of_tensors, seconds
+from shapeofloss.engine.measure import exponent, peak_of_arrays, peak_of_process, peak_of_tensors, seconds
 from shapeofloss.errors import UserError
 
 
@@ -61,7 +60,7 @@ def test_what_is_measured_is_a_call():
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a peak that can be reset")
 def test_a_record_that_cannot_be_read_or_reset_is_told(monkeypatch, tmp_path):
     (tmp_path / "status").write_text("VmRSS: 10 kB\n", encoding="utf-8")
-    monkeypatch.setattr(costs, "Path", lambda name: tmp_path / name.rsplit("/", 1)[1])
+    monkeypatch.setattr(measure, "Path", lambda name: tmp_path / name.rsplit("/", 1)[1])
     (tmp_path / "clear_refs").mkdir()  # cannot be written to, as in some containers
     with pytest.raises(UserError, match="cannot be reset here"):
         peak_of_process(lambda: None)
