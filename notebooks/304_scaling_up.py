@@ -42,7 +42,6 @@ munkres_sizes = [16, 24, 32, 48, 64]  # rows of Munkres's matrices
 clamp_points = 1000  # points for timing exponentials that vanish
 
 # %%
-import time
 
 import numpy as np
 import pandas as pd
@@ -51,8 +50,8 @@ from IPython.display import Markdown
 
 from shapeofloss import figures, ledger
 from shapeofloss.distributions import clouds
-from shapeofloss.engine import measure, profiles, workspace
-from shapeofloss.experiments.scaling_up.ladder import SOLVERS, fixed
+from shapeofloss.engine import compute, measure, profiles, workspace
+from shapeofloss.experiments.scaling_up.ladder import SOLVERS, fixed, race
 from shapeofloss.experiments.scaling_up.munkres import munkres
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.entropic.sinkhorn import sinkhorn
@@ -211,24 +210,10 @@ options = {
 }
 sizes_of = {kind: [n for n in sizes if n <= largest.get(kind, sizes[-1])] for kind in SOLVERS}
 sizes_of["plain"] = sizes_of["symbolic"] = few
-
-
-def race(kind, size, seed):
-    """Return the seconds, the value and the pairs of one solver on one pair of clouds."""
-    x, y = clouds.surfaces(size, seed)
-    began = time.perf_counter()
-    solved = SOLVERS[kind](x, y, **options[kind])
-    return {"seconds": time.perf_counter() - began, "value": solved.value, "pairs": solved.pairs}
-
-
-for kind in SOLVERS:  # whatever is compiled or loaded at the first use does not count
-    race(kind, 50, seeds[0])
-results = pd.DataFrame(
-    {"solver": kind, "points": size, "seed": seed, **race(kind, size, seed)}
-    for kind in SOLVERS
-    for size in sizes_of[kind]
-    for seed in seeds
-)
+asked = [(kind, size, seed) for kind in SOLVERS for size in sizes_of[kind] for seed in seeds]
+settings = [{"solver": kind, "points": size, "seed": seed, "options": options[kind]} for kind, size, seed in asked]
+raced = compute.map(race, settings, label="races", alone=True)
+results = pd.DataFrame({**setting, **result} for setting, result in zip(settings, raced)).drop(columns="options")
 
 
 # %%

@@ -41,6 +41,14 @@ def test_one_run_may_call_several_functions(marks):
     assert first["values"].tolist() == [0, 1, 4] and len(second["values"]) == 2
 
 
+def test_a_measurement_runs_alone_in_this_process_and_once(marks):
+    for _ in range(2):
+        results = compute.map(squares, SETTINGS, alone=True)
+        assert [len(result["values"]) for result in results] == [5, 2, 9]
+    assert {path.name.split("-")[2] for path in marks.iterdir()} == {str(os.getpid())}
+    assert len(list(marks.iterdir())) == len(SETTINGS)
+
+
 def test_only_what_is_missing_is_computed(marks):
     store.get_or_compute(squares, SETTINGS[1])
     compute.map(squares, SETTINGS)

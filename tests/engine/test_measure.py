@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from shapeofloss.engine import measure
 from shapeofloss.engine.measure import exponent, peak_of_arrays, peak_of_process, peak_of_tensors, seconds
 from shapeofloss.errors import UserError
 
@@ -50,9 +51,9 @@ def test_an_exponent_is_of_positive_numbers_of_two_sizes():
 
 
 def test_what_is_measured_is_a_call():
-    for measure in (seconds, peak_of_arrays, peak_of_tensors, peak_of_process):
+    for each in (seconds, peak_of_arrays, peak_of_tensors, peak_of_process):
         with pytest.raises(UserError, match="call is a ndarray; a function is needed"):
-            measure(np.ones(3))
+            each(np.ones(3))
     with pytest.raises(UserError, match="repeats is 0"):
         seconds(lambda: None, repeats=0)
 

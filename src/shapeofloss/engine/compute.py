@@ -29,6 +29,7 @@ def run(
     *,
     label: str = "tasks",
     resources: Mapping[str, float] | None = None,
+    alone: bool = False,
 ) -> list[store.Result]:
     """Return the stored result of `function(**setting)` for every call, computing what is missing in parallel.
 
@@ -40,6 +41,7 @@ def run(
         cluster: None for this machine; else the address or the scheduler file of a Dask cluster.
         label: What the tasks are, for the progress on stderr.
         resources: On a cluster, what a worker has to offer for a task, such as {"GPU": 1}; of no effect here.
+        alone: Whether tasks are computed one after another in this process, as a measurement of times needs it.
     Returns:
         The results, in the order of the calls.
     Raises:
@@ -49,7 +51,12 @@ def run(
     tasks: list[Call] = [(function, dict(setting)) for function, setting in calls]
     missing = [task for task in tasks if not store.path_of(*task).is_file()]
     if missing:
-        done = _computed(missing, label) if cluster is None else computed_on(cluster, missing, resources=resources)
+        if alone:
+            done = _computed_here(missing)
+        elif cluster is None:
+            done = _computed(missing, label)
+        else:
+            done = computed_on(cluster, missing, resources=resources)
         _show_progress(done, len(missing), label)
     return [store.get_or_compute(*task) for task in tasks]
 
@@ -61,13 +68,15 @@ def map(
     *,
     label: str = "tasks",
     resources: Mapping[str, float] | None = None,
+    alone: bool = False,
 ) -> list[store.Result]:
     """Return the stored results of one function, one for each setting and in their order; see `run`.
 
     Raises:
         UserError: As for `run`.
     """
-    return run([(function, setting) for setting in settings], cluster, label=label, resources=resources)
+    calls = [(function, setting) for setting in settings]
+    return run(calls, cluster, label=label, resources=resources, alone=alone)
 
 
 def grid(
@@ -78,6 +87,7 @@ def grid(
     common: Mapping[str, Any] | None = None,
     label: str = "tasks",
     cluster: str | None = None,
+    alone: bool = False,
 ) -> dict[Case, list[store.Result]]:
     """Return the stored results of one function by case, one for each seed; see `run`.
 
@@ -86,13 +96,13 @@ def grid(
         cases: What is compared: the settings of each case by its name.
         seeds: The seeds with which each case is computed.
         common: Settings that all cases share; a case may overrule them.
-        label, cluster: As for `run`.
+        label, cluster, alone: As for `run`.
     Raises:
         UserError: As for `run`.
     """
     seeds = list(seeds)
     calls = [(function, {**(common or {}), **case, "seed": seed}) for case in cases.values() for seed in seeds]
-    results = iter(run(calls, cluster, label=label))
+    results = iter(run(calls, cluster, label=label, alone=alone))
     return {name: [next(results) for _ in seeds] for name in cases}
 
 
@@ -103,6 +113,12 @@ def _show_progress(done: Iterator[None], count: int, label: str) -> None:
     for number, _ in enumerate(done, start=1):
         left = (time.monotonic() - began) / number * (count - number)
         _report(f"{number} of {count} {label}, about {left:.0f} s left" if number < count else "")
+
+
+def _computed_here(tasks: Sequence[Call]) -> Iterator[None]:
+    for task in tasks:
+        _compute_one(*task)
+        yield
 
 
 def _computed(tasks: Sequence[Call], label: str) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Each rung of the ladder, against the exact value; and what it counts."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from shapeofloss.distributions import clouds
 from shapeofloss.engine.measure import exponent
 from shapeofloss.errors import UserError
-from shapeofloss.experiments.scaling_up.ladder import SOLVERS, counted_pairs, pairs_between
+from shapeofloss.experiments.scaling_up.ladder import SOLVERS, counted_pairs, pairs_between, race
 from shapeofloss.experiments.scaling_up.munkres import munkres
 from shapeofloss.transport.assignment.exact import cost_matrix
 from shapeofloss.transport.symbolic import keops
@@ -100,3 +102,12 @@ def test_munkres_takes_the_fourth_power_on_products_and_less_on_the_diagonal():
 def test_munkres_refuses_a_matrix_that_is_not_square():
     with pytest.raises(UserError, match="as many buyers as objects"):
         munkres(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["exact", "auction"])
+def test_a_race_gives_the_value_of_its_solver_and_a_time(kind):
+    options = {"precision": 0.01} if kind == "auction" else {}
+    result = race(solver=kind, points=80, seed=3, options=options)
+    costs = cost_matrix(*clouds.surfaces(80, 3))
+    assert result["value"] == pytest.approx(costs[linear_sum_assignment(costs)].mean(), rel=0.011)
+    assert result["seconds"] > 0 and json.dumps(result)

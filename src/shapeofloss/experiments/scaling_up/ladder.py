@@ -5,6 +5,7 @@ value of its potentials. So all are judged by one ruler, none gains by errors th
 value itself.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from shapeofloss.arrays import Floats
+from shapeofloss.distributions import clouds
 from shapeofloss.transport.assignment.auction import auction
 from shapeofloss.transport.assignment.exact import cost_matrix, mean_cost, optimal_assignment, optimal_value
 from shapeofloss.transport.entropic.sinkhorn import annealing, hard_bound, sinkhorn_steps
@@ -112,6 +114,25 @@ SOLVERS: dict[str, Callable[..., Solved]] = {
 }
 
 
+def race(*, solver: str, points: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Time a solver on a sphere and a torus in the unit cube, once, from points to bound.
+
+    Args:
+        solver: A key of `SOLVERS`.
+        points: Number of points of each cloud.
+        seed: Seed of the clouds.
+        options: Keyword arguments of the solver.
+    Returns:
+        `seconds`, and `value` and `pairs` as in `Solved`.
+    """
+    solve = partial(SOLVERS[solver], **options)
+    solve(*clouds.surfaces(50, seed))  # whatever is compiled or loaded at the first use does not count
+    x, y = clouds.surfaces(points, seed)
+    began = time.perf_counter()
+    solved = solve(x, y)
+    return {"seconds": time.perf_counter() - began, "value": float(solved.value), "pairs": int(solved.pairs)}
+
+
 @contextmanager
 def counted_pairs() -> Iterator[list[int]]:
     """List the pairs that GeomLoss's multiscale Sinkhorn evaluates in each of its soft minima, inside the block.
@@ -123,9 +144,9 @@ def counted_pairs() -> Iterator[list[int]]:
     transform = sinkhorn_samples.softmin_multiscale
     counted: list[int] = []
 
-    def watched(eps: float, clouds: tuple[Any, ...], *args: Any, **options: Any) -> Tensor:
-        counted.append(pairs_between(clouds[0], clouds[1], clouds[4]))
-        return transform(eps, clouds, *args, **options)
+    def watched(eps: float, pair: tuple[Any, ...], *args: Any, **options: Any) -> Tensor:
+        counted.append(pairs_between(pair[0], pair[1], pair[4]))
+        return transform(eps, pair, *args, **options)
 
     sinkhorn_samples.softmin_multiscale = watched
     try:
