@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from benchmarks.runner_overhead import make_checkout
+from shapeofloss.engine import workspace
 
+os.environ.update(workspace.ONE_THREAD)  # Numba refuses another number once it has begun, and notebooks begin with one
 torch.set_num_threads(1)  # as in the workers: two threads on small networks mostly wait for each other
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for all below its `&`
 
