@@ -23,7 +23,32 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 # Whose committed results the code has outrun: they wait for their next run, and a test fails once they match again.
-STALE: set[str] = set()
+STALE: set[str] = {
+    "101_jump_and_retrain",
+    "102_three_samplings",
+    "104_good_bad_memorising",
+    "105_persistence",
+    "106_reading_generalisation",
+    "201_directional_signs",
+    "202_waves",
+    "203_stocks",
+    "206_persistence_as_a_yardstick",
+    "301_symbolic_matrices",
+    "302_what_transport_is",
+    "303_from_auctions_to_sinkhorn",
+    "304_scaling_up",
+    "305_curse_of_dimensionality",
+    "306_registration",
+    "307_barycenters",
+    "308_incompressible_particles",
+    "309_cells_and_crystals",
+    "401_likelihood_free",
+    "402_two_lines",
+    "403_duality",
+    "404_weight_clipping",
+    "405_gradient_penalty",
+    "406_f_divergences",
+}
 COMMITTED = [
     pytest.param(script, id=script.stem, marks=[pytest.mark.xfail(strict=False)] if script.stem in STALE else [])
     for script in NOTEBOOKS

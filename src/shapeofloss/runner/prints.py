@@ -7,6 +7,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from shapeofloss.engine import workspace
+from shapeofloss.engine.reach import PACKAGE
 from shapeofloss.errors import UserError
 from shapeofloss.runner.process import KERNEL
 
@@ -24,7 +25,8 @@ def normalised(executed: NotebookNode) -> NotebookNode:
             copy.execution_count = cell.execution_count
             copy.outputs = [_output(output) for output in _joined(cell.outputs)]
         cells.append(copy)
-    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    ours = {name: value for name, value in executed.metadata.items() if name == PACKAGE}  # what it was made from
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, **ours}
     return v4.new_notebook(cells=cells, metadata=metadata)
 
 
