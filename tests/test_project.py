@@ -195,7 +195,7 @@ def test_a_print_shows_every_row_that_its_notebook_recorded(script):
 def test_committed_print_figures_and_rows_are_those_of_the_code_at_hand(script):
     notebook = profiles.load()[script.stem]
     now = inputs.inputs_hash(notebook, "laptop", {})
-    matches = publish.origin_of_committed(notebook) == {now}
+    matches = publish.origins_of_committed()[script.stem] == {now}
     assert matches == (script.stem not in STALE), f"run it again: make figures ARGS={script.stem}"
 
 

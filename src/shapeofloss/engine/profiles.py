@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,12 @@ def check_shared(notebooks: Mapping[str, Notebook]) -> None:
     Raises:
         UserError: If they differ.
     """
+    laptop = cache(lambda name: notebooks[name].at("laptop"))
     for name, notebook in notebooks.items():
         for number, entry in notebook.numbers.items():
             if entry.same_as:
                 other, _, there = entry.same_as.partition(".")
-                values = notebook.at("laptop")[number], notebooks[other].at("laptop")[there or number]
+                values = laptop(name)[number], laptop(other)[there or number]
                 if values[0] != values[1]:
                     raise UserError(
                         f"{number} of {name} is {values[0]!r}, and {there or number} of {other} is {values[1]!r}: "

@@ -63,11 +63,9 @@ class Table:
 
 
 def _line(row: Row) -> str:
-    details = [f"Measure: {row.measure}.", _values(row), row.note, f"Row <code>{row.id}</code>."]
-    details = [details[0] and html.escape(details[0]), *map(html.escape, details[1:3]), details[3]]
-    claim = (
-        f"{html.escape(row.statement)}<details><summary>details</summary>{' '.join(filter(None, details))}</details>"
-    )
+    words = filter(None, (f"Measure: {row.measure}.", _values(row), row.note))
+    details = f"{html.escape(' '.join(words))} Row <code>{row.id}</code>."
+    claim = f"{html.escape(row.statement)}<details><summary>details</summary>{details}</details>"
     source = f"{html.escape(row.place)}: {html.escape(_shown(row.source_value))}"
     cells = (_verdict(row), claim, source, html.escape(_measured(row)))
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"

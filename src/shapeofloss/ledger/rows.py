@@ -118,9 +118,10 @@ def judged(
     if not isinstance(measured, Mapping) or not measured:
         raise UserError(f'record takes a mapping such as {{"{next(iter(here), "claim")}": values}}, not {measured!r}.')
     shown_by = dict.fromkeys(measured, figure) if isinstance(figure, str | None) else figure
-    for name in (*measured, *shown_by, *(notes or {})):
-        if name not in (here if name in measured else measured):
-            raise unknown(f"claim of {run.notebook}", name, here if name in measured else measured)
+    for names, valid in ((measured, here), (shown_by, measured), (notes or {}, measured)):
+        for name in names:
+            if name not in valid:
+                raise unknown(f"claim of {run.notebook}", name, valid)
     rows = []
     for name, values in measured.items():
         row = _judged(claims[name], values, run.profile)

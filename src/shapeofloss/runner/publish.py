@@ -111,17 +111,17 @@ def reword(notebook: Notebook, folder: Path, sources: str, *, published: bool) -
     return changed
 
 
-def origin_of_committed(notebook: Notebook) -> set[str]:
-    """Return the inputs that a notebook's committed print, figures and rows name: one if they come from one run.
+def origins_of_committed() -> dict[str, set[str]]:
+    """Return, by notebook, the inputs that its committed print, figures and rows name: one if they come from one run.
 
     What names none counts as an empty name.
     """
-    printed = read_json(notebook.print, {})
-    found = {printed.get("metadata", {}).get(PACKAGE, {}).get("inputs", "")}
-    for path in (index_path(), ledger_path()):
-        rows = [row for row in committed(path) if row["notebook"] == notebook.name]
-        found |= {row.get("inputs") or "" for row in rows if row.get("per_seed", ()) is not None}
-    return found
+    prints = {name: read_json(notebook.print, {}).get("metadata", {}) for name, notebook in load().items()}
+    origins = {name: {about.get(PACKAGE, {}).get("inputs", "")} for name, about in prints.items()}
+    for row in (*committed(index_path()), *committed(ledger_path())):
+        if row.get("per_seed", ()) is not None and row["notebook"] in origins:
+            origins[row["notebook"]].add(row.get("inputs") or "")
+    return origins
 
 
 def inputs_of(folder: Path, sources: str) -> str | None:

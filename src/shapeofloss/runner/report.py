@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from shapeofloss.engine import workspace
 from shapeofloss.engine.profiles import Notebook
 from shapeofloss.errors import UserError
 from shapeofloss.ledger.rows import VERDICTS, summary
-from shapeofloss.runner import inputs, publish
+from shapeofloss.runner import publish
 from shapeofloss.runner.needs import missing
 from shapeofloss.runner.process import NotebookProcess
 from shapeofloss.runner.schedule import Outcome, Settings
@@ -55,23 +56,23 @@ class Progress:
         for outcome in outcomes[self.ended :]:
             self._line(f"{outcome.notebook}: {outcome.status} after {clock(outcome.seconds)}")
         self.ended = len(outcomes)
-        states = {process.notebook.name: _state(process) for process in running}
-        states |= {name: f"{name}: waits for another run that works on it" for name in held}
+        waits = "waits for another run that works on it"
         if self.bars:
             head = f"{self.ended} of {total} notebooks, {clock(time.monotonic() - self.began)}"
-            self.bars.show(head, self.ended / total, {process.notebook.name: self._bar(process) for process in running})
+            bars = {process.notebook.name: self._bar(process) for process in running}
+            self.bars.show(head, self.ended / total, {**bars, **dict.fromkeys(held, (0.0, waits))})
             return
-        for name, state in states.items():
+        states = {process.notebook.name: _state(process) for process in running}
+        for name, state in {**states, **dict.fromkeys(held, waits)}.items():
             if time.monotonic() - self.told.get(name, self.began) > self.EVERY:
                 self.told[name] = time.monotonic()
-                self._line(state)
+                self._line(f"{name}: {state}")
 
     def _bar(self, process: NotebookProcess) -> tuple[float, str]:
         """Return how far a notebook has come, and in words: by the time that it is expected to take."""
         expected = 60 * process.notebook.minutes[self.profile]
         left = f"about {clock(expected - process.elapsed)} left" if process.elapsed < expected else "nearly done"
-        cell = f"cell {process.cell} of {process.cells}" if process.cells else "starting"
-        return min(process.elapsed / max(expected, 1.0), 0.99), f"{cell}, {process.progress or left}"
+        return min(process.elapsed / max(expected, 1.0), 0.99), f"{_cell(process)}, {process.progress or left}"
 
     def _line(self, text: str) -> None:
         if self.bars:
@@ -81,9 +82,12 @@ class Progress:
 
 
 def _state(process: NotebookProcess) -> str:
-    cell = f"cell {process.cell} of {process.cells}" if process.cells else "starting"
     more = f", {process.progress}" if process.progress else ""
-    return f"{process.notebook.name}: {cell}, {clock(process.elapsed)}{more}"
+    return f"{_cell(process)}, {clock(process.elapsed)}{more}"
+
+
+def _cell(process: NotebookProcess) -> str:
+    return f"cell {process.cell} of {process.cells}" if process.cells else "starting"
 
 
 class Bars:
@@ -146,24 +150,25 @@ def failures(outcomes: list[Outcome]) -> str:
 def catalogue(notebooks: Mapping[str, Notebook], settings: Settings) -> str:
     """Return the table of `list`: every notebook with its expected time, its needs, and where its results stand."""
     rows = [("notebook", "minutes", "needs", "committed results", "next run")]
+    origins = cache(publish.origins_of_committed)  # read once, and where a damaged file is told
     for notebook in notebooks.values():
         minutes = f"{notebook.minutes[settings.profile]:g}"
         needs = ", ".join(notebook.needs) or "-"
-        rows.append((notebook.name, minutes, needs, *_readiness(notebook, settings)))
+        rows.append((notebook.name, minutes, needs, *_readiness(notebook, settings, origins)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
-def _readiness(notebook: Notebook, settings: Settings) -> tuple[str, str]:
+def _readiness(notebook: Notebook, settings: Settings, origins: Callable[[], dict[str, set[str]]]) -> tuple[str, str]:
     """Return whether the committed results are those of the code at hand, and what a run would do."""
     if lacking := [need for need in notebook.needs if missing(need)]:
         return "-", f"cannot run: {', '.join(lacking)} missing"
     try:
-        state = inputs.inputs_hash(notebook, settings.profile, settings.overrides)
-        laptop = state if settings.published else inputs.inputs_hash(notebook, "laptop", {})
-        origin = publish.origin_of_committed(notebook)
+        _, state = settings.state(notebook)
+        _, laptop = Settings("laptop", 1, {}).state(notebook)
+        origin = origins()[notebook.name]
     except UserError as error:
         return "-", f"cannot run: {error}"
     committed = "none" if origin == {""} else "of this code" if origin == {laptop} else "of other code"

@@ -65,6 +65,19 @@ class Settings:
         """Return the run folder; a run with overrides never shares one with a plain run."""
         return workspace.runs() / (self.profile + ("-overridden" if self.overrides else "")) / notebook.name
 
+    def state(self, notebook: Notebook) -> tuple[str, str]:
+        """Return the hash of the files that a notebook is made from, and that of what its results depend on.
+
+        The second takes long, and is that of the last good run if the first has not changed since.
+
+        Raises:
+            UserError: If the script, or what it reaches, cannot be read.
+        """
+        # First the files: an edit between the two is then seen.
+        sources = inputs.sources(notebook, self.profile, self.overrides)
+        known = publish.inputs_of(self.folder(notebook), sources)
+        return sources, known or inputs.inputs_hash(notebook, self.profile, self.overrides)
+
     @property
     def published(self) -> bool:
         """Whether a good run moves its results into their committed places."""
@@ -192,10 +205,7 @@ def _start(notebook: Notebook, settings: Settings, workers: int) -> Task | Outco
     except OSError as error:
         return Outcome(notebook.name, "failed", detail=[f"It cannot start: {_told(error)}"])
     try:
-        sources = inputs.sources(
-            notebook, settings.profile, settings.overrides
-        )  # before the hash: an edit between the two is then seen
-        state = publish.inputs_of(folder, sources) or inputs.inputs_hash(notebook, settings.profile, settings.overrides)
+        sources, state = settings.state(notebook)
         if not settings.force and publish.up_to_date(notebook, folder, state, published=settings.published):
             reworded = publish.reword(notebook, folder, sources, published=settings.published)
             guard.release()

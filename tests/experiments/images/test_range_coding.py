@@ -5,33 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_vae import MODEL, TRAINING
 
 from shapeofloss.datasets.photographs import photograph
 from shapeofloss.errors import UserError
 from shapeofloss.experiments.images.range_coding import HEADER, compress, decompress
 from shapeofloss.signloss.residual_vae import ResidualVAE, trained_model
 from shapeofloss.signloss.train_models import train_images
-
-MODEL = {"channels": 8, "latent": 3}
-LOSS = {"squared": 1.0, "directional": 0.0, "sharpness": 9.6}
-SCHEDULE = {"batch": 4, "steps": 60, "learning_rate": 0.005}
-TRAINING = {
-    "seed": 0,
-    "names": ["coffee"],
-    "side": 16,
-    "network": MODEL,
-    "loss": LOSS,
-    "schedule": SCHEDULE,
-    "weights": [16.0, 1024.0],
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions are slower on two, and bytes are promised for one
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
